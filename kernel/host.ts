@@ -1,0 +1,168 @@
+/**
+ * The host interface: all that the kernel knows of the world.
+ *
+ * Three hosts provide it: the boot shim on metal (boot/), Node for simulation
+ * (tools/sim/) and, later, a Linux process. Whatever this file does not name, the
+ * kernel cannot do: time, randomness and devices come from here and nowhere else,
+ * so a run is a function of what the host answers.
+ *
+ * Rules for every call:
+ * - A pointer is an address in the kernel's linear memory. On metal that is the
+ *   physical address of the same byte for RAM and devices (the kernel's own static
+ *   data excepted: never give that to a device).
+ * - A call neither blocks nor re-enters the kernel. The one place that blocks is the
+ *   host's own loop, between two calls of `step`.
+ * - The kernel is trusted; a bad pointer is a bug, and the host may end the machine.
+ */
+
+// ---- Console and end of the machine ---------------------------------------------------
+
+/** Writes `length` bytes of UTF-8 to the console. Loses nothing; may busy-wait for the device. */
+@external("host", "consoleWrite")
+export declare function consoleWrite(text: usize, length: u32): void;
+
+/**
+ * Ends the machine: 0 is success, anything else a failure that a test can read
+ * (on metal through QEMU's exit device where there is one, then power off). Does not return.
+ */
+@external("host", "exit")
+export declare function exit(code: u32): void;
+
+/**
+ * Reports a broken invariant: the host prints `length` bytes of text and a backtrace, then
+ * stops the machine. Does not return.
+ */
+@external("host", "panic")
+export declare function panic(text: usize, length: u32): void;
+
+// ---- Time and randomness ---------------------------------------------------------------
+
+/** Nanoseconds since the machine started. Never decreases; cheap enough to call per batch. */
+@external("host", "monotonic")
+export declare function monotonic(): u64;
+
+/** Nanoseconds since 1970-01-01T00:00Z, or 0 where the machine has no clock. Slow; may jump. */
+@external("host", "wallClock")
+export declare function wallClock(): u64;
+
+/** Fills `length` bytes with unpredictable bits. Slow: seed a generator with it (kernel/random.ts). */
+@external("host", "entropy")
+export declare function entropy(into: usize, length: u32): void;
+
+// ---- What the machine is ---------------------------------------------------------------
+
+/** Which host this is: see `HostKind`. */
+export const enum HostKind {
+  Metal = 1,
+  Node = 2,
+  Process = 3,
+}
+
+/** Filled by `bootInfo`. All addresses are readable by plain loads; nothing moves afterwards. */
+@unmanaged
+export class BootInfo {
+  /** `HostKind`. */
+  kind: u32;
+  /** Bytes of kernel command line (UTF-8, not terminated), without the image's own path. */
+  commandLineLength: u32;
+  commandLine: usize;
+  /** The file pack linked into the image (tools/image): address and bytes. 0, 0 without one. */
+  pack: usize;
+  packLength: u32;
+  /** The ACPI RSDP, or 0. */
+  rsdp: usize;
+  /**
+   * The largest run of free RAM below 4 GiB, identity-mapped, page-aligned, disjoint from the
+   * image, the pack, the command line and the kernel's static data. All of it is the kernel's.
+   */
+  ram: usize;
+  ramLength: u32;
+  /** RAM that the machine has in all, in KiB. */
+  machineKiB: u32;
+  /** `monotonic()` at the kernel's first instruction: how long the boot before it took, in ns. */
+  bootNs: u64;
+}
+
+/** Fills the `BootInfo` at `into`. */
+@external("host", "bootInfo")
+export declare function bootInfo(into: usize): void;
+
+// ---- Port and memory-mapped I/O ----------------------------------------------------------
+
+/** x86 port reads and writes; in Node they reach the modelled devices. An absent port reads all ones. */
+@external("host", "portIn8")
+export declare function portIn8(port: u32): u32;
+@external("host", "portIn16")
+export declare function portIn16(port: u32): u32;
+@external("host", "portIn32")
+export declare function portIn32(port: u32): u32;
+@external("host", "portOut8")
+export declare function portOut8(port: u32, value: u32): void;
+@external("host", "portOut16")
+export declare function portOut16(port: u32, value: u32): void;
+@external("host", "portOut32")
+export declare function portOut32(port: u32, value: u32): void;
+
+/**
+ * Makes `length` bytes of device registers at physical address `physical` reachable, uncached.
+ * Returns the address for the `mmio…` calls, or 0 if it cannot be mapped (RAM, the image, or
+ * above what the host can reach). Maps whole 4 KiB pages; mapping a range twice is harmless.
+ */
+@external("host", "mmioMap")
+export declare function mmioMap(physical: u64, length: u32): usize;
+
+/** One access of exactly this width, never merged, repeated or moved across another `mmio…` call. */
+@external("host", "mmioRead8")
+export declare function mmioRead8(address: usize): u32;
+@external("host", "mmioRead16")
+export declare function mmioRead16(address: usize): u32;
+@external("host", "mmioRead32")
+export declare function mmioRead32(address: usize): u32;
+@external("host", "mmioWrite8")
+export declare function mmioWrite8(address: usize, value: u32): void;
+@external("host", "mmioWrite16")
+export declare function mmioWrite16(address: usize, value: u32): void;
+@external("host", "mmioWrite32")
+export declare function mmioWrite32(address: usize, value: u32): void;
+
+// ---- Memory shared with a device ---------------------------------------------------------
+
+/**
+ * One access of exactly this width to RAM that a device also writes (descriptors). A plain
+ * `load` may be cached in a register for ever; these may not.
+ */
+@external("host", "dmaRead32")
+export declare function dmaRead32(address: usize): u32;
+@external("host", "dmaRead64")
+export declare function dmaRead64(address: usize): u64;
+@external("host", "dmaWrite32")
+export declare function dmaWrite32(address: usize, value: u32): void;
+@external("host", "dmaWrite64")
+export declare function dmaWrite64(address: usize, value: u64): void;
+
+/** What was read before stays before what is read after: between a done bit and the data it vouches for. */
+@external("host", "dmaReadBarrier")
+export declare function dmaReadBarrier(): void;
+
+/** What was written before is visible to the device before what is written after: ahead of a doorbell. */
+@external("host", "dmaWriteBarrier")
+export declare function dmaWriteBarrier(): void;
+
+// ---- Interrupts --------------------------------------------------------------------------
+
+/**
+ * Interrupts are taken only while the host sleeps between two `step`s; they end the sleep and
+ * mark their line. A device whose line stays raised ends the next sleep at once.
+ *
+ * Lets `line` (a PCI interrupt line, 0 to 15) end a sleep. False if it cannot be routed: poll instead.
+ */
+@external("host", "interruptOpen")
+export declare function interruptOpen(line: u32): bool;
+
+/** Masks or unmasks an opened line: for a line that keeps firing with no work behind it. */
+@external("host", "interruptMask")
+export declare function interruptMask(line: u32, masked: bool): void;
+
+/** The lines that fired since the last call, bit n for line n; clears them. */
+@external("host", "interruptsPending")
+export declare function interruptsPending(): u32;
