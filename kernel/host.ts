@@ -92,14 +92,19 @@ export declare function bootInfo(into: usize): void;
 /** x86 port reads and writes; in Node they reach the modelled devices. An absent port reads all ones. */
 @external("host", "portIn8")
 export declare function portIn8(port: u32): u32;
+
 @external("host", "portIn16")
 export declare function portIn16(port: u32): u32;
+
 @external("host", "portIn32")
 export declare function portIn32(port: u32): u32;
+
 @external("host", "portOut8")
 export declare function portOut8(port: u32, value: u32): void;
+
 @external("host", "portOut16")
 export declare function portOut16(port: u32, value: u32): void;
+
 @external("host", "portOut32")
 export declare function portOut32(port: u32, value: u32): void;
 
@@ -114,14 +119,19 @@ export declare function mmioMap(physical: u64, length: u32): usize;
 /** One access of exactly this width, never merged, repeated or moved across another `mmio…` call. */
 @external("host", "mmioRead8")
 export declare function mmioRead8(address: usize): u32;
+
 @external("host", "mmioRead16")
 export declare function mmioRead16(address: usize): u32;
+
 @external("host", "mmioRead32")
 export declare function mmioRead32(address: usize): u32;
+
 @external("host", "mmioWrite8")
 export declare function mmioWrite8(address: usize, value: u32): void;
+
 @external("host", "mmioWrite16")
 export declare function mmioWrite16(address: usize, value: u32): void;
+
 @external("host", "mmioWrite32")
 export declare function mmioWrite32(address: usize, value: u32): void;
 
@@ -133,10 +143,13 @@ export declare function mmioWrite32(address: usize, value: u32): void;
  */
 @external("host", "dmaRead32")
 export declare function dmaRead32(address: usize): u32;
+
 @external("host", "dmaRead64")
 export declare function dmaRead64(address: usize): u64;
+
 @external("host", "dmaWrite32")
 export declare function dmaWrite32(address: usize, value: u32): void;
+
 @external("host", "dmaWrite64")
 export declare function dmaWrite64(address: usize, value: u64): void;
 

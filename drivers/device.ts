@@ -1,0 +1,178 @@
+import { Packet, PacketQueue } from "../kernel/packet";
+
+/**
+ * What the stack knows of a NIC. A driver fills in a `Device` when it starts one and is known
+ * by nothing else.
+ *
+ * The operations are table indices of functions (a virtual call would need an object header):
+ *
+ *     transmit(device, queue)      required   moves packets from the queue's head to the ring as far
+ *                                             as there is room; rings one doorbell; frees what was sent
+ *     poll(device, budget): u32    required   pushes at most `budget` received packets on
+ *                                             `device.received`, refills the ring, frees what was sent;
+ *                                             returns how many it pushed
+ *     setInterrupts(device, on)    required   on: a packet received or a link change ends the host's
+ *                                             sleep. The caller polls once more after switching on
+ *     check(device, now)           required   once a second: link state, hung transmitter (resets it)
+ *     setReceiveMode(device)       required   applies `promiscuous`, `allMulticast` and the multicast list
+ *     reset(device)                required   back to a working ring; packets in flight are freed
+ *     stop(device)                 required   no more DMA, no more interrupts; frees every packet
+ */
+
+/** Bits of `Device.features`. */
+export const enum Feature {
+  /** Checks received TCP and UDP checksums and says so in `PacketFlag`. */
+  ReceiveChecksum = 1,
+  /** Honours `PacketFlag.ChecksumPending`. */
+  TransmitChecksum = 2,
+  /** Honours `Packet.segmentSize`. */
+  Segmentation = 4,
+}
+
+/** Multicast addresses that a device is asked for. */
+export const MULTICAST_MAX: u32 = 32;
+
+
+@unmanaged
+export class Device {
+  /** The NIC's own address, 48 bits, most significant byte first. */
+  mac: u64;
+  /** Counters since start; a reset of the device does not clear them. */
+  receivedPackets: u64;
+  receivedBytes: u64;
+  sentPackets: u64;
+  sentBytes: u64;
+  /** Received packets lost for want of a buffer or a descriptor. */
+  receiveDropped: u64;
+  /** Received frames that the device or the driver found damaged. */
+  receiveErrors: u64;
+  transmitErrors: u64;
+  /** Times that the device raised an interrupt. */
+  interrupts: u64;
+  /** Times that the driver had to reset a device that hung. */
+  resets: u64;
+  /** Writes to a transmit or receive tail register. */
+  doorbells: u64;
+
+  transmitOp: u32;
+  pollOp: u32;
+  setInterruptsOp: u32;
+  checkOp: u32;
+  setReceiveModeOp: u32;
+  resetOp: u32;
+  stopOp: u32;
+
+  /** The driver's own state. */
+  context: usize;
+  /** `Feature` bits. */
+  features: u32;
+  /** Largest layer-3 packet. */
+  mtu: u32;
+  /** Mbit/s, 0 without a link. */
+  speed: u32;
+  /** Interrupt line, or `NO_LINE` when it can only be polled. */
+  line: u32;
+  /** Goes up by one at each change of the link, so that a reader sees a change it slept through. */
+  linkChanges: u32;
+  linkUp: bool;
+  fullDuplex: bool;
+  promiscuous: bool;
+  allMulticast: bool;
+  /** `eth<index>`. */
+  index: u8;
+  multicastCount: u8;
+
+  /** What `poll` received and nobody has taken yet. */
+  receivedHead: Packet | null;
+  receivedTail: Packet | null;
+  receivedLength: u32;
+  /** What to send at the end of this step. */
+  pendingHead: Packet | null;
+  pendingTail: Packet | null;
+  pendingLength: u32;
+  /** Address of `MULTICAST_MAX` 48-bit addresses, 8 bytes each. */
+  multicast: usize;
+  /** Name of the model, for people. */
+  model: string;
+
+
+  @inline get received(): PacketQueue {
+    return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Device>("receivedHead"));
+  }
+
+  /** Packets waiting for the end of the step or for room in the ring. */
+  @inline get pending(): PacketQueue {
+    return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Device>("pendingHead"));
+  }
+
+
+  @inline transmit(): void {
+    call_indirect<void>(this.transmitOp, changetype<usize>(this), changetype<usize>(this.pending));
+  }
+
+
+  @inline poll(budget: u32): u32 {
+    return call_indirect<u32>(this.pollOp, changetype<usize>(this), budget);
+  }
+
+
+  @inline setInterrupts(on: bool): void {
+    call_indirect<void>(this.setInterruptsOp, changetype<usize>(this), on);
+  }
+
+
+  @inline check(now: u64): void {
+    call_indirect<void>(this.checkOp, changetype<usize>(this), now);
+  }
+
+
+  @inline setReceiveMode(): void {
+    call_indirect<void>(this.setReceiveModeOp, changetype<usize>(this));
+  }
+
+
+  @inline reset(): void {
+    call_indirect<void>(this.resetOp, changetype<usize>(this));
+  }
+
+
+  @inline stop(): void {
+    call_indirect<void>(this.stopOp, changetype<usize>(this));
+  }
+}
+
+/** `Device.line` of a device that cannot interrupt. */
+export const NO_LINE: u32 = 0xff;
+
+/** Devices that the tables have room for. */
+export const DEVICES_MAX: u32 = 32;
+
+const devices: usize = memory.data(32 * 256, 64);
+let count: u32 = 0;
+
+/** Devices started. */
+@inline export function deviceCount(): u32 {
+  return count;
+}
+
+/** Device `index`, below `deviceCount()`. */
+@inline export function deviceAt(index: u32): Device {
+  return changetype<Device>(devices + ((<usize>index) << 8));
+}
+
+/** A zeroed device for a driver to fill in, or null when the table is full. */
+export function addDevice(): Device | null {
+  assert(offsetof<Device>() <= 256);
+  if (count == DEVICES_MAX) return null;
+  const device = deviceAt(count);
+  device.index = <u8>count;
+  count++;
+  device.line = NO_LINE;
+  return device;
+}
+
+/** Takes back the device that `addDevice` gave last: its start failed. */
+export function dropDevice(): void {
+  count--;
+  memory.fill(changetype<usize>(deviceAt(count)), 0, 256);
+}

@@ -1,0 +1,352 @@
+import { reserve } from "./memory";
+
+/**
+ * Packet memory: slots of fixed size, each described by one 64-byte `Packet` in a dense array
+ * of its own, so that the metadata of a burst shares few cache lines and a device never sees it.
+ *
+ *     Packet (metadata)                       slot (DMA-able)
+ *     ┌──────────────────────────┐            ┌──────────┬───────────────┬─────────┐
+ *     │ data ────────────────────┼──────────► │ headroom │ data … length │ tailroom│
+ *     │ fragments 0, 1 ──────────┼─► bytes    └──────────┴───────────────┴─────────┘
+ *     └──────────────────────────┘   elsewhere: another slot, or static content
+ *
+ * A packet has one owner at a time; the pool counts packets by owner, so that a leak shows as a
+ * number that does not come back. References keep a packet alive while a second party still reads
+ * its bytes (retransmission while the NIC owns a descriptor, say).
+ */
+
+/** Who may touch the packet. */
+export const enum Owner {
+  Free = 0,
+  /** A receive descriptor: the device writes it. */
+  NicRx = 1,
+  /** The stack: on its way up or down. */
+  Stack = 2,
+  /** A socket's receive or send queue. */
+  Socket = 3,
+  /** A program reads it in place. */
+  Lease = 4,
+  /** A transmit descriptor: the device reads it, nobody edits it. */
+  NicTx = 5,
+}
+export const OWNERS = 6;
+
+/** Bits of `Packet.flags`. */
+export const enum PacketFlag {
+  /** The device checked the transport checksum and it was right. */
+  TransportChecksumGood = 1,
+  /** The device checked the IPv4 header checksum and it was right. */
+  NetworkChecksumGood = 2,
+  /** Transmit: fill in the 16-bit checksum at `checksumStart + checksumOffset`. */
+  ChecksumPending = 4,
+  /** Received as link-layer broadcast or multicast. */
+  LinkBroadcast = 8,
+  LinkMulticast = 16,
+}
+
+/** What an allocation is for; the later ones may drain the pool further. */
+export const enum Purpose {
+  /** Data that the peer will send again, out of order. Goes first under pressure. */
+  OutOfOrder = 0,
+  /** Data in order, a program's writes. */
+  Data = 1,
+  /** ARP, ACK, RST, DHCP: what must go out for memory to come back. */
+  Control = 2,
+  /** A receive ring's refill: an empty ring is a dead machine. */
+  Refill = 3,
+}
+
+/** Bytes kept free before `data` in a packet built for sending: Ethernet, IPv6, TCP with options. */
+export const HEADROOM: u32 = 128;
+
+/** Most fragments of one packet. */
+export const FRAGMENTS: u32 = 2;
+
+/** One run of bytes elsewhere that a packet carries after its own. 12 bytes. */
+@unmanaged
+export class Fragment {
+  address: usize;
+  length: u32;
+  /** The packet whose slot holds the bytes, referenced until this packet is freed; null for static content. */
+  owner: Packet | null;
+}
+
+
+@unmanaged
+export class Packet {
+  /** Link for whatever list its owner keeps. */
+  next: Packet | null;
+  /** Address of the first byte of the layer being worked on. */
+  data: usize;
+  /** Bytes at `data`, without fragments. */
+  length: u32;
+  owner: u8;
+  flags: u8;
+  references: u16;
+  /** Start of the slot. */
+  slot: usize;
+  /** From `slot` to the network and the transport header. */
+  networkOffset: u16;
+  transportOffset: u16;
+  /** From `data` at transmit to where checksumming starts, and from there to the field. */
+  checksumStart: u16;
+  checksumOffset: u16;
+  /** Counts the slot's lives, so that a stale handle can be told from a fresh one. */
+  generation: u16;
+  pool: u8;
+  fragmentCount: u8;
+  /** Index of the interface it came in by or goes out by. */
+  iface: u8;
+  reserved0: u8;
+  /** For segmentation offload: payload bytes a segment, 0 for none. */
+  segmentSize: u16;
+  private fragment0Address: usize;
+  private fragment0Length: u32;
+  private fragment0Owner: Packet | null;
+  private fragment1Address: usize;
+  private fragment1Length: u32;
+  private fragment1Owner: Packet | null;
+
+  /** Fragment `index`, below `fragmentCount`. */
+  @inline fragment(index: u32): Fragment {
+    return changetype<Fragment>(
+      changetype<usize>(this) +
+        offsetof<Packet>("fragment0Address") +
+        <usize>index * offsetof<Fragment>(),
+    );
+  }
+
+  /** End of the slot's own bytes. */
+  @inline get end(): usize {
+    return this.data + this.length;
+  }
+
+  /** Bytes in all, fragments included. */
+  get totalLength(): u32 {
+    let total = this.length;
+    for (let i: u32 = 0; i < this.fragmentCount; i++) total += this.fragment(i).length;
+    return total;
+  }
+
+  /** Extends the packet by `count` bytes at the front; the headroom must hold them. */
+  @inline prepend(count: u32): usize {
+    this.data -= count;
+    this.length += count;
+    assert(this.data >= this.slot);
+    return this.data;
+  }
+
+  /** Drops `count` bytes, at most `length`, from the front. */
+  @inline strip(count: u32): void {
+    this.data += count;
+    this.length -= count;
+  }
+
+  /** Room for more bytes at the end. */
+  @inline get tailroom(): u32 {
+    return <u32>(this.slot + slotSize(this.pool) - this.end);
+  }
+
+  /**
+   * Adds `length` bytes at `address` behind the packet's own. They stay where they are; if
+   * `owner` holds them it is referenced until this packet is freed. At most `FRAGMENTS` of them.
+   */
+  addFragment(address: usize, length: u32, owner: Packet | null): void {
+    assert(<u32>this.fragmentCount < FRAGMENTS);
+    const fragment = this.fragment(this.fragmentCount);
+    fragment.address = address;
+    fragment.length = length;
+    fragment.owner = owner;
+    if (owner !== null) owner.references++;
+    this.fragmentCount++;
+  }
+
+  /** A second party reads the bytes: they stay until it too calls `release`. */
+  @inline retain(): void {
+    this.references++;
+  }
+
+  /** Moves the packet to another owner. */
+  @inline give(to: Owner): void {
+    const pool = poolOf(this.pool);
+    pool.count(this.owner, -1);
+    pool.count(to, 1);
+    this.owner = <u8>to;
+  }
+
+  /** Drops a reference; the last one frees the slot and lets go of the fragments' owners. */
+  release(): void {
+    assert(this.references > 0 && this.owner != Owner.Free);
+    if (--this.references) return;
+    for (let i: u32 = 0; i < this.fragmentCount; i++) {
+      const owner = this.fragment(i).owner;
+      if (owner !== null) owner.release();
+    }
+    const pool = poolOf(this.pool);
+    pool.count(this.owner, -1);
+    pool.count(Owner.Free, 1);
+    this.owner = <u8>Owner.Free;
+    this.generation++;
+    if (ASC_NO_ASSERT == false) memory.fill(this.slot, 0xdb, pool.slotBytes);
+    this.next = pool.free;
+    pool.free = this;
+  }
+}
+
+/** Size classes. */
+export const enum PoolId {
+  /** Headers, pure ACKs, small payloads. */
+  Small = 0,
+  /** One standard frame. */
+  Standard = 1,
+  /** One jumbo frame. */
+  Jumbo = 2,
+}
+export const POOLS = 3;
+
+
+@unmanaged
+export class Pool {
+  free: Packet | null;
+  slotBytes: u32;
+  slots: u32;
+  /** Allocations refused since boot. */
+  refused: u32;
+  /** Fewest packets ever free. */
+  lowest: u32;
+  /** By `Purpose`: refuse when no more than this many are free. */
+  private floor0: u32;
+  private floor1: u32;
+  private floor2: u32;
+  private floor3: u32;
+  /** By `Owner`: packets that it has now. */
+  private owned0: u32;
+  private owned1: u32;
+  private owned2: u32;
+  private owned3: u32;
+  private owned4: u32;
+  private owned5: u32;
+
+
+  @inline floor(purpose: Purpose): u32 {
+    return load<u32>(changetype<usize>(this) + ((<usize>purpose) << 2), offsetof<Pool>("floor0"));
+  }
+
+
+  @inline setFloor(purpose: Purpose, packets: u32): void {
+    store<u32>(
+      changetype<usize>(this) + ((<usize>purpose) << 2),
+      packets,
+      offsetof<Pool>("floor0"),
+    );
+  }
+
+  /** Packets that `owner` has now. */
+  @inline owned(owner: u32): u32 {
+    return load<u32>(changetype<usize>(this) + ((<usize>owner) << 2), offsetof<Pool>("owned0"));
+  }
+
+
+  @inline count(owner: u32, change: i32): void {
+    const at = changetype<usize>(this) + ((<usize>owner) << 2);
+    store<u32>(at, load<u32>(at, offsetof<Pool>("owned0")) + change, offsetof<Pool>("owned0"));
+  }
+}
+
+const pools: usize = memory.data(3 * 64, 64);
+
+
+@inline export function poolOf(id: u32): Pool {
+  return changetype<Pool>(pools + ((<usize>id) << 6));
+}
+
+/** Bytes of a slot of this pool. */
+@inline export function slotSize(id: u32): u32 {
+  return poolOf(id).slotBytes;
+}
+
+/** Sets up a pool of `slots` slots of `slotBytes` (a multiple of 64). Start-up only. */
+export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
+  assert(offsetof<Packet>() == 64 && offsetof<Pool>() <= 64);
+  const pool = poolOf(id);
+  const packets = reserve(slots * 64, 64);
+  const memory = reserve(slots * slotBytes, 4096);
+  pool.free = null;
+  pool.slotBytes = slotBytes;
+  pool.slots = slots;
+  pool.lowest = slots;
+  pool.setFloor(Purpose.OutOfOrder, slots >> 2);
+  pool.setFloor(Purpose.Data, slots >> 3);
+  pool.setFloor(Purpose.Control, slots >> 4);
+  pool.setFloor(Purpose.Refill, 0);
+  for (let i: u32 = slots; i-- > 0;) {
+    const packet = changetype<Packet>(packets + <usize>i * 64);
+    packet.slot = memory + <usize>i * slotBytes;
+    packet.pool = <u8>id;
+    packet.next = pool.free;
+    pool.free = packet;
+  }
+  pool.count(Owner.Free, slots);
+}
+
+/**
+ * Takes a packet, owned by the stack, with one reference, no bytes, and `data` at `headroom`
+ * bytes into its slot. Null when what is left is kept for more urgent purposes.
+ */
+export function allocate(id: PoolId, purpose: Purpose, headroom: u32): Packet | null {
+  const pool = poolOf(id);
+  const free = pool.owned(Owner.Free);
+  const packet = pool.free;
+  if (packet === null || free <= pool.floor(purpose)) {
+    pool.refused++;
+    return null;
+  }
+  pool.free = packet.next;
+  if (free - 1 < pool.lowest) pool.lowest = free - 1;
+  pool.count(Owner.Free, -1);
+  pool.count(Owner.Stack, 1);
+  packet.owner = <u8>Owner.Stack;
+  packet.references = 1;
+  packet.next = null;
+  packet.data = packet.slot + headroom;
+  packet.length = 0;
+  packet.flags = 0;
+  packet.fragmentCount = 0;
+  packet.segmentSize = 0;
+  return packet;
+}
+
+/** A first-in first-out list of packets, linked by `next`. */
+@unmanaged
+export class PacketQueue {
+  head: Packet | null;
+  tail: Packet | null;
+  length: u32;
+
+
+  @inline push(packet: Packet): void {
+    packet.next = null;
+    const tail = this.tail;
+    if (tail === null) this.head = packet;
+    else tail.next = packet;
+    this.tail = packet;
+    this.length++;
+  }
+
+
+  @inline pop(): Packet | null {
+    const packet = this.head;
+    if (packet !== null) {
+      this.head = packet.next;
+      if (this.head === null) this.tail = null;
+      packet.next = null;
+      this.length--;
+    }
+    return packet;
+  }
+
+  /** Releases every packet. Cost: its length. */
+  clear(): void {
+    for (let packet = this.pop(); packet !== null; packet = this.pop()) packet.release();
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Timers: a hierarchical wheel (Varghese and Lauck, 1987) of intrusive nodes. Arming, cancelling
+ * and firing cost O(1); finding the next deadline costs one bit scan a level.
+ *
+ * A tick is 2^20 ns (about 1.05 ms). A timer waits on the level of the highest digit, base 64, in
+ * which its tick differs from the current one, and moves down a level each time that digit is
+ * reached. Five levels reach 2^30 ticks (13 days); what is later waits on the last one.
+ *
+ * Putting off an armed timer does not touch the wheel: `deadline` moves, and when the old slot
+ * comes up the timer is placed again. A connection that moves its retransmission deadline with
+ * each ACK pays one store.
+ */
+
+const TICK_SHIFT: u64 = 20;
+const DIGIT_BITS: u32 = 6;
+const DIGIT_MASK: u32 = 63;
+const LEVELS: u32 = 5;
+const TOP: u32 = 4;
+const NO_TICK: u64 = u64.MAX_VALUE;
+
+/** Nanoseconds, for readable deadlines. */
+export const MICROSECOND: u64 = 1_000;
+export const MILLISECOND: u64 = 1_000_000;
+export const SECOND: u64 = 1_000_000_000;
+
+/** No deadline. */
+export const NEVER: u64 = u64.MAX_VALUE;
+
+/** A timer, inside the thing that it times. 32 bytes; all zero is idle. */
+@unmanaged
+export class Timer {
+  /** The next one in the same slot. */
+  next: Timer | null;
+  /** Address of the word that points here; 0 when idle. */
+  link: usize;
+  /** When to fire: `host.monotonic` ns. */
+  deadline: u64;
+  /** Tick whose slot holds it: at or before the deadline's. */
+  placed: u64;
+  /** Table index of `(context: usize, now: u64) => void`. */
+  callback: u32;
+  context: usize;
+
+  /** Sets what it will call; before the first `arm`. */
+  @inline init(callback: (context: usize, now: u64) => void, context: usize): void {
+    this.callback = callback.index;
+    this.context = context;
+  }
+
+
+  @inline get armed(): bool {
+    return this.link != 0;
+  }
+
+  /** Fires at the first `timersAdvance` at or after `deadline`, never before it. */
+  arm(deadline: u64): void {
+    this.deadline = deadline;
+    if (this.link != 0) {
+      if (tickOf(deadline) >= this.placed) return;
+      unlink(this);
+    } else {
+      armedCount++;
+    }
+    place(this, currentTick + 1);
+  }
+
+  /** Idles it. Harmless when it is idle already. */
+  cancel(): void {
+    if (this.link == 0) return;
+    unlink(this);
+    armedCount--;
+  }
+}
+
+const heads: usize = memory.data(5 * 64 * 4, 64);
+/** A bit for each slot of a level that holds a timer. */
+const occupied: usize = memory.data(5 * 8, 8);
+/** All timers up to this tick have fired. */
+let currentTick: u64 = 0;
+let armedCount: u32 = 0;
+
+/** The first tick that is not before `deadline`. */
+@inline function tickOf(deadline: u64): u64 {
+  return (deadline >> TICK_SHIFT) + u64((deadline & ((1 << TICK_SHIFT) - 1)) != 0);
+}
+
+/** Puts an unlinked timer into the slot of its deadline, or of `earliest` if that is later. */
+function place(timer: Timer, earliest: u64): void {
+  let tick = max<u64>(tickOf(timer.deadline), earliest);
+  const last = currentTick + ((<u64>DIGIT_MASK) << (TOP * DIGIT_BITS));
+  tick = min<u64>(tick, last);
+  const differing = tick ^ currentTick;
+  const level = differing == 0 ? 0 : min<u32>((63 - <u32>clz(differing)) / DIGIT_BITS, TOP);
+  const slot = (<u32>(tick >> (level * DIGIT_BITS))) & DIGIT_MASK;
+  const head = heads + ((((<usize>level) << DIGIT_BITS) + slot) << 2);
+  const first = load<usize>(head);
+  timer.placed = tick;
+  timer.link = head;
+  timer.next = changetype<Timer | null>(first);
+  if (first) changetype<Timer>(first).link = changetype<usize>(timer) + offsetof<Timer>("next");
+  store<usize>(head, changetype<usize>(timer));
+  const bits = occupied + ((<usize>level) << 3);
+  store<u64>(bits, load<u64>(bits) | ((<u64>1) << slot));
+}
+
+function unlink(timer: Timer): void {
+  const next = timer.next;
+  const link = timer.link;
+  store<usize>(link, changetype<usize>(next));
+  if (next !== null) next.link = link;
+  const index = (link - heads) >> 2;
+  if (next === null && index < LEVELS << DIGIT_BITS) {
+    const bits = occupied + ((index >> DIGIT_BITS) << 3);
+    store<u64>(bits, load<u64>(bits) & ~((<u64>1) << (index & DIGIT_MASK)));
+  }
+  timer.link = 0;
+}
+
+/** The next tick at which a slot comes up, or `NO_TICK`. */
+function nextTick(): u64 {
+  for (let level: u32 = 0; level < TOP; level++) {
+    const bits = load<u64>(occupied + ((<usize>level) << 3));
+    if (bits) {
+      // Slots up to the current digit are empty, or the timer would be on a lower level.
+      const shift = level * DIGIT_BITS;
+      const block = currentTick >> (shift + DIGIT_BITS);
+      return ((block << DIGIT_BITS) | ctz(bits)) << shift;
+    }
+  }
+  const bits = load<u64>(occupied + ((<usize>TOP) << 3));
+  if (!bits) return NO_TICK;
+  const digit = currentTick >> (TOP * DIGIT_BITS);
+  return (digit + 1 + ctz(rotr(bits, (digit + 1) & DIGIT_MASK))) << (TOP * DIGIT_BITS);
+}
+
+/** When `timersAdvance` next has work: `host.monotonic` ns, or `NEVER`. May be early, never late. */
+export function timersNextDeadline(): u64 {
+  const tick = nextTick();
+  return tick == NO_TICK ? NEVER : tick << TICK_SHIFT;
+}
+
+/** Fires every timer whose deadline is at or before `now`. Cost: what fires or moves down a level. */
+export function timersAdvance(now: u64): void {
+  const target = now >> TICK_SHIFT;
+  for (let tick = nextTick(); tick <= target; tick = nextTick()) {
+    currentTick = tick;
+    for (let level: u32 = TOP; level > 0; level--) {
+      if (tick & (((<u64>1) << (level * DIGIT_BITS)) - 1)) continue;
+      drain(level, tick, now);
+    }
+    drain(0, tick, now);
+  }
+  if (target > currentTick) currentTick = target;
+}
+
+/** Empties the slot that has come up: what is due fires, the rest is placed again. */
+function drain(level: u32, tick: u64, now: u64): void {
+  const slot = (<u32>(tick >> (level * DIGIT_BITS))) & DIGIT_MASK;
+  const head = heads + ((((<usize>level) << DIGIT_BITS) + slot) << 2);
+  for (let at = load<usize>(head); at; at = load<usize>(head)) {
+    const timer = changetype<Timer>(at);
+    unlink(timer);
+    if (tickOf(timer.deadline) > tick) {
+      place(timer, tick);
+    } else {
+      armedCount--;
+      call_indirect(timer.callback, timer.context, now);
+    }
+  }
+}
+
+/** Timers armed now. */
+export function timersArmed(): u32 {
+  return armedCount;
+}
