@@ -1,10 +1,11 @@
+import { IpAddress } from "../net/wire/address";
 import { consoleWrite, monotonic } from "./host";
 
 /**
  * The log: one line an event, `seconds level source: words key=value …`, on the console and in a
  * ring in memory that outlives it. A line below the level costs one comparison a call.
  *
- *     info("dhcp").text("bound").key("address").ip(hi, lo).end();
+ *     info("dhcp").text("bound").key("address").ip(address).end();
  */
 
 export const enum Level {
@@ -110,6 +111,44 @@ export class Line {
     return this;
   }
 
+  /** Dotted decimal. */
+  ipv4(address: u32): Line {
+    for (let shift: u32 = 24; ; shift -= 8) {
+      this.number((address >> shift) & 0xff);
+      if (!shift) break;
+      if (!this.muted) this.put(0x2e);
+    }
+    return this;
+  }
+
+  /** An address as people write it: dotted decimal, or RFC 5952 (4.1 to 4.3). */
+  ip(address: IpAddress): Line {
+    if (this.muted) return this;
+    if (address.isV4) return this.ipv4(address.v4);
+    // The longest run of two or more zero groups, the first of equals, becomes `::`.
+    let best: u32 = 8;
+    let bestLength: u32 = 1;
+    for (let at: u32 = 0, run: u32 = 0; at < 8; at++) {
+      run = group(address, at) ? 0 : run + 1;
+      if (run > bestLength) {
+        bestLength = run;
+        best = at + 1 - run;
+      }
+    }
+    for (let at: u32 = 0; at < 8;) {
+      if (at == best) {
+        this.put(0x3a);
+        at += bestLength;
+        if (at == 8) this.put(0x3a);
+        continue;
+      }
+      if (at) this.put(0x3a);
+      const value = group(address, at++);
+      this.hex(value, value < 0x10 ? 1 : value < 0x100 ? 2 : value < 0x1000 ? 3 : 4);
+    }
+    return this;
+  }
+
   /** Nanoseconds as seconds with `decimals` (1 to 9) places. */
   seconds(ns: u64, decimals: u32): Line {
     if (this.muted) return this;
@@ -142,6 +181,12 @@ export class Line {
     memory.copy(ring, line + first, length - first);
     written += length;
   }
+}
+
+/** The 16-bit group `index`, 0 the leftmost, of an IPv6 address. */
+@inline function group(address: IpAddress, index: u32): u32 {
+  const half = index < 4 ? address.hi : address.lo;
+  return (<u32>(half >> ((3 - (index & 3)) << 4))) & 0xffff;
 }
 
 const current = changetype<Line>(memory.data(offsetof<Line>(), 4));

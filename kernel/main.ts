@@ -1,17 +1,86 @@
-import { memoryInit } from "./memory";
-import { monotonic } from "./host";
-import { timersAdvance, timersNextDeadline } from "./timer";
-import { appStart, appReady } from "./app";
+import { deviceAt, deviceCount } from "../drivers/device";
+import { appReady, appStart } from "./app";
+import { clockUpdate, now } from "./clock";
+import { configParse } from "./config";
+import {
+  idleFound,
+  idleInit,
+  idlePrepare,
+  idleShouldSleep,
+  idleSleep,
+  idleStay,
+  idleWake,
+  idleWorked,
+} from "./idle";
+import { boot, memoryInit } from "./memory";
+import { poolsInit } from "./packet";
+import { SECOND, Timer, timersAdvance } from "./timer";
+
+/**
+ * The kernel from the host's side: bring the machine up, then do what is ready, again and again.
+ */
+
+/** Most packets taken from one device before the others, the timers and the program have their turn. */
+const BURST: u32 = 32;
+
+const deviceCheck = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 
 /** Brings the machine up. The host calls it once, before the first `step`. */
 export function init(): void {
+  clockUpdate();
   memoryInit();
+  configParse(boot.commandLine, boot.commandLineLength);
+  poolsInit();
+  idleInit();
+  deviceCheck.init(checkDevices, 0);
+  deviceCheck.arm(now() + SECOND);
   appStart();
 }
 
-/** Does what is ready and returns when to be called again: `host.monotonic` ns, `NEVER` for not until an interrupt. */
+/**
+ * Does what is ready and returns when to be called again, in `host.monotonic` ns: a moment that
+ * has passed for at once, `NEVER` for not until an interrupt.
+ */
 export function step(): u64 {
-  timersAdvance(monotonic());
+  const at = clockUpdate();
+  const woken = idleWake(at);
+  if (work(at, woken)) {
+    idleWorked(at);
+    return at;
+  }
+  if (!idleShouldSleep(at)) return at;
+  idlePrepare();
+  // A packet that came before its interrupt was on raises none.
+  if (work(at, false)) {
+    idleStay();
+    idleWorked(at);
+    return at;
+  }
+  return idleSleep(at);
+}
+
+/** One round over everything; whether it found packets. */
+function work(at: u64, woken: bool): bool {
+  let found: u32 = 0;
+  for (let i: u32 = 0; i < deviceCount(); i++) {
+    const device = deviceAt(i);
+    const received = device.poll(BURST);
+    if (received == 0) continue;
+    found += received;
+    if (woken) idleFound(device);
+  }
+  timersAdvance(at);
   appReady();
-  return timersNextDeadline();
+  for (let i: u32 = 0; i < deviceCount(); i++) {
+    const device = deviceAt(i);
+    if (device.pendingLength) device.transmit();
+    // The loopback has received what it just sent.
+    found += device.receivedLength;
+  }
+  return found != 0;
+}
+
+function checkDevices(_context: usize, at: u64): void {
+  for (let i: u32 = 0; i < deviceCount(); i++) deviceAt(i).check(at);
+  deviceCheck.arm(at + SECOND);
 }

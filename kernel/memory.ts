@@ -30,11 +30,17 @@ export function unreserved(): u32 {
  * callers size what they take from `unreserved()`.
  */
 export function reserve(length: u32, align: u32): usize {
+  const start = reserveUncleared(length, align);
+  memory.fill(start, 0, length);
+  return start;
+}
+
+/** `reserve` without the zeroes, for what is written before it is read: clearing costs boot time. */
+export function reserveUncleared(length: u32, align: u32): usize {
   const start = (cursor + align - 1) & ~(<usize>align - 1);
   if (start < cursor || start > limit || limit - start < <usize>length) {
     panic("out of memory at start-up: give the machine more RAM (MEM=)");
   }
   cursor = start + length;
-  memory.fill(start, 0, length);
   return start;
 }

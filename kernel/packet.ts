@@ -1,4 +1,4 @@
-import { reserve } from "./memory";
+import { reserve, reserveUncleared, unreserved } from "./memory";
 
 /**
  * Packet memory: slots of fixed size, each described by one 64-byte `Packet` in a dense array
@@ -100,6 +100,8 @@ export class Packet {
   reserved0: u8;
   /** For segmentation offload: payload bytes a segment, 0 for none. */
   segmentSize: u16;
+  /** The owner's note, such as the sequence number of the first byte. */
+  note: u32;
   private fragment0Address: usize;
   private fragment0Length: u32;
   private fragment0Owner: Packet | null;
@@ -267,10 +269,10 @@ const pools: usize = memory.data(3 * 64, 64);
 
 /** Sets up a pool of `slots` slots of `slotBytes` (a multiple of 64). Start-up only. */
 export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
-  assert(offsetof<Packet>() == 64 && offsetof<Pool>() <= 64);
+  assert(offsetof<Packet>() == 64 && offsetof<Fragment>() == 12 && offsetof<Pool>() <= 64);
   const pool = poolOf(id);
   const packets = reserve(slots * 64, 64);
-  const memory = reserve(slots * slotBytes, 4096);
+  const bytes = reserveUncleared(slots * slotBytes, 4096);
   pool.free = null;
   pool.slotBytes = slotBytes;
   pool.slots = slots;
@@ -281,12 +283,39 @@ export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
   pool.setFloor(Purpose.Refill, 0);
   for (let i: u32 = slots; i-- > 0;) {
     const packet = changetype<Packet>(packets + <usize>i * 64);
-    packet.slot = memory + <usize>i * slotBytes;
+    packet.slot = bytes + <usize>i * slotBytes;
     packet.pool = <u8>id;
     packet.next = pool.free;
     pool.free = packet;
   }
   pool.count(Owner.Free, slots);
+}
+
+/** Bytes of a slot: `Small` holds headers with every option, `Jumbo` a 9,000-byte packet with headroom. */
+const SMALL_SLOT: u32 = 256;
+const STANDARD_SLOT: u32 = 2048;
+const JUMBO_SLOT: u32 = 9728;
+
+/** Most slots of a pool, however large the machine. */
+const SMALL_MOST: u32 = 65536;
+const STANDARD_MOST: u32 = 32768;
+const JUMBO_MOST: u32 = 2048;
+
+/**
+ * Sizes and sets up all pools from the RAM that is left: half of a small machine's, 4 MiB and a
+ * quarter of a larger one's, so that connection tables grow with the machine too.
+ */
+export function poolsInit(): void {
+  const left = unreserved();
+  const share = min<u32>(left >> 1, (4 << 20) + (left >> 2));
+  const sixteenth = share >> 4;
+  poolInit(PoolId.Small, slotsIn(sixteenth * 3, SMALL_SLOT, SMALL_MOST), SMALL_SLOT);
+  poolInit(PoolId.Standard, slotsIn(sixteenth * 12, STANDARD_SLOT, STANDARD_MOST), STANDARD_SLOT);
+  poolInit(PoolId.Jumbo, slotsIn(sixteenth, JUMBO_SLOT, JUMBO_MOST), JUMBO_SLOT);
+}
+
+function slotsIn(bytes: u32, slotBytes: u32, most: u32): u32 {
+  return min<u32>(bytes / (slotBytes + offsetof<Packet>()), most);
 }
 
 /**

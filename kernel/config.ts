@@ -1,0 +1,264 @@
+import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Mask } from "../net/wire/address";
+import { Level, setLogLevel, warn } from "./log";
+import { parseDecimal, parseV4, textEquals, textFind } from "./text";
+
+/**
+ * What the operator asked for on the kernel's command line: words `key=value`, apart by blanks.
+ *
+ *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug
+ *     ip=dhcp
+ *
+ * A word that makes no sense is named on the console and the rest is used: a machine that is
+ * half configured can be reached and mended, one that stops cannot.
+ */
+
+/** How the machine comes by its address. */
+export const enum AddressMode {
+  Dhcp = 0,
+  Static = 1,
+}
+
+/** DNS servers that are kept. */
+export const DNS_MAX: u32 = 3;
+
+/** Bytes of a host name: one DNS label (RFC 1035, 2.3.4). */
+export const HOSTNAME_MAX: u32 = 63;
+
+/** Bytes of command line that are read. */
+const COMMAND_LINE_MAX: u32 = 4096;
+
+
+@unmanaged
+export class Config {
+  private addressHi: u64;
+  private addressLo: u64;
+  private gatewayHi: u64;
+  private gatewayLo: u64;
+  private dns0Hi: u64;
+  private dns0Lo: u64;
+  private dns1Hi: u64;
+  private dns1Lo: u64;
+  private dns2Hi: u64;
+  private dns2Lo: u64;
+  /** `AddressMode`. */
+  mode: u32;
+  /** Bits of the network part of a static `address`, 1 to 32. */
+  prefix: u32;
+  /** DNS servers given, at most `DNS_MAX`. */
+  dnsCount: u32;
+  /** The host name: ASCII, not terminated. */
+  hostname: usize;
+  hostnameLength: u32;
+
+  /** The static address; `isAny` under DHCP. */
+  @inline get address(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("addressHi"));
+  }
+
+  /** The router of a static address; `isAny` without one. */
+  @inline get gateway(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("gatewayHi"));
+  }
+
+  /** DNS server `index`, below `dnsCount`. */
+  @inline dns(index: u32): IpAddress {
+    return changetype<IpAddress>(
+      changetype<usize>(this) + offsetof<Config>("dns0Hi") + ((<usize>index) << 4),
+    );
+  }
+}
+
+/** In force from the end of `configParse`. */
+export const config = changetype<Config>(memory.data(offsetof<Config>(), 8));
+
+const hostname: usize = memory.data(63);
+
+
+@inline function isBlank(byte: u32): bool {
+  return byte <= 0x20;
+}
+
+/** Sets the defaults (DHCP, host name `skerry`), then what the command line says. Of a key given twice the last counts. */
+export function configParse(text: usize, length: u32): void {
+  memory.fill(changetype<usize>(config), 0, offsetof<Config>());
+  config.mode = AddressMode.Dhcp;
+  config.hostname = hostname;
+  setHostnameText("skerry");
+  if (length > COMMAND_LINE_MAX) {
+    warn("config")
+      .text("command line cut")
+      .key("bytes")
+      .number(length)
+      .key("kept")
+      .number(COMMAND_LINE_MAX)
+      .end();
+    length = COMMAND_LINE_MAX;
+  }
+  for (let at: u32 = 0; at < length;) {
+    if (isBlank(load<u8>(text + at))) {
+      at++;
+      continue;
+    }
+    const start = at;
+    while (at < length && !isBlank(load<u8>(text + at))) at++;
+    parseWord(text + start, at - start);
+  }
+  checkGateway();
+}
+
+function parseWord(word: usize, length: u32): void {
+  const keyLength = textFind(word, length, 0x3d);
+  if (keyLength == length) {
+    warn("config").text("ignored, not key=value").key("word").bytes(word, length).end();
+    return;
+  }
+  const value = word + keyLength + 1;
+  const valueLength = length - keyLength - 1;
+  let expected: string;
+  if (textEquals(word, keyLength, "ip")) {
+    if (setAddress(value, valueLength)) return;
+    expected = "dhcp or a host's IPv4 address with prefix length, as in 10.0.0.2/24";
+  } else if (textEquals(word, keyLength, "gw")) {
+    if (setGateway(value, valueLength)) return;
+    expected = "a host's IPv4 address";
+  } else if (textEquals(word, keyLength, "dns")) {
+    if (setDns(value, valueLength)) return;
+    expected = "1 to 3 IPv4 addresses apart by commas";
+  } else if (textEquals(word, keyLength, "hostname")) {
+    if (setHostname(value, valueLength)) return;
+    expected = "1 to 63 letters, digits or hyphens, no hyphen at an end";
+  } else if (textEquals(word, keyLength, "loglevel")) {
+    if (setLevel(value, valueLength)) return;
+    expected = "error, warn, info or debug";
+  } else {
+    warn("config")
+      .text("ignored, unknown key")
+      .key("key")
+      .bytes(word, keyLength)
+      .key("value")
+      .bytes(value, valueLength)
+      .end();
+    return;
+  }
+  warn("config")
+    .text("ignored, bad value; expected ")
+    .text(expected)
+    .key("key")
+    .bytes(word, keyLength)
+    .key("value")
+    .bytes(value, valueLength)
+    .end();
+}
+
+/** Not what a host may be called by: RFC 1122, 3.2.1.3. */
+function isHost(address: u32): bool {
+  return (
+    address >>> 24 != 0 &&
+    !isV4Loopback(address) &&
+    !isV4Multicast(address) &&
+    address < 0xf000_0000 &&
+    address != V4_BROADCAST
+  );
+}
+
+function setAddress(value: usize, length: u32): bool {
+  if (textEquals(value, length, "dhcp")) {
+    config.mode = AddressMode.Dhcp;
+    config.address.set(0, 0);
+    config.prefix = 0;
+    return true;
+  }
+  const slash = textFind(value, length, 0x2f);
+  if (slash == length) return false;
+  const parsed = parseV4(value, slash);
+  const prefix = parseDecimal(value + slash + 1, length - slash - 1, 32);
+  if (parsed < 0 || prefix < 1) return false;
+  const address = <u32>parsed;
+  if (!isHost(address)) return false;
+  // The ends of a subnet name it and its broadcast, but for links of two and one (RFC 3021).
+  const host = address & ~v4Mask(prefix);
+  if (prefix < 31 && (host == 0 || host == ~v4Mask(prefix))) return false;
+  config.mode = AddressMode.Static;
+  config.address.setV4(address);
+  config.prefix = prefix;
+  return true;
+}
+
+function setGateway(value: usize, length: u32): bool {
+  const parsed = parseV4(value, length);
+  if (parsed < 0 || !isHost(<u32>parsed)) return false;
+  config.gateway.setV4(<u32>parsed);
+  return true;
+}
+
+/** A router outside the subnet can never be resolved: say so now, not when nothing answers. */
+function checkGateway(): void {
+  if (config.gateway.isAny) return;
+  if (config.mode == AddressMode.Dhcp) {
+    warn("config")
+      .text("ignored, gw needs a static ip")
+      .key("key")
+      .text("gw")
+      .key("value")
+      .ipv4(config.gateway.v4)
+      .end();
+    config.gateway.set(0, 0);
+  } else if ((config.gateway.v4 ^ config.address.v4) & v4Mask(config.prefix)) {
+    warn("config")
+      .text("ignored, not on the subnet of ip=")
+      .ipv4(config.address.v4)
+      .text("/")
+      .number(config.prefix)
+      .key("key")
+      .text("gw")
+      .key("value")
+      .ipv4(config.gateway.v4)
+      .end();
+    config.gateway.set(0, 0);
+  }
+}
+
+function setDns(value: usize, length: u32): bool {
+  let count: u32 = 0;
+  for (let at: u32 = 0; at <= length; count++) {
+    const part = textFind(value + at, length - at, 0x2c);
+    const parsed = parseV4(value + at, part);
+    if (parsed <= 0 || count == DNS_MAX) return false;
+    at += part + 1;
+  }
+  for (let at: u32 = 0, i: u32 = 0; i < count; i++) {
+    const part = textFind(value + at, length - at, 0x2c);
+    config.dns(i).setV4(<u32>parseV4(value + at, part));
+    at += part + 1;
+  }
+  config.dnsCount = count;
+  return true;
+}
+
+/** RFC 1123, 2.1. */
+function setHostname(value: usize, length: u32): bool {
+  if (length == 0 || length > HOSTNAME_MAX) return false;
+  for (let i: u32 = 0; i < length; i++) {
+    const byte = <u32>load<u8>(value + i);
+    const lower = byte | 0x20;
+    const letterOrDigit = lower - 0x61 < 26 || byte - 0x30 < 10;
+    if (!letterOrDigit && (byte != 0x2d || i == 0 || i == length - 1)) return false;
+  }
+  memory.copy(hostname, value, length);
+  config.hostnameLength = length;
+  return true;
+}
+
+function setHostnameText(text: string): void {
+  config.hostnameLength = text.length;
+  for (let i = 0; i < text.length; i++) store<u8>(hostname + i, <u8>text.charCodeAt(i));
+}
+
+function setLevel(value: usize, length: u32): bool {
+  if (textEquals(value, length, "error")) setLogLevel(Level.Error);
+  else if (textEquals(value, length, "warn")) setLogLevel(Level.Warn);
+  else if (textEquals(value, length, "info")) setLogLevel(Level.Info);
+  else if (textEquals(value, length, "debug")) setLogLevel(Level.Debug);
+  else return false;
+  return true;
+}
