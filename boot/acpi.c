@@ -1,0 +1,94 @@
+// The little of ACPI that is needed: how to switch off, which timer there is, which pages hold
+// tables. ACPI specification 6.4: 5.2.5 (RSDP), 5.2.7/8 (RSDT, XSDT), 5.2.9 (FADT), 7.4.2 (\_S5).
+//
+// Read while all of the low 4 GiB is mapped as it is. A table that lies, is cut or does not sum to
+// zero is as good as absent: everything here has a fallback.
+
+#include "boot.h"
+#include "string.h"
+
+struct acpi acpi;
+
+struct table {
+  char signature[4];
+  u32 length;
+  u8 revision, checksum, oem[18];
+  u32 creator_revision_and_id[2];
+} __attribute__((packed));
+
+static u8 sum(const u8 *bytes, u32 length) {
+  u8 total = 0;
+  while (length--) total += *bytes++;
+  return total;
+}
+
+// The table at `physical`, noted for the kernel to read, or NULL.
+static const struct table *table_at(u64 physical) {
+  const struct table *table = (const struct table *)physical;
+  if (physical < PAGE || physical > LOW_END - sizeof *table) return NULL;
+  u32 length = table->length;
+  if (length < sizeof *table || length > 1u << 20 || physical + length > LOW_END) return NULL;
+  if (sum((const u8 *)table, length)) return NULL;
+  if (acpi.table_count < sizeof acpi.tables / sizeof *acpi.tables) {
+    acpi.tables[acpi.table_count++] = (struct range){physical, physical + length};
+  }
+  return table;
+}
+
+static u64 field(const struct table *table, u32 offset, u32 bytes) {
+  u64 value = 0;
+  if (offset + bytes <= table->length) memcpy(&value, (const u8 *)table + offset, bytes);
+  return value;
+}
+
+// What to write to the sleep registers for "off" is in AML, in a package named _S5_. Its encoding is
+// so regular that it can be found without an interpreter: name, package, length, count, two numbers.
+static void read_s5(const struct table *dsdt) {
+  enum { ZERO = 0x00, ONE = 0x01, BYTE_PREFIX = 0x0a, PACKAGE = 0x12 };
+  const u8 *aml = (const u8 *)dsdt;
+  for (u32 at = sizeof *dsdt; at + 12 <= dsdt->length; at++) {
+    if (memcmp(aml + at, "_S5_", 4) || aml[at + 4] != PACKAGE) continue;
+    at += 5 + 1 + (aml[at + 5] >> 6) + 1; // past the length, whose top bits count its further bytes
+    u8 *types[] = {&acpi.sleep_type_a, &acpi.sleep_type_b};
+    for (u32 i = 0; i < 2 && at + 2 <= dsdt->length; i++) {
+      if (aml[at] == BYTE_PREFIX) at++;
+      *types[i] = aml[at++] & 7;
+    }
+    return;
+  }
+}
+
+static void read_fadt(const struct table *fadt) {
+  enum { DSDT = 40, PM1A_CNT_BLK = 64, PM1B_CNT_BLK = 68, PM_TMR_BLK = 76, CENTURY = 108, FLAGS = 112 };
+  enum { X_DSDT = 140, SLEEP_CONTROL_REG = 244, GAS_ADDRESS = 4, HW_REDUCED_ACPI = 1 << 20 };
+  acpi.century = (u8)field(fadt, CENTURY, 1);
+  if (field(fadt, FLAGS, 4) & HW_REDUCED_ACPI) {
+    u64 control = field(fadt, SLEEP_CONTROL_REG + GAS_ADDRESS, 8);
+    if (control < LOW_END && field(fadt, SLEEP_CONTROL_REG, 1) == 0) acpi.sleep_control = (u32)control;
+  } else {
+    acpi.pm1a_control = (u16)field(fadt, PM1A_CNT_BLK, 4);
+    acpi.pm1b_control = (u16)field(fadt, PM1B_CNT_BLK, 4);
+    acpi.pm_timer = (u16)field(fadt, PM_TMR_BLK, 4);
+  }
+  u64 dsdt = field(fadt, X_DSDT, 8);
+  const struct table *aml = table_at(dsdt ? dsdt : field(fadt, DSDT, 4));
+  if (aml) read_s5(aml);
+}
+
+void acpi_read(void) {
+  const u8 *rsdp = boot_page.rsdp;
+  if (!has_rsdp || memcmp(rsdp, "RSD PTR ", 8) || sum(rsdp, 20)) {
+    has_rsdp = false;
+    return;
+  }
+  bool extended = rsdp[15] >= 2 && sum(rsdp, 36) == 0;
+  u64 root = 0;
+  memcpy(&root, rsdp + (extended ? 24 : 16), extended ? 8 : 4);
+  const struct table *list = table_at(root);
+  if (!list) return;
+  const u32 width = extended ? 8 : 4;
+  for (u32 at = sizeof *list; at + width <= list->length; at += width) {
+    const struct table *table = table_at(field(list, at, width));
+    if (table && !memcmp(table->signature, "FACP", 4)) read_fadt(table);
+  }
+}

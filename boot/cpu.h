@@ -1,0 +1,64 @@
+// The instructions that C has no word for.
+#pragma once
+
+#include "host.h"
+
+#define MSR_APIC_BASE 0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+#define MSR_EFER 0xc0000080u
+
+struct cpuid {
+  u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid cpuid(u32 leaf) {
+  struct cpuid r;
+  __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(0));
+  return r;
+}
+
+// The hypervisor's own leaf `leaf` (0x40000000 on), all zero where there is no hypervisor.
+static inline struct cpuid cpuid_hypervisor(u32 leaf) {
+  if (!(cpuid(1).ecx & 1u << 31)) return (struct cpuid){0};
+  return cpuid(leaf);
+}
+
+static inline u64 rdtsc(void) {
+  u32 low, high;
+  __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
+  return (u64)high << 32 | low;
+}
+
+static inline u64 read_msr(u32 msr) {
+  u32 low, high;
+  __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+  return (u64)high << 32 | low;
+}
+
+static inline void write_msr(u32 msr, u64 value) {
+  __asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline u64 read_cr2(void) {
+  u64 value;
+  __asm__ volatile("mov %%cr2, %0" : "=r"(value));
+  return value;
+}
+
+static inline u64 read_cr4(void) {
+  u64 value;
+  __asm__ volatile("mov %%cr4, %0" : "=r"(value));
+  return value;
+}
+
+static inline void write_cr4(u64 value) { __asm__ volatile("mov %0, %%cr4" ::"r"(value) : "memory"); }
+
+static inline void write_cr3(u64 value) { __asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory"); }
+
+// a * b / c without losing the upper half of the product; the quotient must fit 64 bits.
+static inline u64 multiply_divide(u64 a, u64 b, u64 c) {
+  u64 low, high;
+  __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "r"(b) : "cc");
+  __asm__("divq %2" : "+a"(low), "+d"(high) : "r"(c) : "cc");
+  return low;
+}

@@ -1,0 +1,102 @@
+// Unpredictable bits: the processor's generator where it has one, and always the jitter of timing.
+//
+// Everything gathered goes into a 256-bit pool: each sample is the last four words of a ChaCha20
+// block (RFC 8439, 2.3) keyed with the pool, and half of the block's output becomes the pool. What
+// is given out is the other half, so giving it out tells nothing of what comes next.
+
+#include "boot.h"
+#include "cpu.h"
+#include "string.h"
+
+enum { SAMPLES_AT_START = 512, SAMPLES_PER_CALL = 32 };
+
+static u32 pool[8];
+static bool has_rdrand, has_rdseed;
+
+static u32 rotate(u32 value, u32 by) { return value << by | value >> (32 - by); }
+
+static void quarter_round(u32 *s, u32 a, u32 b, u32 c, u32 d) {
+  s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 16);
+  s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 12);
+  s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 8);
+  s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 7);
+}
+
+static void stir(u64 first, u64 second, u32 output[8]) {
+  u32 input[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+  memcpy(input + 4, pool, sizeof pool);
+  memcpy(input + 12, &first, 8);
+  memcpy(input + 14, &second, 8);
+  u32 s[16];
+  memcpy(s, input, sizeof s);
+  for (u32 i = 0; i < 10; i++) {
+    for (u32 column = 0; column < 4; column++) {
+      quarter_round(s, column, 4 + column, 8 + column, 12 + column);
+    }
+    for (u32 column = 0; column < 4; column++) {
+      quarter_round(s, column, 4 + (column + 1) % 4, 8 + (column + 2) % 4, 12 + (column + 3) % 4);
+    }
+  }
+  for (u32 i = 0; i < 8; i++) {
+    pool[i] = s[i] + input[i];
+    output[i] = s[8 + i] + input[8 + i];
+  }
+}
+
+static u64 hardware_random(void) {
+  u64 value = 0;
+  u8 valid = 0;
+  for (u32 tries = 0; has_rdseed && !valid && tries < 10; tries++) {
+    __asm__ volatile("rdseed %0; setc %1" : "=r"(value), "=qm"(valid)::"cc");
+  }
+  for (u32 tries = 0; has_rdrand && !valid && tries < 10; tries++) {
+    __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(valid)::"cc");
+  }
+  return value;
+}
+
+// How long a look at the PIT takes: a trip through chipset or hypervisor, with a time of its own.
+// Returns how often the time differed from the one before.
+static u32 gather(u32 samples) {
+  u32 output[8], differing = 0;
+  u64 previous = 0;
+  while (samples--) {
+    u64 before = rdtsc();
+    u32 count = host_portIn8(0x40);
+    u64 took = rdtsc() - before;
+    differing += took != previous;
+    previous = took;
+    stir(before << 8 | (count & 0xff), took ^ hardware_random(), output);
+  }
+  return differing;
+}
+
+void entropy_start(void) {
+  has_rdrand = cpuid(1).ecx & 1 << 30;
+  has_rdseed = cpuid(0).eax >= 7 && cpuid(7).ebx & 1 << 18;
+  // Some processors answer the same for ever, and say that it is random (AMD family 15h after a
+  // suspend). One equal pair in a machine's life is bad luck of 2^-64; take it for that fault.
+  u64 last = hardware_random();
+  for (u32 i = 0; i < 4 && (has_rdrand || has_rdseed); i++) {
+    u64 value = hardware_random();
+    if (value == last) has_rdrand = has_rdseed = false;
+    last = value;
+  }
+  u32 output[8];
+  stir(host_wallClock(), rdtsc(), output);
+  // A machine whose every access takes equally long has no jitter to give: ask it for much more.
+  for (u32 round = 0; round < 64 && gather(SAMPLES_AT_START) < SAMPLES_AT_START / 8; round++) continue;
+}
+
+void host_entropy(u32 into, u32 length) {
+  u8 *to = (u8 *)(u64)into;
+  gather(SAMPLES_PER_CALL);
+  while (length) {
+    u32 output[8];
+    stir(rdtsc(), 0, output);
+    u32 bytes = length < sizeof output ? length : sizeof output;
+    memcpy(to, output, bytes);
+    to += bytes;
+    length -= bytes;
+  }
+}

@@ -1,0 +1,197 @@
+// From the loader's 32-bit protected mode to C at -2 GiB.
+//
+// Both protocols enter here with paging off, interrupts off and EBX pointing at their boot
+// information; Multiboot2 says so in EAX (Multiboot2 3.3), PVH by the magic that EBX points at
+// (Xen, "x86/HVM direct boot ABI"). Nothing is known of where the image was loaded, and there is
+// no stack: the first word of the boot information lends four bytes to one `call`.
+
+#define HIGH 0xffffffff80000000
+#define PHYSICAL(symbol) (symbol - HIGH)(%ebp) // EBP: where the image is, less where it was linked
+
+#define PAGE_PRESENT 0x001
+#define PAGE_WRITE 0x002
+#define PAGE_LARGE 0x080
+#define CR0_PG 0x80000000
+#define CR0_WP 0x00010000
+#define CR4_PAE 0x20
+#define MSR_EFER 0xc0000080
+#define EFER_LME 0x100
+#define CODE_SELECTOR 0x08
+#define KERNEL_STACK_BYTES 65536
+#define IST_STACK_BYTES 8192
+
+  // Multiboot2 header (Multiboot2 3.1): no tag asks for anything but to be placed anywhere.
+  .section .multiboot2, "a"
+  .balign 8
+multiboot2:
+  .long 0xe85250d6, 0, multiboot2_end - multiboot2, -(0xe85250d6 + (multiboot2_end - multiboot2))
+  .balign 8
+  .short 10, 0 // relocatable (3.1.11): lowest, highest, alignment, "lowest possible address"
+  .long 24, 0x200000, 0xfffff000, 0x200000, 1
+  .balign 8
+  .short 0, 0
+  .long 8
+multiboot2_end:
+
+  // PVH: XEN_ELFNOTE_PHYS32_ENTRY, the physical address to enter at.
+  .section .note.pvh, "a", @note
+  .balign 4
+  .long 4, 8, 18
+  .asciz "Xen"
+  .quad entry - HIGH
+
+  .section .entry, "ax"
+  .code32
+  .globl entry
+entry:
+  cld
+  cli
+  movl %eax, %esi
+  rdtsc
+  movl %eax, %edi
+  movl %edx, %ecx
+
+  movl (%ebx), %eax
+  leal 4(%ebx), %esp
+  call 1f
+1:
+  popl %ebp
+  movl %eax, (%ebx)
+  subl $(1b - HIGH), %ebp
+
+  leal PHYSICAL(kernel_stack_top), %esp
+  pushl %ecx // main's arguments: the TSC at entry,
+  pushl %edi
+  pushl $0 // the load offset,
+  pushl %ebp
+  pushl $0 // the boot information
+  pushl %ebx
+  pushl $0 // and EAX.
+  pushl %esi
+
+  movl $0x80000000, %eax
+  cpuid
+  cmpl $0x80000001, %eax
+  jb not_64_bit
+  movl $0x80000001, %eax
+  cpuid
+  btl $29, %edx // long mode
+  jnc not_64_bit
+
+  // Tables to start with: all of the low 4 GiB as it is, and 1 GiB of it, from where the image
+  // lies, at -2 GiB. One directory pointer table serves both. paging.c replaces them.
+  leal PHYSICAL(page_tables), %edi
+  leal 0x1003(%edi), %eax
+  movl %eax, (%edi)
+  movl %eax, 511 * 8(%edi)
+  leal 0x2003(%edi), %eax
+  leal 0x1000(%edi), %edx
+  movl $4, %ecx
+2:
+  movl %eax, (%edx)
+  addl $0x1000, %eax
+  addl $8, %edx
+  loop 2b
+  movl %eax, 0x1000 + 510 * 8(%edi)
+
+  leal 0x2000(%edi), %edx
+  movl $(PAGE_PRESENT | PAGE_WRITE | PAGE_LARGE), %eax
+  movl $2048, %ecx
+3:
+  movl %eax, (%edx)
+  addl $0x200000, %eax
+  addl $8, %edx
+  loop 3b
+  leal PAGE_PRESENT | PAGE_WRITE | PAGE_LARGE(%ebp), %eax
+  movl $512, %ecx
+4:
+  movl %eax, (%edx)
+  addl $0x200000, %eax
+  addl $8, %edx
+  loop 4b
+
+  movl %edi, %cr3
+  movl $CR4_PAE, %eax
+  movl %eax, %cr4
+  movl $MSR_EFER, %ecx
+  rdmsr
+  orl $EFER_LME, %eax
+  wrmsr
+  movl %cr0, %eax
+  orl $(CR0_PG | CR0_WP), %eax
+  movl %eax, %cr0
+
+  leal PHYSICAL(gdt), %eax
+  leal PHYSICAL(gdt_pointer), %edx
+  movl %eax, 2(%edx)
+  lgdt (%edx)
+  leal PHYSICAL(entry_64), %eax
+  pushl $CODE_SELECTOR
+  pushl %eax
+  lret
+
+not_64_bit:
+  leal PHYSICAL(not_64_bit_text), %esi
+  movl $0x3f8, %edx
+5:
+  lodsb
+  testb %al, %al
+  jz 6f
+  outb %al, %dx
+  movl $20000, %ecx // about a character's time; the UART is not set up and cannot be asked
+  loop .
+  jmp 5b
+6:
+  hlt
+  jmp 6b
+
+  .code64
+entry_64:
+  movabsq $entry_high, %rax
+  jmp *%rax
+entry_high:
+  movl %ebp, %eax
+  movabsq $HIGH, %rdx
+  subq %rax, %rdx
+  addq %rdx, %rsp
+  movq $gdt, gdt_pointer + 2
+  lgdt gdt_pointer
+  xorl %eax, %eax
+  movl %eax, %ds
+  movl %eax, %es
+  movl %eax, %fs
+  movl %eax, %gs
+  movl %eax, %ss
+  popq %rdi
+  popq %rsi
+  popq %rdx
+  popq %rcx
+  xorl %ebp, %ebp // the end of every backtrace
+  call boot_main
+  ud2
+
+  .section .rodata
+not_64_bit_text:
+  .asciz "skerry: this processor has no 64-bit mode\r\n"
+
+  .data
+  .balign 8
+  .globl gdt
+gdt: // null, 64-bit code, and the task state segment (two slots, set by traps.c)
+  .quad 0, 0x00209a0000000000, 0, 0
+  .short 0
+  .balign 8
+  .short 0, 0, 0 // so that the address in gdt_pointer is aligned
+gdt_pointer:
+  .short 4 * 8 - 1
+  .quad 0
+
+  // Below each stack lies a page that paging.c leaves unmapped.
+  .bss
+  .balign 4096
+  .globl kernel_stack_guard, kernel_stack_top, ist_stacks
+kernel_stack_guard:
+  .skip 4096 + KERNEL_STACK_BYTES
+kernel_stack_top:
+ist_stacks:
+  .skip 4 * (4096 + IST_STACK_BYTES)

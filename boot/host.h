@@ -1,0 +1,63 @@
+// The host interface on metal: what the C generated from kernel.wasm calls.
+//
+// kernel/host.ts is the contract; here is only how this host keeps it. Register and descriptor
+// accesses are inline, so a driver pays for the access and nothing else, and volatile, so the
+// compiler makes exactly the accesses the driver wrote, in its order. Device memory is mapped
+// uncached; for RAM shared with a device, x86 keeps loads in order among loads and stores among
+// stores, and so the barriers need only hold the compiler.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+// The kernel: what tools/aot makes of its exports.
+void kernel_instantiate(void);
+void kernel_init(void);
+u64 kernel_step(void); // the next deadline on host_monotonic's scale; all ones for none
+
+void host_consoleWrite(u32 text, u32 length);
+__attribute__((noreturn)) void host_exit(u32 code);
+__attribute__((noreturn)) void host_panic(u32 text, u32 length);
+u64 host_monotonic(void);
+u64 host_wallClock(void);
+void host_entropy(u32 into, u32 length);
+void host_bootInfo(u32 into);
+u32 host_mmioMap(u64 physical, u32 length);
+u32 host_interruptOpen(u32 line);
+void host_interruptMask(u32 line, u32 masked);
+u32 host_interruptsPending(void);
+
+#define HOST_PORT(bits, register_name)                                                  \
+  static inline u32 host_portIn##bits(u32 port) {                                       \
+    u##bits value;                                                                      \
+    __asm__ volatile("in %w1, %0" : "=a"(value) : "Nd"(port) : "memory");               \
+    return value;                                                                       \
+  }                                                                                     \
+  static inline void host_portOut##bits(u32 port, u32 value) {                          \
+    __asm__ volatile("out %" register_name "0, %w1" ::"a"(value), "Nd"(port) : "memory"); \
+  }
+HOST_PORT(8, "b")
+HOST_PORT(16, "w")
+HOST_PORT(32, "k")
+
+#define HOST_CELL(name, bits, value_type)                             \
+  static inline value_type host_##name##Read##bits(u32 address) {     \
+    return *(volatile u##bits *)(uintptr_t)address;                   \
+  }                                                                   \
+  static inline void host_##name##Write##bits(u32 address, value_type value) { \
+    *(volatile u##bits *)(uintptr_t)address = (u##bits)value;         \
+  }
+HOST_CELL(mmio, 8, u32)
+HOST_CELL(mmio, 16, u32)
+HOST_CELL(mmio, 32, u32)
+HOST_CELL(dma, 32, u32)
+HOST_CELL(dma, 64, u64)
+
+static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
+static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }

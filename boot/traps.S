@@ -1,0 +1,44 @@
+// What the processor enters on an exception or an interrupt. Each entry is one `call`, eight bytes
+// from the next: the address that it pushes says which entry it was.
+
+  .text
+  .balign 8
+  .globl exception_entries, interrupt_entries
+exception_entries: // vectors 0 to 31
+  .rept 32
+  call exception
+  .balign 8
+  .endr
+interrupt_entries: // lines 0 to 15, the local APIC's timer, its spurious interrupt
+  .rept 18
+  call interrupt
+  .balign 8
+  .endr
+
+// All exceptions are fatal: save everything where trap_stop finds it, and never come back.
+exception:
+  .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+  pushq %\register
+  .endr
+  movq %rsp, %rdi
+  andq $-16, %rsp
+  cld
+  call trap_stop
+
+// Interrupts arrive only at the `hlt` of interrupts.c, and stay off after the return: one ends one
+// sleep, so a level-triggered line that nobody has served yet cannot storm.
+interrupt:
+  .irp register, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+  pushq %\register
+  .endr
+  movq 9 * 8(%rsp), %rdi
+  subq $interrupt_entries, %rdi
+  shrq $3, %rdi
+  cld
+  call interrupt_taken // the processor's frame is aligned, and ten words on it keep the ABI's rule
+  .irp register, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
+  popq %\register
+  .endr
+  addq $8, %rsp
+  andl $~0x200, 16(%rsp) // IF in the saved RFLAGS
+  iretq

@@ -1,0 +1,170 @@
+/** From the C of the kernel and of boot/ to one bootable ELF. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { readSections } from "./elf.ts";
+import { symbolTable } from "./symbols.ts";
+
+export interface ImageOptions {
+  /** The C that tools/aot made of kernel.wasm, as module "kernel". */
+  kernelC: string;
+  /** A file to link in whole as the file pack (`BootInfo.pack`). */
+  pack?: string;
+  /** The image to write. The same with debugging information goes beside it, as `<name>.debug.elf`. */
+  out: string;
+  /** gcc, or clang (which links with lld). */
+  cc?: string;
+  /** Compile the kernel for stepping through it (-Og) rather than for speed. */
+  debug?: boolean;
+  /** The project's root, where boot/ is. */
+  root?: string;
+}
+
+/** Sizes in bytes. */
+export interface ImageReport {
+  image: string;
+  debugImage: string;
+  /** The image file, with pack and headers. */
+  file: number;
+  code: number;
+  constants: number;
+  symbols: number;
+  data: number;
+  /** Zeroed at start, not in the file: stacks, page tables. */
+  zeroed: number;
+  pack: number;
+}
+
+const FLAGS = [
+  "-std=gnu11",
+  "-ffreestanding",
+  "-mgeneral-regs-only",
+  "-mno-red-zone",
+  "-fno-strict-aliasing",
+  "-fwrapv",
+  "-fno-delete-null-pointer-checks",
+  "-mcmodel=kernel",
+  "-fno-pic",
+  "-fno-pie",
+  "-fno-omit-frame-pointer",
+  "-fno-stack-protector",
+  "-fcf-protection=none",
+  "-fno-asynchronous-unwind-tables",
+  "-g",
+];
+
+/** Runs a tool to its end; what it printed, or an error of one line. */
+function run(tool: string, args: string[], cwd: string, what: string): Promise<string> {
+  return new Promise((done, failed) => {
+    const child = spawn(tool, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    let complaint = "";
+    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
+    child.on("error", () => failed(new Error(`${tool} cannot be run: install it, or set CC to another`)));
+    child.on("close", (code) => {
+      if (code === 0) return done(output);
+      const lines = complaint.split("\n");
+      const reason = lines.find((line) => /error|undefined/i.test(line)) ?? lines[0];
+      failed(new Error(`${tool} failed on ${what}: ${reason}`));
+    });
+  });
+}
+
+/** Does `jobs` in order of arrival, two at a time. */
+async function twoAtATime(jobs: (() => Promise<unknown>)[]): Promise<void> {
+  const queue = [...jobs];
+  const worker = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await job();
+  };
+  await Promise.all([worker(), worker()]);
+}
+
+export async function buildImage(options: ImageOptions): Promise<ImageReport> {
+  const root = resolve(options.root ?? process.cwd());
+  const cc = options.cc ?? "gcc";
+  const clang = /clang/.test(cc);
+  const out = resolve(options.out);
+  const name = out.replace(/\.elf$/, "");
+  const debugImage = `${name}.debug.elf`;
+  const objects = `${name}.objects`;
+  mkdirSync(objects, { recursive: true });
+
+  const boot = join(root, "boot");
+  const runtime = join(root, "tools/aot/runtime");
+  const includes = ["-I", "boot", "-I", "tools/aot/runtime"];
+  const flags = [...FLAGS, `-ffile-prefix-map=${root}=.`, "-Wall", "-Wextra", ...includes];
+  const headers = [boot, runtime]
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder).map((file) => join(folder, file)))
+    .filter((file) => file.endsWith(".h"))
+    .map((file) => readFileSync(file));
+
+  /** An object is named by all that it is made from, so one that exists is the right one. */
+  const jobs: (() => Promise<unknown>)[] = [];
+  const files: string[] = [];
+  const compile = (source: string, stem: string, extra: string[], alsoFrom: Uint8Array[] = headers) => {
+    const hash = createHash("sha256").update(JSON.stringify([cc, flags, extra]));
+    for (const bytes of [readFileSync(source), ...alsoFrom]) hash.update(bytes);
+    const object = join(objects, `${stem}.${hash.digest("hex").slice(0, 16)}.o`);
+    files.push(object);
+    if (existsSync(object)) return;
+    for (const file of readdirSync(objects)) {
+      if (file.startsWith(`${stem}.`) && file.endsWith(".o")) rmSync(join(objects, file));
+    }
+    const from = relative(root, source);
+    jobs.push(() => run(cc, [...flags, ...extra, "-c", from, "-o", object], root, from));
+  };
+  /** A file's bytes as a section of their own. */
+  const embed = (file: string, section: string) => {
+    const source = join(objects, `${section}.S`);
+    writeFileSync(source, `.section .${section}, "a"\n.balign 8\n.incbin ${JSON.stringify(resolve(file))}\n`);
+    compile(source, section, [], [readFileSync(file)]);
+  };
+
+  compile(resolve(options.kernelC), "kernel", [
+    options.debug ? "-Og" : "-O2",
+    "-DWASM_MEMORY_ZERO",
+    '-DWASM_IMPORTS="host.h"',
+    "-Wno-unused"",
+  ]);
+  for (const file of readdirSync(boot).sort()) {
+    // The shim has a memcpy of its own; -O2 must not turn its loop into a call of itself.
+    if (/\.[cS]$/.test(file)) compile(join(boot, file), file, ["-O2", "-fno-builtin"]);
+  }
+  if (options.pack) embed(options.pack, "pack");
+  await twoAtATime(jobs.splice(0));
+
+  const link = async () => {
+    await twoAtATime(jobs.splice(0));
+    const linker = ["-static", "-nostdlib", "-no-pie", ...(clang ? ["-fuse-ld=lld"] : [])];
+    const script = ["-T", "boot/linker.ld", "--build-id=none", "-z", "max-page-size=4096", "-z", "noexecstack"];
+    const args = [...linker, ...script.map((word) => `-Wl,${word}`), ...files, "-o", debugImage];
+    await run(cc, args, root, relative(root, out));
+    return readSections(readFileSync(debugImage));
+  };
+  const tool = async (gnu: string) =>
+    (await run(cc, [`-print-prog-name=${clang ? "llvm-" : ""}${gnu}`], root, gnu)).trim();
+
+  // The symbols lie behind all code, so linking again with them leaves every address in it.
+  const without = await link();
+  const table = join(objects, "symbols.bin");
+  writeFileSync(table, symbolTable(debugImage, await tool("addr2line")));
+  embed(table, "symbols");
+  const sections = await link();
+  const size = (section: string) => sections.get(section)?.size ?? 0;
+  if (size(".text") !== without.get(".text")!.size) throw new Error("linking the symbols moved the code");
+  await run(await tool("objcopy"), ["--strip-all", debugImage, out], root, relative(root, out));
+  return {
+    image: out,
+    debugImage,
+    file: statSync(out).size,
+    code: size(".text"),
+    constants: size(".rodata"),
+    symbols: size(".symbols"),
+    data: size(".data"),
+    zeroed: size(".bss"),
+    pack: size(".pack"),
+  };
+}
