@@ -127,7 +127,7 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     options.debug ? "-Og" : "-O2",
     "-DWASM_MEMORY_ZERO",
     '-DWASM_IMPORTS="host.h"',
-    "-Wno-unused"",
+    "-Wno-unused",
   ]);
   for (const file of readdirSync(boot).sort()) {
     // The shim has a memcpy of its own; -O2 must not turn its loop into a call of itself.
