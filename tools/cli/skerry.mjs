@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+// Starts the `skerry` command: bundles tools/cli when a source under tools/ is newer than the
+// bundle, then runs it. The one tool that is not TypeScript, because nothing has compiled yet.
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const bundle = join(root, "build/tools/skerry.js");
+
+function fail(message) {
+  console.error(`skerry: ${message}`);
+  process.exit(1);
+}
+
+/** When the youngest source of the bundle changed, in ms since 1970. */
+function newestSource() {
+  const sources = readdirSync(join(root, "tools"), { recursive: true })
+    .filter((name) => !name.includes("node_modules"))
+    .map((name) => join(root, "tools", name));
+  return Math.max(
+    ...[...sources, join(root, "package-lock.json")].map((path) => statSync(path).mtimeMs),
+  );
+}
+
+if (Number(process.versions.node.split(".")[0]) < 20) {
+  fail(`Node 20 or later is needed, this is ${process.version}: install it from nodejs.org`);
+}
+if (!existsSync(join(root, "node_modules/esbuild"))) {
+  fail(`the npm packages are missing: run \`npm ci\` in ${root} (or use make, which does)`);
+}
+if (!existsSync(bundle) || statSync(bundle).mtimeMs < newestSource()) {
+  const esbuild = await import("esbuild");
+  const result = await esbuild.build({
+    entryPoints: [join(root, "tools/cli/main.ts")],
+    outfile: bundle,
+    write: false,
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    sourcemap: "inline",
+    logLevel: "error",
+  });
+  // Written whole and then renamed: another `skerry` may be starting at the same moment.
+  mkdirSync(join(root, "build/tools"), { recursive: true });
+  const partial = `${bundle}.${process.pid}`;
+  writeFileSync(partial, result.outputFiles[0].contents);
+  renameSync(partial, bundle);
+}
+process.setSourceMapsEnabled(true);
+await import(pathToFileURL(bundle).href);

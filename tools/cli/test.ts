@@ -1,0 +1,125 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { build as bundle } from "esbuild";
+import { check } from "./check.ts";
+import { Failure, project, root } from "./project.ts";
+import { duration, note } from "./progress.ts";
+
+/** `skerry test`: every suite in turn, and the counts at the end. */
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Longest that one test file may take. */
+const FILE_MS = 10 * 60_000;
+
+/** The files of tests/<suite> that hold tests. */
+function testFiles(suite: string): string[] {
+  const folder = project("tests", suite);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts"))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** Bundles a suite's files and runs them with Node's test runner, `concurrency` files at a time. */
+async function nodeSuite(suite: string, concurrency: number): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const sources = testFiles(suite);
+  if (sources.length === 0) return counts;
+  const outdir = project("build", "tests", suite);
+  rmSync(outdir, { recursive: true, force: true });
+  await bundle({
+    entryPoints: sources,
+    outdir,
+    outbase: project("tests", suite),
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    sourcemap: "inline",
+    logLevel: "error",
+  });
+  const files = sources.map((source) =>
+    join(outdir, relative(project("tests", suite), source).replace(/\.ts$/, ".mjs")),
+  );
+  const events = run({ files, concurrency, timeout: FILE_MS });
+  events.on("test:pass", ({ skip, details }) => {
+    if (details.type === "suite") return;
+    if (skip === undefined || skip === false) counts.passed++;
+    else counts.skipped++;
+  });
+  events.on("test:fail", ({ details }) => {
+    if (details.type !== "suite") counts.failed++;
+  });
+  const shown = events.compose(new spec());
+  shown.pipe(process.stdout, { end: false });
+  await new Promise((resolve, reject) => shown.on("end", resolve).on("error", reject));
+  return counts;
+}
+
+/** as-pect's own runner; its summary is read for the counts. */
+async function unitSuite(): Promise<Counts> {
+  const child = spawn("npm", ["run", "--silent", "test:unit"], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    output += chunk;
+    process.stdout.write(chunk);
+  });
+  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const summary = [...plain.matchAll(/\[Result\].*?(\d+) pass.*?(\d+) fail/gi)].at(-1);
+  const [passed, failed] = summary ? [Number(summary[1]), Number(summary[2])] : [0, 0];
+  // A run that dies has no summary, and still has failed.
+  return { passed, failed: failed || (status === 0 ? 0 : 1), skipped: 0 };
+}
+
+async function checkSuite(): Promise<Counts> {
+  const results = await check();
+  const passed = results.filter((result) => result.passed).length;
+  return { passed, failed: results.length - passed, skipped: 0 };
+}
+
+const SUITES: { [name: string]: () => Promise<Counts> } = {
+  check: checkSuite,
+  unit: unitSuite,
+  aot: () => nodeSuite("aot", 2),
+  sim: () => nodeSuite("sim", 2),
+  qemu: () => nodeSuite("qemu", 1),
+};
+
+function inWords({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`;
+}
+
+/** Runs the suites, or those named; true if nothing failed. */
+export async function test(only: string[] = Object.keys(SUITES)): Promise<boolean> {
+  mkdirSync(project("build"), { recursive: true });
+  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const lines: string[] = [];
+  for (const name of only) {
+    const suite = SUITES[name];
+    if (!suite) {
+      throw new Failure(`no test suite "${name}"; there is ${Object.keys(SUITES).join(", ")}`);
+    }
+    note(`\n== ${name}`);
+    const start = performance.now();
+    const counts = await suite();
+    lines.push(`${name.padEnd(6)} ${inWords(counts)}  (${duration(performance.now() - start)})`);
+    for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
+  }
+  console.log(`\n${lines.join("\n")}\n${inWords(total)}`);
+  return total.failed === 0;
+}

@@ -1,0 +1,107 @@
+#!/bin/sh
+# Installs what a target of the Makefile needs and this machine lacks: Debian packages, as root or
+# through sudo, and the npm packages. Usage: tools/setup.sh build|run|debug|check|test|bench
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "skerry: $*" >&2
+  exit 1
+}
+
+command -v node >/dev/null 2>&1 || fail "Node 20 or later is missing: install it (nodejs.org)"
+[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
+  fail "Node 20 or later is needed, this is $(node --version): install it (nodejs.org)"
+command -v npm >/dev/null 2>&1 || fail "npm is missing: install it (it comes with Node)"
+
+packages=
+# need COMMAND PACKAGE: the package is wanted if the command is not there.
+need() {
+  command -v "$1" >/dev/null 2>&1 && return
+  case " $packages " in *" $2 "*) ;; *) packages="$packages $2" ;; esac
+}
+
+need_build() {
+  case ${CC:-gcc} in
+    *clang*) need "$CC" clang && need ld.lld lld ;;
+    *) need gcc gcc && need ld binutils ;;
+  esac
+}
+need_run() {
+  need_build
+  need qemu-system-x86_64 qemu-system-x86
+}
+need_test() {
+  need_run
+  need gdb gdb
+  need clang clang
+  need ld.lld lld
+  need curl curl
+  need ip iproute2
+  need sysctl procps
+  need ping iputils-ping
+  need dnsmasq dnsmasq-base
+  need iperf3 iperf3
+  need tshark tshark
+  [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"
+}
+need_bench() {
+  need_run
+  need curl curl
+  need ip iproute2
+  need sysctl procps
+  need ping iputils-ping
+  need iperf3 iperf3
+  need wrk wrk
+  need cpio cpio
+  need xz xz-utils
+}
+
+case ${1:?} in
+  build) need_build ;;
+  run) need_run ;;
+  debug) need_run && need gdb gdb ;;
+  check) ;;
+  test) need_test ;;
+  bench) need_bench ;;
+  *) fail "setup.sh: no such target: $1" ;;
+esac
+
+# quietly WHAT HOW-LONG COMMAND...: its output goes to build/setup.log and is shown if it fails.
+quietly() {
+  what=$1 long=$2
+  shift 2
+  printf '  %s (%s) … ' "$what" "$long" >&2
+  start=$(date +%s)
+  mkdir -p build
+  if ! "$@" >build/setup.log 2>&1; then
+    echo failed >&2
+    tail -n 20 build/setup.log >&2
+    fail "could not finish: $what"
+  fi
+  echo "$(($(date +%s) - start)) s" >&2
+}
+
+if [ -n "$packages" ]; then
+  packages=${packages# }
+  command -v apt-get >/dev/null 2>&1 || fail "missing; install what Debian calls: $packages"
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || fail "missing; as root: apt-get install $packages"
+    as_root=sudo
+    [ -t 0 ] || as_root="sudo -n"
+    $as_root true || fail "missing, and sudo refused; as root: apt-get install $packages"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  quietly "apt-get update" "some seconds" $as_root apt-get -q update
+  # shellcheck disable=SC2086
+  quietly "apt-get install $packages" "up to a few minutes" \
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -q -y --no-install-recommends install $packages
+fi
+
+# A link is somebody's own arrangement: left alone.
+if [ ! -L node_modules ] && ! cmp -s package-lock.json node_modules/.skerry-lock; then
+  quietly "npm ci" "about 20 s" npm ci --no-progress
+  cp package-lock.json node_modules/.skerry-lock
+fi
