@@ -1,0 +1,480 @@
+import loader from "@assemblyscript/loader";
+import type { Host, PciDevice } from "./device.ts";
+import { explain, type Kernel } from "./kernel.ts";
+import { ConfigMechanism1, PciBridge, PciBus, PciFunction } from "./pci.ts";
+import { Random } from "./random.ts";
+import { type Event, MICROSECOND, SECOND, Simulation } from "./simulation.ts";
+
+/** The kernel found one of its own invariants broken. */
+export class KernelPanic extends Error {
+  override name = "KernelPanic";
+}
+
+/** Thrown through the kernel by `exit`, which does not return. */
+class Exit extends Error {}
+
+export interface MachineOptions {
+  kernel: Kernel;
+  name?: string;
+  commandLine?: string;
+  /** Bytes of memory in all. 16 MiB unless told. */
+  memory?: number;
+  /** The file pack. */
+  pack?: Uint8Array;
+  /** Plugged in on bus 0. */
+  devices?: PciDevice[];
+  /** Plugged in on bus 1, behind a bridge. */
+  behindBridge?: PciDevice[];
+  /** `wallClock()` at the simulation's start, ns since 1970; 0 for a machine without a clock. */
+  wallClock?: bigint;
+  /** The interrupt lines that the host cannot route. */
+  unroutable?: number;
+  /** Virtual time of one `step` without work. */
+  stepTime?: number;
+}
+
+/** What one access costs in virtual time: so that a driver that waits by reading makes time pass. */
+const MMIO_READ_TIME = 400;
+const MMIO_WRITE_TIME = 100;
+const PORT_TIME = 500;
+const CLOCK_TIME = 20;
+/** Longest that one call into the kernel may take in virtual time before it counts as hung. */
+const CALL_LIMIT = 20 * SECOND;
+const PAGE = 65536;
+/** Memory that only the test uses, for what it passes to system calls. */
+const SCRATCH = 4 * PAGE;
+/** From an asserted line to the first instruction of the handler. */
+const INTERRUPT_TIME = 2 * MICROSECOND;
+const NEVER = 2n ** 64n - 1n;
+
+interface Exports {
+  init(): void;
+  step(): bigint;
+  syscall?(number: number, a0: number, a1: number, a2: number, a3: number, a4: number): number;
+}
+
+/** Memories of machines that are gone, to be used again: a fresh one costs more than clearing. */
+const spareMemories = new Map<number, WebAssembly.Memory[]>();
+
+/** A PC: one kernel, RAM, PCI devices, an interrupt controller and a console, in virtual time. */
+export class Machine implements Host {
+  readonly simulation: Simulation;
+  readonly name: string;
+  readonly kernel: Kernel;
+  /** Console lines, without their line ends. */
+  readonly console: string[] = [];
+  /** The code given to `exit`, once it was. */
+  exitCode: number | undefined;
+  /** Steps taken. */
+  steps = 0;
+  readonly memory: Uint8Array;
+  readonly view: DataView;
+  /** Where `copyIn` puts things. */
+  readonly scratch: number;
+
+  private readonly options: MachineOptions;
+  private readonly exports: Exports;
+  private readonly wasmMemory: WebAssembly.Memory;
+  private readonly random: Random;
+  private readonly pci = new ConfigMechanism1(new PciBus(0));
+  private readonly devices: PciDevice[] = [];
+  private readonly ram: number;
+  private readonly ramEnd: number;
+  private pack = 0;
+  private commandLine = 0;
+  private commandLineLength = 0;
+  private partialLine = "";
+  private decoder = new TextDecoder();
+  private bootTime = 0;
+  /** Virtual time that the call under way has taken. */
+  private spent = 0;
+  private running = false;
+  private wake: Event | undefined;
+  private sleeping = false;
+  private levels = 0;
+  private opened = 0;
+  private masked = 0;
+  private fired = 0;
+
+  constructor(simulation: Simulation, options: MachineOptions) {
+    this.simulation = simulation;
+    this.options = options;
+    this.kernel = options.kernel;
+    this.name = options.name ?? "machine";
+    this.random = simulation.random.fork();
+    const pages = Math.ceil((options.memory ?? 16 << 20) / PAGE);
+    this.wasmMemory =
+      spareMemories.get(pages)?.pop() ??
+      new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.memory = new Uint8Array(this.wasmMemory.buffer);
+    this.view = new DataView(this.wasmMemory.buffer);
+    // Static data is defined to start as zeros; RAM is what its last user left.
+    this.memory.fill(0, 0, this.kernel.staticPages * PAGE);
+    let at = this.kernel.staticPages * PAGE;
+    const text = new TextEncoder().encode(options.commandLine ?? "");
+    this.memory.set(text, at);
+    this.commandLine = at;
+    this.commandLineLength = text.length;
+    at = align(at + text.length, PAGE);
+    if (options.pack) {
+      this.pack = at;
+      this.memory.set(options.pack, at);
+      at = align(at + options.pack.length, PAGE);
+    }
+    this.scratch = at;
+    this.ram = at + SCRATCH;
+    this.ramEnd = this.memory.length;
+    this.plugIn(options);
+    const { exports } = loader.instantiateSync(this.kernel.module, {
+      env: { memory: this.wasmMemory },
+      host: this.imports(),
+    });
+    this.exports = exports as unknown as Exports;
+  }
+
+  // ---- Running ---------------------------------------------------------------------------
+
+  /** Switches the machine on. */
+  start(): void {
+    this.bootTime = this.simulation.now;
+    this.call(() => this.exports.init());
+    this.scheduleStep(this.simulation.now + this.spent);
+  }
+
+  /** Gives its memory to a machine of another simulation; this one must not run on. */
+  release(): void {
+    this.wake?.cancel();
+    this.exitCode ??= -1;
+    const spare = spareMemories.get(this.memory.length / PAGE) ?? [];
+    spareMemories.set(this.memory.length / PAGE, spare);
+    spare.push(this.wasmMemory);
+  }
+
+  get stopped(): boolean {
+    return this.exitCode !== undefined;
+  }
+
+  /** Calls the kernel's `syscall`; then steps it, as a program's call would make it do. */
+  syscall(number: number, a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0): number {
+    const { syscall } = this.exports;
+    if (!syscall) throw new Error("this kernel exports no syscall");
+    let result = 0;
+    this.call(() => {
+      result = syscall(number, a0, a1, a2, a3, a4);
+    });
+    if (this.sleeping) this.scheduleStep(this.simulation.now + this.spent);
+    return result;
+  }
+
+  private scheduleStep(at: number): void {
+    this.wake?.cancel();
+    this.sleeping = false;
+    this.wake = this.simulation.at(at, () => this.step());
+  }
+
+  private step(): void {
+    if (this.stopped) return;
+    this.steps++;
+    let deadline = NEVER;
+    this.call(() => {
+      deadline = BigInt.asUintN(64, this.exports.step());
+    });
+    if (this.stopped) return;
+    const cost = this.spent + (this.options.stepTime ?? 2 * MICROSECOND);
+    const ready = this.simulation.now + cost;
+    if (deadline <= BigInt(Math.floor(ready - this.bootTime))) return this.scheduleStep(ready);
+    this.sleeping = true;
+    if (deadline < BigInt(Number.MAX_SAFE_INTEGER)) {
+      const at = this.bootTime + Number(deadline);
+      this.wake = this.simulation.at(at, () => this.step());
+    } else {
+      this.wake = undefined;
+    }
+    this.deliver();
+  }
+
+  /** An unmasked line that is up ends the sleep. */
+  private deliver(): void {
+    const raised = this.levels & this.opened & ~this.masked;
+    if (!this.sleeping || !raised) return;
+    this.fired |= raised;
+    this.scheduleStep(this.simulation.now + INTERRUPT_TIME);
+  }
+
+  private call(what: () => void): void {
+    if (this.stopped) throw new Error(`${this.name} has stopped (exit code ${this.exitCode})`);
+    this.spent = 0;
+    this.running = true;
+    try {
+      what();
+    } catch (error) {
+      if (error instanceof Exit) return;
+      this.exitCode ??= 255;
+      if (error instanceof Error) {
+        explain(error, this.kernel);
+        const where = `${this.name} at ${this.time / SECOND} s, seed ${this.simulation.seed}`;
+        const tail = this.console.slice(-10).join("\n    ");
+        error.message = `${error.message}\n  ${where}; console:\n    ${tail}`;
+        error.stack = `${error.name}: ${error.message}\n${(error.stack ?? "").replace(/^[^]*?\n(?= +at )/, "")}`;
+      }
+      throw error;
+    } finally {
+      this.running = false;
+    }
+  }
+
+  private spend(ns: number): void {
+    this.spent += ns;
+    if (this.spent > CALL_LIMIT) throw new Error("the kernel did not return from a call: it hangs");
+  }
+
+  // ---- Memory and console ------------------------------------------------------------------
+
+  /** Copies bytes to the scratch area at `offset`; returns their address. */
+  copyIn(bytes: Uint8Array, offset = 0): number {
+    if (offset + bytes.length > SCRATCH) throw new RangeError("scratch area exceeded");
+    this.memory.set(bytes, this.scratch + offset);
+    return this.scratch + offset;
+  }
+
+  /** Bytes of the scratch area. */
+  get scratchBytes(): number {
+    return SCRATCH;
+  }
+
+  /** The console line that matches, if there is one. */
+  line(pattern: RegExp): RegExpExecArray | undefined {
+    for (const line of this.console) {
+      const match = pattern.exec(line);
+      if (match) return match;
+    }
+    return undefined;
+  }
+
+  /** Lets time pass until a console line matches. */
+  expectLine(pattern: RegExp, duration = 30 * SECOND): RegExpExecArray {
+    this.simulation.until(
+      () => this.line(pattern) !== undefined,
+      duration,
+      () => `${this.name}: no console line ${pattern}; console:\n${this.console.join("\n")}\n`,
+    );
+    return this.line(pattern)!;
+  }
+
+  private consoleWrite(address: number, length: number): void {
+    this.partialLine += this.decoder.decode(this.bytes(address, length), { stream: true });
+    const lines = this.partialLine.split("\n");
+    this.partialLine = lines.pop()!;
+    for (const line of lines) {
+      this.console.push(line);
+      if (process.env["SIM_CONSOLE"]) console.log(`[${this.name}] ${line}`);
+    }
+  }
+
+  private bytes(address: number, length: number): Uint8Array {
+    address >>>= 0;
+    length >>>= 0;
+    if (address === 0 || address + length > this.memory.length) {
+      throw new RangeError(`the kernel passed ${length} bytes at 0x${address.toString(16)}`);
+    }
+    return this.memory.subarray(address, address + length);
+  }
+
+  // ---- What devices see (Host) ----------------------------------------------------------------
+
+  get time(): number {
+    return this.running ? this.simulation.now + this.spent : this.simulation.now;
+  }
+
+  readable(address: number, length: number): boolean {
+    const pack = this.options.pack?.length ?? 0;
+    if (pack && address >= this.pack && address + length <= this.pack + pack) return true;
+    return this.writable(address, length);
+  }
+
+  writable(address: number, length: number): boolean {
+    return address >= this.ram && address + length <= this.ramEnd;
+  }
+
+  setLine(line: number, level: boolean): void {
+    if (level) this.levels |= 1 << line;
+    else this.levels &= ~(1 << line);
+    if (level) this.deliver();
+  }
+
+  // ---- PCI -------------------------------------------------------------------------------------
+
+  private plugIn(options: MachineOptions): void {
+    const { root } = this.pci;
+    root.add(0, 0, new PciFunction({ vendor: 0x8086, device: 0x1237, classCode: 0x060000 }));
+    // Two functions of one device, as a real south bridge has.
+    const isa = { vendor: 0x8086, device: 0x7000, classCode: 0x060100, multifunction: true };
+    root.add(1, 0, new PciFunction(isa));
+    const ide = { vendor: 0x8086, device: 0x7010, classCode: 0x010180, multifunction: true };
+    const ideBar = { kind: "io", size: 16, address: 0xc040 } as const;
+    root.add(1, 1, new PciFunction({ ...ide, bars: [ideBar] }));
+    options.devices?.forEach((device, i) => {
+      root.add(3 + i, 0, device.pci);
+      device.plugged(this, () => true);
+      this.devices.push(device);
+    });
+    if (!options.behindBridge) return;
+    const bus = new PciBus(1);
+    const bridge = new PciBridge(
+      { vendor: 0x8086, device: 0x244e, classCode: 0x060400, command: 0x0007 },
+      bus,
+    );
+    root.add(30, 0, bridge);
+    options.behindBridge.forEach((device, i) => {
+      bus.add(1 + i, 0, device.pci);
+      device.plugged(this, () => bridge.forwards);
+      this.devices.push(device);
+    });
+  }
+
+  /** The device that decodes an address of memory or I/O space, the BAR and the offset in it. */
+  private decode(kind: "memory" | "io", address: number): [PciDevice, number, number] | undefined {
+    for (const device of this.devices) {
+      for (let i = 0; i < device.pci.bars.length; i++) {
+        const bar = device.pci.bars[i]!;
+        if ((bar.kind === "io") !== (kind === "io")) continue;
+        const base = device.pci.barAddress(i);
+        if (base >= 0 && address >= base && address < base + bar.size) {
+          return [device, i, address - base];
+        }
+      }
+    }
+    return undefined;
+  }
+
+  private portIn(port: number, width: number): number {
+    this.spend(PORT_TIME);
+    if (port >= 0xcf8 && port <= 0xcff) return this.pci.read(port, width);
+    const target = this.decode("io", port);
+    return target ? target[0].read(target[1], target[2], width) : 2 ** (width * 8) - 1;
+  }
+
+  private portOut(port: number, width: number, value: number): void {
+    this.spend(PORT_TIME);
+    if (port >= 0xcf8 && port <= 0xcff) return this.pci.write(port, width, value >>> 0);
+    const target = this.decode("io", port);
+    target?.[0].write(target[1], target[2], width, value >>> 0);
+  }
+
+  private mmioMap(physical: bigint, length: number): number {
+    const start = BigInt.asUintN(64, physical);
+    const end = start + BigInt(length >>> 0);
+    // Like the shim: no RAM, and nothing above 4 GiB.
+    if (start < BigInt(this.memory.length) || end > 2n ** 32n) return 0;
+    return Number(start);
+  }
+
+  private mmioRead(address: number, width: number): number {
+    this.spend(MMIO_READ_TIME);
+    const target = this.decode("memory", address >>> 0);
+    return target ? target[0].read(target[1], target[2], width) : 2 ** (width * 8) - 1;
+  }
+
+  private mmioWrite(address: number, width: number, value: number): void {
+    this.spend(MMIO_WRITE_TIME);
+    const target = this.decode("memory", address >>> 0);
+    target?.[0].write(target[1], target[2], width, value >>> 0);
+  }
+
+  private dma(address: number, length: number): number {
+    address >>>= 0;
+    if (!this.writable(address, length) || address % length) {
+      throw new RangeError(`DMA access of ${length} bytes at 0x${address.toString(16)}`);
+    }
+    return address;
+  }
+
+  // ---- The host interface (kernel/host.ts) ---------------------------------------------------
+
+  private imports(): Record<string, unknown> {
+    const { view } = this;
+    return {
+      consoleWrite: (text: number, length: number) => this.consoleWrite(text, length),
+      exit: (code: number) => {
+        this.exitCode = code;
+        throw new Exit();
+      },
+      panic: (text: number, length: number) => {
+        throw new KernelPanic(new TextDecoder().decode(this.bytes(text, length)));
+      },
+      monotonic: () => {
+        this.spend(CLOCK_TIME);
+        return BigInt(Math.floor(this.time - this.bootTime));
+      },
+      wallClock: () => {
+        const start = this.options.wallClock ?? 1_700_000_000_000_000_000n;
+        return start && start + BigInt(Math.floor(this.time));
+      },
+      entropy: (into: number, length: number) => this.random.fill(this.bytes(into, length)),
+      bootInfo: (into: number) => this.writeBootInfo(into >>> 0),
+      portIn8: (port: number) => this.portIn(port, 1),
+      portIn16: (port: number) => this.portIn(port, 2),
+      portIn32: (port: number) => this.portIn(port, 4),
+      portOut8: (port: number, value: number) => this.portOut(port, 1, value),
+      portOut16: (port: number, value: number) => this.portOut(port, 2, value),
+      portOut32: (port: number, value: number) => this.portOut(port, 4, value),
+      mmioMap: (physical: bigint, length: number) => this.mmioMap(physical, length),
+      mmioRead8: (address: number) => this.mmioRead(address, 1),
+      mmioRead16: (address: number) => this.mmioRead(address, 2),
+      mmioRead32: (address: number) => this.mmioRead(address, 4),
+      mmioWrite8: (address: number, value: number) => this.mmioWrite(address, 1, value),
+      mmioWrite16: (address: number, value: number) => this.mmioWrite(address, 2, value),
+      mmioWrite32: (address: number, value: number) => this.mmioWrite(address, 4, value),
+      dmaRead32: (address: number) => view.getUint32(this.dma(address, 4), true),
+      dmaRead64: (address: number) => view.getBigUint64(this.dma(address, 8), true),
+      dmaWrite32: (address: number, value: number) =>
+        view.setUint32(this.dma(address, 4), value, true),
+      dmaWrite64: (address: number, value: bigint) =>
+        view.setBigUint64(this.dma(address, 8), value, true),
+      dmaReadBarrier: () => {},
+      dmaWriteBarrier: () => {},
+      interruptOpen: (line: number) => {
+        if (line > 15 || line < 0 || (this.options.unroutable ?? 0) & (1 << line)) return 0;
+        this.opened |= 1 << line;
+        return 1;
+      },
+      interruptMask: (line: number, masked: number) => {
+        if (masked) this.masked |= 1 << line;
+        else this.masked &= ~(1 << line);
+      },
+      interruptsPending: () => {
+        const { fired } = this;
+        this.fired = 0;
+        return fired;
+      },
+    };
+  }
+
+  /** Lays out kernel/host.ts's `BootInfo`. */
+  private writeBootInfo(into: number): void {
+    const { view } = this;
+    const packLength = this.options.pack?.length ?? 0;
+    const fields = [
+      2,
+      this.commandLineLength,
+      this.commandLine,
+      this.pack,
+      packLength,
+      0,
+      this.ram,
+      this.ramEnd - this.ram,
+      this.memory.length >> 10,
+    ];
+    fields.forEach((value, i) => view.setUint32(into + i * 4, value, true));
+    view.setBigUint64(into + 40, 0n, true);
+  }
+}
+
+function align(value: number, to: number): number {
+  return Math.ceil(value / to) * to;
+}
+
+/** A locally administered MAC address (IEEE 802, 8.4) that ends in `last`. */
+export function macAddress(last: number): Uint8Array {
+  return Uint8Array.of(0x52, 0x54, 0x00, 0x5a, last >> 8, last);
+}
