@@ -279,7 +279,10 @@ describe("E1000 model", () => {
       assert.equal(view.getUint32(38), 1000 + 1460 * i);
       assert.equal(view.getUint16(18), 0x1234 + i);
       assert.equal(f[47], i === 3 ? 0x19 : 0x10);
-      assert.deepEqual(f.subarray(54), tcpFrame(5000, 0).subarray(54 + 1460 * i, 54 + 1460 * i + f.length - 54));
+      assert.deepEqual(
+        f.subarray(54),
+        tcpFrame(5000, 0).subarray(54 + 1460 * i, 54 + 1460 * i + f.length - 54),
+      );
     });
   });
 
@@ -327,7 +330,10 @@ describe("E1000 model", () => {
     const bench = new Bench().bringUp(0x04008002 | (2 << 16));
     bench.link.send(bench.far, frame(1300));
     bench.run();
-    assert.deepEqual([0, 1, 2, 3].map((i) => bench.rxStatus(i) & 3), [1, 1, 3, 0]);
+    assert.deepEqual(
+      [0, 1, 2, 3].map((i) => bench.rxStatus(i) & 3),
+      [1, 1, 3, 0],
+    );
     assert.equal(bench.view.getUint16(RX_RING + 32 + 8, true), 1300 - 1024);
   });
 
@@ -354,8 +360,14 @@ describe("E1000 model", () => {
     bench.run();
     assert.equal(bench.get(0x2810), 12);
     const counts = statistics.map((at) => bench.get(at));
-    assert.equal(counts.reduce((a, b) => a + b), 12);
-    assert.ok(counts.every((count) => count > 0), `CRCERRS, RUC, ROC: ${counts}`);
+    assert.equal(
+      counts.reduce((a, b) => a + b),
+      12,
+    );
+    assert.ok(
+      counts.every((count) => count > 0),
+      `CRCERRS, RUC, ROC: ${counts}`,
+    );
   });
 
   test("a hung transmitter stays hung until it is reset", () => {
@@ -382,7 +394,16 @@ describe("E1000 model", () => {
     ["a tail outside the ring", /TDT ← 16/, (b) => b.set(0x3818, 16)],
     ["a ring length that is no multiple of 128", /RDLEN/, (b) => b.set(0x2808, 272)],
     ["a ring moved while it runs", /TDBAL/, (b) => b.set(0x3800, 0x12000)],
-    ["done bit not cleared", /done bit/, (b) => (b.describe(RX_RING, 15, 0x30000, 0, 1), b.set(0x2818, 0))],
+    [
+      "done bit not cleared",
+      /done bit/,
+      (b) => {
+        b.link.send(b.far, frame(60));
+        b.run();
+        b.describe(RX_RING, 15, 0x30000, 0, 1);
+        b.set(0x2818, 0);
+      },
+    ],
     ["a tail past the head", /passes the head/, (b) => b.set(0x2818, 3)],
     [
       "a buffer outside RAM",
@@ -418,9 +439,17 @@ describe("E1000 model", () => {
     [
       "no FCS",
       /IFCS/,
-      (b) => (b.describe(TX_RING, 0, b.put(frame(60)), (0x09 << 24) | 60, 0), b.set(0x3818, 1), b.run()),
+      (b) => (
+        b.describe(TX_RING, 0, b.put(frame(60)), (0x09 << 24) | 60, 0),
+        b.set(0x3818, 1),
+        b.run()
+      ),
     ],
-    ["no bus mastering", /bus mastering/, (b) => (b.nic.pci.write(4, 3, 0xffff), b.set(0x100, 0), b.set(0x100, 2))],
+    [
+      "no bus mastering",
+      /bus mastering/,
+      (b) => (b.nic.pci.write(4, 3, 0xffff), b.set(0x100, 0), b.set(0x100, 2)),
+    ],
   ];
   for (const [name, message, act] of breaches) {
     test(`names a driver's fault: ${name}`, () => {

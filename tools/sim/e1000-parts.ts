@@ -153,6 +153,7 @@ export function fold(sum: number): number {
 /** A cheap fingerprint of bytes (FNV-1a): only to notice that they changed. */
 export function fingerprint(bytes: Uint8Array, from: number, length: number): number {
   let hash = 0x811c9dc5;
-  for (let i = from, end = from + length; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 16777619);
+  for (let i = from, end = from + length; i < end; i++)
+    hash = Math.imul(hash ^ bytes[i]!, 16777619);
   return hash;
 }

@@ -328,7 +328,9 @@ export class E1000 implements PciDevice, Port {
     const readOnly = offset === R.EECD ? 0x3f80 : 0;
     const reserved = (value & ~allowed & ~readOnly) >>> 0;
     if (reserved) {
-      this.fault(`${register(offset)} ← 0x${value.toString(16)} sets reserved bits 0x${reserved.toString(16)}`);
+      this.fault(
+        `${register(offset)} ← 0x${value.toString(16)} sets reserved bits 0x${reserved.toString(16)}`,
+      );
     }
     switch (offset) {
       case R.CTRL:
@@ -362,12 +364,14 @@ export class E1000 implements PciDevice, Port {
       case R.RDBAL:
       case R.RDBAH:
       case R.RDLEN:
-        if (this.get(R.RCTL) & Rctl.EN) this.fault(`${register(offset)} written while RCTL.EN is set`);
+        if (this.get(R.RCTL) & Rctl.EN)
+          this.fault(`${register(offset)} written while RCTL.EN is set`);
         break;
       case R.TDBAL:
       case R.TDBAH:
       case R.TDLEN:
-        if (this.get(R.TCTL) & Tctl.EN) this.fault(`${register(offset)} written while TCTL.EN is set`);
+        if (this.get(R.TCTL) & Tctl.EN)
+          this.fault(`${register(offset)} written while TCTL.EN is set`);
         break;
     }
     this.registers.set(offset, value);
@@ -383,7 +387,9 @@ export class E1000 implements PciDevice, Port {
 
   private checkAccess(offset: number, width: number, what: string): void {
     if (width !== 4 || offset & 3) {
-      this.fault(`${what} of ${width} bytes at ${register(offset)}: registers are 32 bits (SDM 13.2)`);
+      this.fault(
+        `${what} of ${width} bytes at ${register(offset)}: registers are 32 bits (SDM 13.2)`,
+      );
     }
     // SDM 13.4.1: about 1 µs after CTRL.RST before any other access.
     if (this.host.time < this.resetAt + MICROSECOND) {
@@ -514,7 +520,9 @@ export class E1000 implements PciDevice, Port {
     if (this.random.chance(this.faults.interruptLoss)) return;
     const { time } = this.host;
     const gap = (this.get(R.ITR) & 0xffff) * 256;
-    const late = this.faults.interruptDelay ? this.random.integer(0, this.faults.interruptDelay) : 0;
+    const late = this.faults.interruptDelay
+      ? this.random.integer(0, this.faults.interruptDelay)
+      : 0;
     const due = Math.max(time, this.lastInterrupt + gap) + late;
     if (due > time) this.later(due, () => this.assertLine());
     else this.assertLine();
@@ -574,8 +582,7 @@ export class E1000 implements PciDevice, Port {
   }
 
   private writeHead(offset: number, value: number): void {
-    const enabled =
-      offset === R.RDH ? this.get(R.RCTL) & Rctl.EN : this.get(R.TCTL) & Tctl.EN;
+    const enabled = offset === R.RDH ? this.get(R.RCTL) & Rctl.EN : this.get(R.TCTL) & Tctl.EN;
     if (enabled) this.fault(`${register(offset)} written while the unit is enabled`);
     if (value) this.fault(`${register(offset)} ← ${value}: only 0 may be written (SDM 13.4.27)`);
     (offset === R.RDH ? this.rx : this.tx).head = 0;
@@ -651,16 +658,22 @@ export class E1000 implements PciDevice, Port {
         number,
         number,
       ];
-      if (status & 0xff) this.fault(`transmit descriptor ${i} handed over with status 0x${(status & 0xff).toString(16)}`);
+      if (status & 0xff)
+        this.fault(
+          `transmit descriptor ${i} handed over with status 0x${(status & 0xff).toString(16)}`,
+        );
       if (isContext(command)) continue;
       const length = bufferLength(command);
       const address = low + high * 2 ** 32;
       if (length && !host.readable(address, length)) {
-        this.fault(`transmit descriptor ${i}: ${length} bytes at 0x${address.toString(16)} are not in RAM`);
+        this.fault(
+          `transmit descriptor ${i}: ${length} bytes at 0x${address.toString(16)} are not in RAM`,
+        );
       }
       if (length > TX_MAX) this.fault(`transmit descriptor ${i}: ${length} bytes exceed ${TX_MAX}`);
       for (let g = Math.floor(address / GRANULE); g * GRANULE < address + length; g++) {
-        if (this.posted[g]) this.fault(`transmit descriptor ${i} reads a buffer of the receive ring`);
+        if (this.posted[g])
+          this.fault(`transmit descriptor ${i} reads a buffer of the receive ring`);
       }
       tx.content[i] = fingerprint(host.memory, address, length);
     }
@@ -780,7 +793,9 @@ export class E1000 implements PciDevice, Port {
   /** Sums `[start, end]` (end 0: to the last byte) and stores the complement at `offset`. */
   private insert(bytes: Uint8Array, start: number, offset: number, end: number): void {
     if (offset + 2 > bytes.length || start >= bytes.length || end >= bytes.length) {
-      this.fault(`checksum from ${start} to ${end} at ${offset} in a frame of ${bytes.length} bytes`);
+      this.fault(
+        `checksum from ${start} to ${end} at ${offset} in a frame of ${bytes.length} bytes`,
+      );
     }
     const sum = ~fold(wordSum(bytes, start, end ? end + 1 : bytes.length));
     bytes[offset] = sum >> 8;
@@ -790,9 +805,12 @@ export class E1000 implements PciDevice, Port {
   /** TCP segmentation (SDM 3.5). */
   private segment(bytes: Uint8Array, context: Context, options: number): Uint8Array[] {
     const { header, mss, ipcss, tucss } = context;
-    if (header === 0 || header > bytes.length || mss === 0) this.fault("segmentation without HDRLEN or MSS");
+    if (header === 0 || header > bytes.length || mss === 0)
+      this.fault("segmentation without HDRLEN or MSS");
     if (context.payload !== bytes.length - header) {
-      this.fault(`PAYLEN ${context.payload} of a frame with ${bytes.length - header} bytes of payload`);
+      this.fault(
+        `PAYLEN ${context.payload} of a frame with ${bytes.length - header} bytes of payload`,
+      );
     }
     const frames: Uint8Array[] = [];
     const source = new DataView(bytes.buffer);
@@ -896,10 +914,13 @@ export class E1000 implements PciDevice, Port {
         this.fault(`receive descriptor ${i} handed over with its done bit set`);
       }
       if (!host.writable(address, reach)) {
-        this.fault(`receive descriptor ${i}: ${reach} bytes at 0x${address.toString(16)} are not in RAM`);
+        this.fault(
+          `receive descriptor ${i}: ${reach} bytes at 0x${address.toString(16)} are not in RAM`,
+        );
       }
       for (let g = Math.floor(address / GRANULE); g * GRANULE < address + reach; g++) {
-        if (this.posted[g]) this.fault(`receive descriptor ${i}: its buffer is in the ring already`);
+        if (this.posted[g])
+          this.fault(`receive descriptor ${i}: its buffer is in the ring already`);
         this.posted[g] = 1;
       }
     }
@@ -912,7 +933,11 @@ export class E1000 implements PciDevice, Port {
     const { random, faults } = this;
     if (random.chance(faults.badFrame)) {
       const kind = random.integer(0, 2);
-      const lengths = [random.integer(14, 59), random.integer(1519, 9000), random.integer(60, 1500)];
+      const lengths = [
+        random.integer(14, 59),
+        random.integer(1519, 9000),
+        random.integer(60, 1500),
+      ];
       const junk = new Uint8Array(lengths[kind]!);
       random.fill(junk);
       junk.set(this.mac);

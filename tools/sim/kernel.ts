@@ -45,13 +45,17 @@ function importedMemoryPages(bytes: Uint8Array, path: string): number {
       if (byte < 0x80) return value;
     }
   };
+  const skipName = (): void => {
+    const length = leb();
+    at += length;
+  };
   while (at < bytes.length) {
     const id = bytes[at++]!;
     const end = leb() + at;
     if (id === 2) {
       for (let count = leb(); count > 0; count--) {
-        at += leb();
-        at += leb();
+        skipName();
+        skipName();
         const kind = bytes[at++];
         if (kind === 0) leb();
         else if (kind === 3) at += 2;

@@ -1,4 +1,4 @@
-import loader from "@assemblyscript/loader";
+import { instantiateSync } from "@assemblyscript/loader";
 import type { Host, PciDevice } from "./device.ts";
 import { explain, type Kernel } from "./kernel.ts";
 import { ConfigMechanism1, PciBridge, PciBus, PciFunction } from "./pci.ts";
@@ -47,11 +47,11 @@ const SCRATCH = 4 * PAGE;
 const INTERRUPT_TIME = 2 * MICROSECOND;
 const NEVER = 2n ** 64n - 1n;
 
-interface Exports {
+type Exports = {
   init(): void;
   step(): bigint;
   syscall?(number: number, a0: number, a1: number, a2: number, a3: number, a4: number): number;
-}
+};
 
 /** Memories of machines that are gone, to be used again: a fresh one costs more than clearing. */
 const spareMemories = new Map<number, WebAssembly.Memory[]>();
@@ -104,8 +104,7 @@ export class Machine implements Host {
     this.random = simulation.random.fork();
     const pages = Math.ceil((options.memory ?? 16 << 20) / PAGE);
     this.wasmMemory =
-      spareMemories.get(pages)?.pop() ??
-      new WebAssembly.Memory({ initial: pages, maximum: pages });
+      spareMemories.get(pages)?.pop() ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.memory = new Uint8Array(this.wasmMemory.buffer);
     this.view = new DataView(this.wasmMemory.buffer);
     // Static data is defined to start as zeros; RAM is what its last user left.
@@ -125,11 +124,8 @@ export class Machine implements Host {
     this.ram = at + SCRATCH;
     this.ramEnd = this.memory.length;
     this.plugIn(options);
-    const { exports } = loader.instantiateSync(this.kernel.module, {
-      env: { memory: this.wasmMemory },
-      host: this.imports(),
-    });
-    this.exports = exports as unknown as Exports;
+    const imports = { env: { memory: this.wasmMemory }, host: this.imports() };
+    this.exports = instantiateSync<Exports>(this.kernel.module, imports).exports;
   }
 
   // ---- Running ---------------------------------------------------------------------------
