@@ -1,0 +1,155 @@
+import { now } from "../../kernel/clock";
+import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
+import { isAssigned } from "../interface";
+import { ipSend } from "../ip/output";
+import { IpError, deliverError } from "../ip/protocol";
+import { TokenBucket } from "../ratelimit";
+import { IpAddress, isV4Loopback } from "../wire/address";
+import { sum } from "../wire/checksum";
+import {
+  ICMPV4_HEADER,
+  IcmpType,
+  Icmpv4Header,
+  TimeExceeded,
+  Unreachable,
+  icmpv4BuildError,
+} from "../wire/icmpv4";
+import { IPV4_HEADER, Ipv4Fragment, Ipv4Header, Protocol } from "../wire/ipv4";
+import { icmpStats } from "./stats";
+
+/** ICMP errors: the ones that we send, and the ones about packets that we sent. */
+
+/** Largest datagram that carries an error (RFC 1812, 4.3.2.3). */
+const ERROR_MAX: u32 = 576;
+/** What follows the quoted header at least (RFC 792): a transport's ports. */
+const QUOTED_TRANSPORT: u32 = 8;
+
+/** Limits by type (RFC 1122, 3.2.2 leaves them open; RFC 1812, 4.3.2.8 asks for them), and one over all. */
+const LIMITS: u32 = 16;
+const limits: usize = memory.data(16 * 24, 8);
+const limitAll = changetype<TokenBucket>(memory.data(offsetof<TokenBucket>(), 8));
+
+const ownAddress = changetype<IpAddress>(memory.data(16, 8));
+const peerAddress = changetype<IpAddress>(memory.data(16, 8));
+
+
+@inline function limitOf(type: u32): TokenBucket {
+  return changetype<TokenBucket>(limits + <usize>(type & (LIMITS - 1)) * offsetof<TokenBucket>());
+}
+
+/** Sets the limits. Start-up only. */
+export function icmpErrorsInit(): void {
+  assert(offsetof<TokenBucket>() == 24);
+  for (let i: u32 = 0; i < LIMITS; i++) limitOf(i).init(100, 20);
+  limitAll.init(200, 50);
+}
+
+/**
+ * Tells the sender of `packet` that it was not taken. The packet came in through IP, its
+ * `networkOffset` still holds; it stays the caller's. `rest` is the header's last 32 bits.
+ *
+ * RFC 1122, 3.2.2: no error about an ICMP error, a datagram for many, a frame for many, a fragment
+ * but the first, or a source that is not one host (ipv4Input drops those and fragments).
+ */
+export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32): void {
+  const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
+  if (header.protocol == Protocol.ICMP) return;
+  if (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) return;
+  ownAddress.setV4(header.destination);
+  peerAddress.setV4(header.source);
+  if (!isV4Loopback(header.destination) && !isAssigned(ownAddress.hi, ownAddress.lo)) return;
+  const time = now();
+  if (!limitOf(type).take(time) || !limitAll.take(time)) {
+    icmpStats.errorsLimited++;
+    return;
+  }
+  const answer = allocate(PoolId.Small, Purpose.Control, HEADROOM);
+  if (answer === null) {
+    icmpStats.noBuffer++;
+    return;
+  }
+  const room = min<u32>(answer.tailroom, ERROR_MAX - IPV4_HEADER) - ICMPV4_HEADER;
+  const quoted = min<u32>(header.totalLength, room);
+  icmpv4BuildError(answer.data, type, code, rest);
+  memory.copy(answer.data + ICMPV4_HEADER, changetype<usize>(header), quoted);
+  answer.length = ICMPV4_HEADER + quoted;
+  changetype<Icmpv4Header>(answer.data).checksum = ~sum(answer.data, answer.length, 0) & 0xffff;
+  if (ipSend(answer, Protocol.ICMP, ownAddress, peerAddress) == 0) icmpStats.errorsSent++;
+}
+
+/**
+ * Takes an error that arrived for `destination`: `at` and `length` are the message, whose checksum
+ * is right. Anybody can send one, so it counts only if it quotes a packet that came from the
+ * address it was sent to; whether such a packet is out, the transport knows (RFC 5927, 4).
+ */
+export function errorInput(at: usize, length: u32, destination: IpAddress): void {
+  const kind = kindOf(at);
+  const quote = changetype<Ipv4Header>(at + ICMPV4_HEADER);
+  const room = length - ICMPV4_HEADER;
+  if (
+    !kind ||
+    room < IPV4_HEADER + QUOTED_TRANSPORT ||
+    quote.version != 4 ||
+    quote.headerLength < IPV4_HEADER ||
+    quote.headerLength + QUOTED_TRANSPORT > room ||
+    quote.fragment & Ipv4Fragment.Offset ||
+    quote.source != destination.v4
+  ) {
+    icmpStats.errorsInvalid++;
+    return;
+  }
+  const mtu = kind == IpError.TooBig ? changetype<Icmpv4Header>(at).nextHopMtu : 0;
+  if (report(quote, kind, mtu)) icmpStats.errorsDelivered++;
+  else icmpStats.errorsInvalid++;
+}
+
+/** Tells the transport that a packet of ours, which begins at its IPv4 header, did not get out. */
+export function localError(packet: Packet, kind: IpError): void {
+  report(changetype<Ipv4Header>(packet.data), kind, 0);
+}
+
+function report(quote: Ipv4Header, kind: IpError, mtu: u32): bool {
+  ownAddress.setV4(quote.source);
+  peerAddress.setV4(quote.destination);
+  const transport = changetype<usize>(quote) + quote.headerLength;
+  return deliverError(quote.protocol, ownAddress, peerAddress, transport, kind, mtu);
+}
+
+/** What a type and code mean to a transport (RFC 1122, 3.2.2.1 and 4.2.3.9); 0 for nothing. */
+function kindOf(at: usize): IpError {
+  const header = changetype<Icmpv4Header>(at);
+  const code = header.code;
+  switch (header.type) {
+    case IcmpType.DestinationUnreachable:
+      switch (code) {
+        case Unreachable.Protocol:
+          return IpError.ProtocolUnreachable;
+        case Unreachable.Port:
+          return IpError.PortUnreachable;
+        case Unreachable.TooBig:
+          return IpError.TooBig;
+        case Unreachable.Host:
+        case Unreachable.HostUnknown:
+        case Unreachable.SourceIsolated:
+        case Unreachable.HostService:
+          return IpError.HostUnreachable;
+        case Unreachable.NetProhibited:
+        case Unreachable.HostProhibited:
+        case Unreachable.Prohibited:
+          return IpError.Prohibited;
+        case Unreachable.Net:
+        case Unreachable.NetUnknown:
+        case Unreachable.NetService:
+        case Unreachable.SourceRouteFailed:
+          return IpError.NetworkUnreachable;
+        default:
+          return 0;
+      }
+    case IcmpType.TimeExceeded:
+      return code == TimeExceeded.Transit || code == TimeExceeded.Reassembly
+        ? IpError.TimeExceeded
+        : 0;
+    default:
+      return IpError.ParameterProblem;
+  }
+}

@@ -1,0 +1,88 @@
+import { Packet, PacketFlag } from "../../kernel/packet";
+import { isAssigned } from "../interface";
+import { ipSendMarked } from "../ip/output";
+import { IpError, registerProtocol } from "../ip/protocol";
+import { IpAddress, isV4Loopback } from "../wire/address";
+import { update16 } from "../wire/checksum";
+import { IcmpFault, IcmpType, Icmpv4Header, icmpv4Check } from "../wire/icmpv4";
+import { Ipv4Header, Protocol } from "../wire/ipv4";
+import { errorInput, icmpErrorsInit } from "./error";
+import { icmpStats } from "./stats";
+
+/** ICMP for IPv4 (RFC 792; RFC 1122, 3.2.2): echo answered in place, errors handed to transports. */
+
+/** Start-up only. */
+export function icmpInit(): void {
+  icmpErrorsInit();
+  registerProtocol(Protocol.ICMP, icmpInput, ignoreError);
+}
+
+/** Of what we send by ICMP itself, nobody waits for news. */
+function ignoreError(
+  _source: IpAddress,
+  _destination: IpAddress,
+  _sourcePort: u32,
+  _destinationPort: u32,
+  _sequence: u32,
+  _kind: IpError,
+  _mtu: u32,
+): void {}
+
+function icmpInput(packet: Packet, source: IpAddress, destination: IpAddress): void {
+  icmpStats.received++;
+  const fault = icmpv4Check(packet.data, packet.length);
+  if (fault != IcmpFault.None) {
+    if (fault == IcmpFault.Short) icmpStats.badLength++;
+    else icmpStats.badChecksum++;
+    return packet.release();
+  }
+  switch (changetype<Icmpv4Header>(packet.data).type) {
+    case IcmpType.EchoRequest:
+      return echo(packet, source, destination);
+    case IcmpType.EchoReply:
+      icmpStats.echoReplies++;
+      break;
+    case IcmpType.DestinationUnreachable:
+    case IcmpType.TimeExceeded:
+    case IcmpType.ParameterProblem:
+      errorInput(packet.data, packet.length, destination);
+      break;
+    // A redirect lets any station on the link take our traffic; a default router that knows better
+    // also forwards (RFC 1122, 3.2.2.2 is a SHOULD). Source quench is obsolete (RFC 6633).
+    case IcmpType.Redirect:
+    case IcmpType.SourceQuench:
+      icmpStats.refused++;
+      break;
+    // RFC 1122, 3.2.2: what is unknown is dropped without a word.
+    default:
+      icmpStats.unknownType++;
+  }
+  packet.release();
+}
+
+/**
+ * Answers an echo request (RFC 1122, 3.2.2.6) with its own packet: one word changes, from it the
+ * checksum follows, and IP writes its header over the old one. A request for many is not answered,
+ * or one packet would call up a whole network.
+ */
+function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
+  icmpStats.echoRequests++;
+  if (
+    packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast) ||
+    (!isAssigned(destination.hi, destination.lo) && !isV4Loopback(destination.v4))
+  ) {
+    icmpStats.echoToGroup++;
+    return packet.release();
+  }
+  const header = changetype<Icmpv4Header>(packet.data);
+  const before = header.typeAndCode;
+  const after = (before & ~0xff) | IcmpType.EchoReply;
+  header.checksum = update16(header.checksum, before, after);
+  header.typeAndCode = after;
+  packet.flags = 0;
+  // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.
+  const trafficClass = changetype<Ipv4Header>(packet.slot + packet.networkOffset).trafficClass;
+  if (ipSendMarked(packet, Protocol.ICMP, destination, source, trafficClass & ~3) == 0) {
+    icmpStats.echoRepliesSent++;
+  }
+}

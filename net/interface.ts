@@ -1,0 +1,307 @@
+import { Device, DEVICES_MAX } from "../drivers/device";
+import { Timer } from "../kernel/timer";
+import { IpAddress, v4Mask } from "./wire/address";
+import { addressHash } from "./hash";
+
+/**
+ * Interfaces: what the Internet layer knows of a device. Each has a list of addresses of either
+ * family, and all addresses together are in one hash table, so that "is this ours?" costs one probe
+ * whatever the number of interfaces.
+ *
+ * The first assigned IPv4 address is copied to plain fields, by which most packets are decided.
+ */
+
+/** How an interface frames what it carries. */
+export const enum LinkKind {
+  Ethernet = 0,
+  /** Bare IP datagrams, which come back. */
+  Loopback = 1,
+}
+
+/** Who gave an address. */
+export const enum AddressOrigin {
+  Static = 0,
+  Dhcp = 1,
+  /** RFC 3927. */
+  LinkLocal = 2,
+}
+
+/** How far an address is from being ours. */
+export const enum AddressState {
+  /** Being probed: not in use (RFC 5227, 2.1). */
+  Tentative = 0,
+  /** In use. */
+  Assigned = 1,
+}
+
+/** An address of an interface. 128 bytes. */
+@unmanaged
+export class InterfaceAddress {
+  hi: u64;
+  lo: u64;
+  /** When another host last claimed the address: `host.monotonic` ns, 0 for never. */
+  conflictAt: u64;
+  private timer0: u64;
+  private timer1: u64;
+  private timer2: u64;
+  private timer3: u64;
+  iface: Interface;
+  /** Next address of the interface, or next free record. */
+  next: InterfaceAddress | null;
+  /** Next address with the same hash. */
+  hashNext: InterfaceAddress | null;
+  /** Table index of `(address: InterfaceAddress) => void`: it is in use now. 0 for none. */
+  assignedFn: u32;
+  /** Table index of `(address: InterfaceAddress, mac: u64) => void`: it is lost. 0 for none. */
+  conflictFn: u32;
+  /** Bits of the network part. */
+  prefix: u8;
+  /** `AddressState`. */
+  state: u32;
+  /** `AddressOrigin`. */
+  origin: u32;
+  /** Probes and announcements still to be sent (net/link/conflict.ts). */
+  probesLeft: u8;
+  announcementsLeft: u8;
+
+
+  @inline get address(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this));
+  }
+
+  /** Probes, announces. */
+  @inline get timer(): Timer {
+    return changetype<Timer>(changetype<usize>(this) + offsetof<InterfaceAddress>("timer0"));
+  }
+}
+
+/** One row of the interface table. 256 bytes. */
+@unmanaged
+export class Interface {
+  device: Device;
+  /** `LinkKind`. */
+  kind: u32;
+  /** Position in the table; the device's index. */
+  index: u8;
+  /** The device has a link. */
+  up: bool;
+  /** Takes UDP to any unicast address: a DHCP server may already use the one that it offers (RFC 2131, 4.1). */
+  acceptAny: bool;
+  /** First assigned IPv4 address, its mask and its subnet's broadcast address; 0 without one. */
+  v4Address: u32;
+  v4Mask: u32;
+  v4Broadcast: u32;
+  /** Largest IP datagram. */
+  mtu: u32;
+  /** `device.linkChanges` as of the last look. */
+  linkChanges: u32;
+  addresses: InterfaceAddress | null;
+  /** Default router for IPv4; `isAny` without one. */
+  private gatewayHi: u64;
+  private gatewayLo: u64;
+  /** DNS servers learned or configured. */
+  private dns0Hi: u64;
+  private dns0Lo: u64;
+  private dns1Hi: u64;
+  private dns1Lo: u64;
+  private dns2Hi: u64;
+  private dns2Lo: u64;
+  dnsCount: u32;
+
+  /** Frames from this link that nobody took, by reason. */
+  runts: u64;
+  /** Unicast to another station. */
+  notForUs: u64;
+  unknownType: u64;
+  /** Sent by a broken or spoofing station: group bit in the source address. */
+  badSource: u64;
+  /** Not sent: no link. */
+  downDropped: u64;
+  /** Not sent: too many packets wait for the device. */
+  queueFull: u64;
+
+
+  @inline get gateway(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Interface>("gatewayHi"));
+  }
+
+  /** DNS server `index`, below `dnsCount`. */
+  @inline dns(index: u32): IpAddress {
+    return changetype<IpAddress>(
+      changetype<usize>(this) + offsetof<Interface>("dns0Hi") + ((<usize>index) << 4),
+    );
+  }
+
+  /** The network part's length of the primary IPv4 address. */
+  @inline get v4Prefix(): u32 {
+    return popcnt(this.v4Mask);
+  }
+}
+
+/** DNS servers kept for an interface. */
+export const INTERFACE_DNS_MAX: u32 = 3;
+
+/** Packets that may wait for a device's ring before more are refused. */
+export const DEVICE_QUEUE_MAX: u32 = 1024;
+
+const ADDRESSES: u32 = 64;
+const BUCKETS: u32 = 64;
+
+const interfaces: usize = memory.data(32 * 256, 64);
+const records: usize = memory.data(64 * 128, 64);
+const buckets: usize = memory.data(64 * 4, 64);
+let freeRecords: InterfaceAddress | null = null;
+let count: u32 = 0;
+let addressCount: u32 = 0;
+let loopback: Interface | null = null;
+/** Goes up whenever an address, a gateway or a link changes: cached routes are valid for one value. */
+let changes: u32 = 1;
+
+/** Interfaces in the table. */
+@inline export function interfaceCount(): u32 {
+  return count;
+}
+
+/** Interface `index`, below `interfaceCount()`. */
+@inline export function interfaceAt(index: u32): Interface {
+  return changetype<Interface>(interfaces + ((<usize>index) << 8));
+}
+
+/** The loopback interface, if there is one. */
+@inline export function loopbackInterface(): Interface | null {
+  return loopback;
+}
+
+/** Addresses in the table. */
+@inline export function interfaceAddressCount(): u32 {
+  return addressCount;
+}
+
+/** A value that differs after each change of addresses, gateways or links. */
+@inline export function interfaceGeneration(): u32 {
+  return changes;
+}
+
+/** Says that an address, a gateway or a link has changed. */
+export function interfacesChanged(): void {
+  changes++;
+}
+
+/** Sets up the tables. Start-up only. */
+export function interfacesInit(): void {
+  assert(offsetof<InterfaceAddress>() <= 128 && offsetof<Interface>() <= 256);
+  for (let i: u32 = ADDRESSES; i-- > 0;) {
+    const record = changetype<InterfaceAddress>(records + ((<usize>i) << 7));
+    record.next = freeRecords;
+    freeRecords = record;
+  }
+}
+
+/** Adds the row of the device with index `interfaceCount()`. Start-up only. */
+export function addInterface(device: Device, kind: LinkKind): Interface {
+  assert(count < DEVICES_MAX && device.index == count);
+  const iface = interfaceAt(count);
+  iface.device = device;
+  iface.index = <u8>count;
+  iface.kind = kind;
+  iface.mtu = device.mtu;
+  iface.up = device.linkUp;
+  iface.linkChanges = device.linkChanges;
+  count++;
+  if (kind == LinkKind.Loopback) loopback = iface;
+  return iface;
+}
+
+
+@inline function bucketOf(hi: u64, lo: u64): usize {
+  return buckets + ((<usize>(addressHash(hi, lo, 0) & (BUCKETS - 1))) << 2);
+}
+
+/** The record of an address of ours, tentative ones included, or null. */
+export function findAddress(hi: u64, lo: u64): InterfaceAddress | null {
+  let record = changetype<InterfaceAddress | null>(load<usize>(bucketOf(hi, lo)));
+  while (record !== null && (record.lo != lo || record.hi != hi)) record = record.hashNext;
+  return record;
+}
+
+/** Whether the address is one of ours and in use. */
+export function isAssigned(hi: u64, lo: u64): bool {
+  const record = findAddress(hi, lo);
+  return record !== null && record.state == AddressState.Assigned;
+}
+
+/**
+ * Gives `iface` an address, which is tentative until `setAssigned`. Null when the table is full or
+ * an interface has the address already.
+ */
+export function addAddress(
+  iface: Interface,
+  address: IpAddress,
+  prefix: u32,
+  origin: AddressOrigin,
+): InterfaceAddress | null {
+  const record = freeRecords;
+  if (record === null || findAddress(address.hi, address.lo) !== null) return null;
+  freeRecords = record.next;
+  addressCount++;
+  memory.fill(changetype<usize>(record), 0, 128);
+  record.hi = address.hi;
+  record.lo = address.lo;
+  record.iface = iface;
+  record.prefix = <u8>prefix;
+  record.origin = origin;
+  const bucket = bucketOf(record.hi, record.lo);
+  record.hashNext = changetype<InterfaceAddress | null>(load<usize>(bucket));
+  store<usize>(bucket, changetype<usize>(record));
+  record.next = iface.addresses;
+  iface.addresses = record;
+  return record;
+}
+
+/** The address is in use from now on. */
+export function setAssigned(record: InterfaceAddress): void {
+  record.state = AddressState.Assigned;
+  choosePrimary(record.iface);
+  changes++;
+}
+
+/** Takes an address from its interface. */
+export function removeAddress(record: InterfaceAddress): void {
+  const iface = record.iface;
+  record.timer.cancel();
+  let link = bucketOf(record.hi, record.lo);
+  while (load<usize>(link) != changetype<usize>(record)) {
+    link = load<usize>(link) + offsetof<InterfaceAddress>("hashNext");
+  }
+  store<usize>(link, changetype<usize>(record.hashNext));
+  link = changetype<usize>(iface) + offsetof<Interface>("addresses");
+  while (load<usize>(link) != changetype<usize>(record)) {
+    link = load<usize>(link) + offsetof<InterfaceAddress>("next");
+  }
+  store<usize>(link, changetype<usize>(record.next));
+  record.next = freeRecords;
+  freeRecords = record;
+  addressCount--;
+  choosePrimary(iface);
+  changes++;
+}
+
+/** A routable IPv4 address goes before a link-local one (RFC 3927, 1.9), a newer one before an older. */
+function choosePrimary(iface: Interface): void {
+  let chosen: InterfaceAddress | null = null;
+  let record = iface.addresses;
+  while (record !== null) {
+    const usable = record.state == AddressState.Assigned && record.address.isV4;
+    if (usable && (chosen === null || chosen.origin == AddressOrigin.LinkLocal)) chosen = record;
+    record = record.next;
+  }
+  iface.v4Address = 0;
+  iface.v4Mask = 0;
+  iface.v4Broadcast = 0;
+  if (chosen === null) return;
+  const mask = v4Mask(chosen.prefix);
+  iface.v4Address = chosen.address.v4;
+  iface.v4Mask = mask;
+  // A link of two addresses has no broadcast address (RFC 3021, 2.1).
+  iface.v4Broadcast = chosen.prefix >= 31 ? 0 : iface.v4Address | ~mask;
+}

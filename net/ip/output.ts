@@ -1,0 +1,114 @@
+import { Packet } from "../../kernel/packet";
+import { Errno } from "../../kernel/errno";
+import { Interface } from "../interface";
+import { neighbourFor, neighbourSend, NeighbourState } from "../link/neighbour";
+import { ethernetSend } from "../link/ethernet";
+import { linkQueue } from "../link/output";
+import { IpAddress } from "../wire/address";
+import { EtherType, MAC_BROADCAST, multicastMacV4 } from "../wire/ethernet";
+import { IPV4_HEADER, ipv4Build } from "../wire/ipv4";
+import { Route, RouteKind, routeTo } from "./route";
+import { ipStats } from "./stats";
+
+/** RFC 1122, 3.2.1.7; the value is IANA's recommendation (RFC 1700, "IP TIME TO LIVE PARAMETER"). */
+export const DEFAULT_TTL: u32 = 64;
+
+/**
+ * Sends a transport's packet. `packet.data` and `length` are the transport header and payload, with
+ * room for IP and Ethernet headers before them; `checksumStart` counts from `data`. The addresses
+ * are those that the transport summed in its pseudo-header. Owns the packet, whatever happens.
+ *
+ * Returns 0 when it is on its way or waits for its neighbour to answer, else -ENETUNREACH (no
+ * route), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
+ * (larger than the link's MTU) or -ENOBUFS.
+ */
+export function ipSend(
+  packet: Packet,
+  protocol: u32,
+  source: IpAddress,
+  destination: IpAddress,
+): i32 {
+  return ipSendMarked(packet, protocol, source, destination, 0);
+}
+
+/** `ipSend` with a traffic class: DSCP (RFC 2474) and ECN (RFC 3168). */
+export function ipSendMarked(
+  packet: Packet,
+  protocol: u32,
+  source: IpAddress,
+  destination: IpAddress,
+  trafficClass: u32,
+): i32 {
+  const route = routeTo(destination.hi, destination.lo);
+  if (route === null) {
+    ipStats.noRoute++;
+    packet.release();
+    return -Errno.ENETUNREACH;
+  }
+  const length = packet.totalLength + IPV4_HEADER;
+  if (length > route.iface.mtu) {
+    ipStats.tooBig++;
+    packet.release();
+    return -Errno.EMSGSIZE;
+  }
+  packet.checksumStart += <u16>IPV4_HEADER;
+  ipv4Build(
+    packet.prepend(IPV4_HEADER),
+    length,
+    trafficClass,
+    DEFAULT_TTL,
+    protocol,
+    source.v4,
+    destination.v4,
+  );
+  ipStats.sent++;
+  if (route.kind == RouteKind.Unicast) return sendUnicast(route, packet);
+  if (route.kind == RouteKind.Local) return linkQueue(route.iface, packet);
+  const mac = route.kind == RouteKind.Broadcast ? MAC_BROADCAST : multicastMacV4(destination.v4);
+  return ethernetSend(route.iface, packet, mac, EtherType.IPv4);
+}
+
+
+@inline function sendUnicast(route: Route, packet: Packet): i32 {
+  let neighbour = route.neighbour;
+  // Entries are never freed memory, only given to another address.
+  if (
+    neighbour === null ||
+    neighbour.state == NeighbourState.Free ||
+    neighbour.lo != route.nextLo ||
+    neighbour.hi != route.nextHi ||
+    neighbour.iface != route.iface
+  ) {
+    neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
+    route.neighbour = neighbour;
+    if (neighbour === null) {
+      ipStats.noNeighbour++;
+      packet.release();
+      return -Errno.ENOBUFS;
+    }
+  }
+  return neighbourSend(neighbour, packet);
+}
+
+/**
+ * Broadcasts a packet on `iface`, which need not have an address: for DHCP (RFC 2131, 4.1).
+ * Otherwise as `ipSend`.
+ */
+export function ipBroadcast(
+  iface: Interface,
+  packet: Packet,
+  protocol: u32,
+  source: u32,
+  destination: u32,
+): i32 {
+  const length = packet.totalLength + IPV4_HEADER;
+  if (length > iface.mtu) {
+    ipStats.tooBig++;
+    packet.release();
+    return -Errno.EMSGSIZE;
+  }
+  packet.checksumStart += <u16>IPV4_HEADER;
+  ipv4Build(packet.prepend(IPV4_HEADER), length, 0, DEFAULT_TTL, protocol, source, destination);
+  ipStats.sent++;
+  return ethernetSend(iface, packet, MAC_BROADCAST, EtherType.IPv4);
+}

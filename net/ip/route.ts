@@ -1,0 +1,154 @@
+import {
+  IpAddress,
+  V4_BROADCAST,
+  isV4,
+  isV4LinkLocal,
+  isV4Loopback,
+  isV4Multicast,
+} from "../wire/address";
+import { addressHash } from "../hash";
+import {
+  Interface,
+  LinkKind,
+  findAddress,
+  interfaceAt,
+  interfaceCount,
+  interfaceGeneration,
+  loopbackInterface,
+  AddressState,
+} from "../interface";
+import { Neighbour } from "../link/neighbour";
+
+/**
+ * Where a datagram goes first (RFC 1122, 3.3.1): to ourselves, to the destination when it is on the
+ * link, or to the default router.
+ *
+ * The answers are kept in a table of destinations, one place each: a second packet to the same
+ * destination costs one comparison. A change of addresses, gateways or links outdates them all.
+ */
+
+/** How the link layer finds the receiver. */
+export const enum RouteKind {
+  /** Its neighbour entry knows. */
+  Unicast = 0,
+  /** All stations. */
+  Broadcast = 1,
+  /** The group's MAC address (RFC 1112, 6.4). */
+  Multicast = 2,
+  /** This machine. */
+  Local = 3,
+}
+
+/** The first hop to a destination. 64 bytes. Valid until the next look-up. */
+@unmanaged
+export class Route {
+  hi: u64;
+  lo: u64;
+  /** The address to resolve on the link: the destination or a router. */
+  nextHi: u64;
+  nextLo: u64;
+  /** What we send from when the program does not say (RFC 1122, 3.3.4.3). */
+  sourceHi: u64;
+  sourceLo: u64;
+  iface: Interface;
+  /** The next hop's entry, if it has been looked up; may have been given to another address since. */
+  neighbour: Neighbour | null;
+  /** `interfaceGeneration()` for which this holds. */
+  generation: u32;
+  /** `RouteKind`. */
+  kind: u32;
+}
+
+const ROUTES: u32 = 256;
+const routes: usize = memory.data(256 * 64, 64);
+
+/** The route to an address, or null when there is none. */
+@inline export function routeTo(hi: u64, lo: u64): Route | null {
+  const at = routes + ((<usize>(addressHash(hi, lo, 0) & (ROUTES - 1))) << 6);
+  const route = changetype<Route>(at);
+  if (route.lo == lo && route.hi == hi && route.generation == interfaceGeneration()) return route;
+  return compute(route, hi, lo) ? route : null;
+}
+
+function compute(route: Route, hi: u64, lo: u64): bool {
+  route.generation = 0;
+  if (!isV4(hi, lo) || !(<u32>lo)) return false;
+  if (!computeV4(route, <u32>lo)) return false;
+  route.hi = hi;
+  route.lo = lo;
+  route.neighbour = null;
+  route.generation = interfaceGeneration();
+  return true;
+}
+
+
+@inline function set(
+  route: Route,
+  iface: Interface,
+  kind: RouteKind,
+  next: u32,
+  source: u32,
+): bool {
+  route.iface = iface;
+  route.kind = kind;
+  changetype<IpAddress>(changetype<usize>(route) + offsetof<Route>("nextHi")).setV4(next);
+  changetype<IpAddress>(changetype<usize>(route) + offsetof<Route>("sourceHi")).setV4(source);
+  return true;
+}
+
+function computeV4(route: Route, destination: u32): bool {
+  const lo = changetype<IpAddress>(changetype<usize>(scratch));
+  lo.setV4(destination);
+  const own = findAddress(lo.hi, lo.lo);
+  if (isV4Loopback(destination) || (own !== null && own.state == AddressState.Assigned)) {
+    const loop = loopbackInterface();
+    return loop !== null && set(route, loop, RouteKind.Local, destination, destination);
+  }
+  const toAll = destination == V4_BROADCAST || isV4Multicast(destination);
+  let onLink: Interface | null = null;
+  let router: Interface | null = null;
+  for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
+    const iface = interfaceAt(i);
+    if (iface.kind != LinkKind.Ethernet || !iface.v4Address) continue;
+    const near =
+      toAll ||
+      ((destination ^ iface.v4Address) & iface.v4Mask) == 0 ||
+      // A link-local destination is on the link whatever our address (RFC 3927, 2.6.2).
+      isV4LinkLocal(destination);
+    if (near && (onLink === null || better(iface, onLink))) onLink = iface;
+    if (!iface.gateway.isAny && (router === null || (iface.up && !router.up))) router = iface;
+  }
+  if (onLink !== null) {
+    const kind =
+      destination == V4_BROADCAST || destination == onLink.v4Broadcast
+        ? RouteKind.Broadcast
+        : isV4Multicast(destination)
+          ? RouteKind.Multicast
+          : RouteKind.Unicast;
+    return set(route, onLink, kind, destination, onLink.v4Address);
+  }
+  if (router === null) return false;
+  return set(route, router, RouteKind.Unicast, router.gateway.v4, router.v4Address);
+}
+
+/** A link that is up goes before one that is down, then the longer prefix. */
+function better(iface: Interface, than: Interface): bool {
+  if (iface.up != than.up) return iface.up;
+  return iface.v4Mask > than.v4Mask;
+}
+
+const scratch: usize = memory.data(16, 8);
+
+/** Picks the address that we send from to `destination`; false without a route. */
+export function ipSource(destination: IpAddress, into: IpAddress): bool {
+  const route = routeTo(destination.hi, destination.lo);
+  if (route === null) return false;
+  into.set(route.sourceHi, route.sourceLo);
+  return true;
+}
+
+/** Largest datagram, IP header included, that the first link to `destination` carries; 0 without a route. */
+export function ipMtu(destination: IpAddress): u32 {
+  const route = routeTo(destination.hi, destination.lo);
+  return route === null ? 0 : route.iface.mtu;
+}

@@ -1,0 +1,26 @@
+/** What became of IP datagrams. Each one received is delivered or counted by one of the reasons. */
+@unmanaged
+export class IpStats {
+  received: u64;
+  delivered: u64;
+  /** Shorter than a header, or lengths that contradict each other. */
+  badLength: u64;
+  badVersion: u64;
+  badChecksum: u64;
+  badOptions: u64;
+  sourceRouted: u64;
+  /** Impossible as a source: group, broadcast, loopback, or one of our own addresses. */
+  badSource: u64;
+  /** Not an address of ours on that interface. */
+  notForUs: u64;
+  /** Broadcast on the link or in IP for a protocol that does not take it. */
+  badBroadcast: u64;
+  fragments: u64;
+  unknownProtocol: u64;
+  sent: u64;
+  noRoute: u64;
+  tooBig: u64;
+  noNeighbour: u64;
+}
+
+export const ipStats = changetype<IpStats>(memory.data(offsetof<IpStats>(), 8));

@@ -1,0 +1,65 @@
+import { Packet, PacketFlag } from "../../kernel/packet";
+import { Interface } from "../interface";
+import { ipv4Input } from "../ip/input";
+import {
+  ETHERNET_HEADER,
+  EtherType,
+  EthernetHeader,
+  MAC_BROADCAST,
+  ethernetBuild,
+  isGroupMac,
+} from "../wire/ethernet";
+import { arpInput } from "./arp";
+import { linkQueue } from "./output";
+
+/** Takes every packet that the interface's device has received. */
+export function ethernetInput(iface: Interface): void {
+  const received = iface.device.received;
+  const mac = iface.device.mac;
+  for (let packet = received.pop(); packet !== null; packet = received.pop()) {
+    frameInput(iface, mac, packet);
+  }
+}
+
+
+@inline function frameInput(iface: Interface, mac: u64, packet: Packet): void {
+  if (packet.length < ETHERNET_HEADER) {
+    iface.runts++;
+    return packet.release();
+  }
+  const header = changetype<EthernetHeader>(packet.data);
+  const destination = header.destination;
+  if (destination != mac) {
+    // A NIC's filter may let more pass than it was asked to.
+    if (!isGroupMac(destination)) {
+      iface.notForUs++;
+      return packet.release();
+    }
+    packet.flags |= <u8>(
+      (destination == MAC_BROADCAST ? PacketFlag.LinkBroadcast : PacketFlag.LinkMulticast)
+    );
+  }
+  // No station is a group (IEEE 802.3, 3.2.3).
+  if (isGroupMac(header.source)) {
+    iface.badSource++;
+    return packet.release();
+  }
+  const type = header.type;
+  packet.strip(ETHERNET_HEADER);
+  if (type == EtherType.IPv4) return ipv4Input(iface, packet);
+  if (type == EtherType.ARP) return arpInput(iface, packet);
+  iface.unknownType++;
+  packet.release();
+}
+
+/** Frames a packet for `destination` and queues it. Owns the packet; returns 0 or -Errno. */
+@inline export function ethernetSend(
+  iface: Interface,
+  packet: Packet,
+  destination: u64,
+  type: EtherType,
+): i32 {
+  packet.checksumStart += <u16>ETHERNET_HEADER;
+  ethernetBuild(packet.prepend(ETHERNET_HEADER), destination, iface.device.mac, type);
+  return linkQueue(iface, packet);
+}

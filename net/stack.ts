@@ -1,0 +1,94 @@
+import { Device, deviceAt, deviceCount } from "../drivers/device";
+import { AddressMode, config } from "../kernel/config";
+import { entropy } from "../kernel/host";
+import { info, warn } from "../kernel/log";
+import { hashInit } from "./hash";
+import { icmpInit } from "./icmp/icmp";
+import {
+  AddressOrigin,
+  Interface,
+  LinkKind,
+  addAddress,
+  addInterface,
+  interfaceAt,
+  interfaceCount,
+  interfacesChanged,
+  interfacesInit,
+} from "./interface";
+import { ipv4Input } from "./ip/input";
+import { Claim, claimAddress, conflictLinkUp } from "./link/conflict";
+import { ethernetInput } from "./link/ethernet";
+import { neighboursFlush, neighboursInit } from "./link/neighbour";
+
+/**
+ * The stack as a whole: what the run loop calls. Packets come up in `netInput`, a device's batch at
+ * a time; what transports have to say goes down in `netOutput`, once a step.
+ */
+
+const seed: usize = memory.data(8, 8);
+
+/** Sets up every layer and configures the interfaces. After the drivers have started. */
+export function netInit(): void {
+  entropy(seed, 8);
+  hashInit(load<u64>(seed));
+  interfacesInit();
+  neighboursInit();
+  icmpInit();
+  for (let i: u32 = 0, n = deviceCount(); i < n; i++) {
+    addInterface(deviceAt(i), LinkKind.Ethernet);
+  }
+  configure();
+}
+
+/** Gives the first NIC the configured address, or has it ask for one. */
+function configure(): void {
+  for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
+    const iface = interfaceAt(i);
+    if (iface.kind != LinkKind.Ethernet) continue;
+    if (config.mode == AddressMode.Static) configureStatic(iface);
+    return;
+  }
+  warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
+}
+
+function configureStatic(iface: Interface): void {
+  const record = addAddress(iface, config.address, config.prefix, AddressOrigin.Static);
+  if (record === null) return;
+  iface.gateway.copy(config.gateway);
+  for (let i: u32 = 0; i < config.dnsCount; i++) iface.dns(i).copy(config.dns(i));
+  iface.dnsCount = config.dnsCount;
+  claimAddress(record, Claim.Prompt, 0, 0);
+  const line = info("net").text("eth").number(iface.index).text(" ");
+  line.ip(config.address).text("/").number(config.prefix);
+  if (!config.gateway.isAny) line.text(" gateway ").ip(config.gateway);
+  line.text(" (static)").end();
+}
+
+/** Takes what `device` has received. */
+export function netInput(device: Device, _now: u64): void {
+  const iface = interfaceAt(device.index);
+  if (iface.kind == LinkKind.Ethernet) return ethernetInput(iface);
+  const received = device.received;
+  for (let packet = received.pop(); packet !== null; packet = received.pop()) {
+    ipv4Input(iface, packet);
+  }
+}
+
+/** Sees to links that changed, has transports send, and rings each device's doorbell once. */
+export function netOutput(_now: u64): void {
+  for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
+    const iface = interfaceAt(i);
+    if (iface.linkChanges != iface.device.linkChanges) linkChanged(iface);
+    if (iface.device.pendingLength) iface.device.transmit();
+  }
+}
+
+/** RFC 1122, 3.3.1 leaves it to the link layer to say; every layer that holds on to a link hears it. */
+function linkChanged(iface: Interface): void {
+  const device = iface.device;
+  iface.linkChanges = device.linkChanges;
+  iface.up = device.linkUp;
+  interfacesChanged();
+  neighboursFlush(iface);
+  if (iface.up) conflictLinkUp(iface);
+}

@@ -1,0 +1,71 @@
+/**
+ * Ethernet II framing (IEEE 802.3-2018, 3.1; RFC 894; RFC 1042 for the type's meaning).
+ *
+ *      0                   6                  12     14
+ *     ┌───────────────────┬───────────────────┬──────┬─────────
+ *     │ destination       │ source            │ type │ payload
+ *     └───────────────────┴───────────────────┴──────┴─────────
+ *
+ * A MAC address is held as a 48-bit number, most significant byte first.
+ */
+
+/** Bytes before the payload. */
+export const ETHERNET_HEADER: u32 = 14;
+
+/** Type field (IANA, "IEEE 802 Numbers"); a smaller value than `ETHER_TYPE_MIN` is an 802.3 length. */
+export const enum EtherType {
+  IPv4 = 0x0800,
+  ARP = 0x0806,
+  IPv6 = 0x86dd,
+}
+export const ETHER_TYPE_MIN: u32 = 0x0600;
+
+/** ff:ff:ff:ff:ff:ff. */
+export const MAC_BROADCAST: u64 = 0xffff_ffff_ffff;
+
+/** Reads the 48-bit address at `at`; the two bytes behind it must be readable. */
+@inline export function loadMac(at: usize): u64 {
+  return bswap(load<u64>(at)) >> 16;
+}
+
+/** Writes the 48-bit address `mac` at `at`. */
+@inline export function storeMac(at: usize, mac: u64): void {
+  store<u32>(at, bswap(<u32>(mac >> 16)));
+  store<u16>(at, bswap(<u16>mac), 4);
+}
+
+/** The group bit (IEEE 802.3, 3.2.3): broadcast or multicast. */
+@inline export function isGroupMac(mac: u64): bool {
+  return ((mac >> 40) & 1) != 0;
+}
+
+/** Where frames for the IPv4 group `address` go: its low 23 bits behind 01:00:5e (RFC 1112, 6.4). */
+@inline export function multicastMacV4(address: u32): u64 {
+  return 0x0100_5e00_0000 | (address & 0x7f_ffff);
+}
+
+/** Writes a header: `ETHERNET_HEADER` bytes at `at`. */
+@inline export function ethernetBuild(at: usize, destination: u64, source: u64, type: u32): void {
+  // The first store's last two bytes are the second one's first.
+  store<u64>(at, bswap(destination << 16));
+  store<u64>(at, bswap((source << 16) | type), 6);
+}
+
+/** The header over bytes of which at least `ETHERNET_HEADER` are there. */
+@unmanaged
+export class EthernetHeader {
+
+  @inline get destination(): u64 {
+    return loadMac(changetype<usize>(this));
+  }
+
+
+  @inline get source(): u64 {
+    return loadMac(changetype<usize>(this) + 6);
+  }
+
+
+  @inline get type(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 12));
+  }
+}

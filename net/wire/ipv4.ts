@@ -1,0 +1,190 @@
+import { sum } from "./checksum";
+
+/**
+ * The IPv4 header (RFC 791, 3.1).
+ *
+ *      0       1       2               4               6               8
+ *     ┌───┬───┬───────┬───────────────┬───────────────┬───┬───────────┐
+ *     │ver│IHL│  TOS  │ total length  │      id       │flg│  offset   │
+ *     ├───┴───┼───────┼───────────────┼───────────────┴───┴───────────┤
+ *     │  TTL  │ proto │   checksum    │            source             │
+ *     ├───────┴───────┴───────────────┼───────────────────────────────┘
+ *     │         destination           │ options …
+ *     └───────────────────────────────┘
+ */
+
+/** Bytes without options. */
+export const IPV4_HEADER: u32 = 20;
+
+/** Protocol numbers (IANA, "Protocol Numbers"). */
+export const enum Protocol {
+  ICMP = 1,
+  TCP = 6,
+  UDP = 17,
+  ICMPv6 = 58,
+}
+
+/** Bits of `Ipv4Header.fragment`. */
+export const enum Ipv4Fragment {
+  /** DF: no router may split the datagram. */
+  DontFragment = 0x4000,
+  /** MF: not the last fragment. */
+  MoreFragments = 0x2000,
+  /** Offset of this fragment, in units of 8 bytes. */
+  Offset = 0x1fff,
+}
+
+/** Option types (RFC 791, 3.1; IANA, "Internet Protocol Version 4 Parameters"). */
+export const enum Ipv4Option {
+  End = 0,
+  NoOperation = 1,
+  /** LSRR. */
+  LooseSourceRoute = 131,
+  /** SSRR. */
+  StrictSourceRoute = 137,
+}
+
+/** What `ipv4Check` found. */
+export const enum Ipv4Fault {
+  None = 0,
+  /** Fewer bytes than a header, or than the header says that it has. */
+  Short = 1,
+  Version = 2,
+  /** The header's own length or the total length contradict each other or the bytes received. */
+  Length = 3,
+  Checksum = 4,
+  /** An option list that runs out of the header. */
+  Options = 5,
+  /** A source route. */
+  SourceRoute = 6,
+}
+
+/** The header over bytes for which `ipv4Check` found no fault. */
+@unmanaged
+export class Ipv4Header {
+
+  @inline get version(): u32 {
+    return load<u8>(changetype<usize>(this)) >> 4;
+  }
+
+  /** IHL, in bytes. */
+  @inline get headerLength(): u32 {
+    return ((<u32>load<u8>(changetype<usize>(this))) & 15) << 2;
+  }
+
+  /** DSCP and ECN (RFC 2474, 3; RFC 3168, 5). */
+  @inline get trafficClass(): u32 {
+    return load<u8>(changetype<usize>(this), 1);
+  }
+
+
+  @inline get totalLength(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 2));
+  }
+
+
+  @inline get id(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 4));
+  }
+
+  /** Flags and offset: `Ipv4Fragment`. */
+  @inline get fragment(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 6));
+  }
+
+  /** Whether this is a part of a datagram and not the whole. */
+  @inline get isFragment(): bool {
+    return (this.fragment & (Ipv4Fragment.MoreFragments | Ipv4Fragment.Offset)) != 0;
+  }
+
+
+  @inline get ttl(): u32 {
+    return load<u8>(changetype<usize>(this), 8);
+  }
+
+
+  @inline get protocol(): u32 {
+    return load<u8>(changetype<usize>(this), 9);
+  }
+
+  /** In load order. */
+  @inline get checksum(): u32 {
+    return load<u16>(changetype<usize>(this), 10);
+  }
+
+
+  @inline get source(): u32 {
+    return bswap(load<u32>(changetype<usize>(this), 12));
+  }
+
+
+  @inline get destination(): u32 {
+    return bswap(load<u32>(changetype<usize>(this), 16));
+  }
+}
+
+/**
+ * Checks all that accessors and upper layers rely on: the header lies within `length` bytes, the
+ * total length within them too and holds the header, and the sum is right (RFC 1122, 3.2.1.1 to
+ * 3.2.1.2) unless `summed` says that the device checked it.
+ */
+export function ipv4Check(at: usize, length: u32, summed: bool): Ipv4Fault {
+  if (length < IPV4_HEADER) return Ipv4Fault.Short;
+  const header = changetype<Ipv4Header>(at);
+  const first: u32 = load<u8>(at);
+  if (first >> 4 != 4) return Ipv4Fault.Version;
+  const headerLength = header.headerLength;
+  if (headerLength < IPV4_HEADER) return Ipv4Fault.Length;
+  const totalLength = header.totalLength;
+  if (totalLength < headerLength || totalLength > length) return Ipv4Fault.Length;
+  if (!summed && sum(at, headerLength, 0) != 0xffff) return Ipv4Fault.Checksum;
+  return headerLength == IPV4_HEADER ? Ipv4Fault.None : checkOptions(at, headerLength);
+}
+
+/**
+ * Walks the options. A host must take datagrams with options and ignore those that it does not
+ * know (RFC 1122, 3.2.1.8). A source route is refused whole: it lets a sender steer our answers
+ * (RFC 1122, 3.2.1.8 c makes following one optional for the final host).
+ */
+function checkOptions(at: usize, headerLength: u32): Ipv4Fault {
+  let offset: u32 = IPV4_HEADER;
+  while (offset < headerLength) {
+    const type: u32 = load<u8>(at + offset);
+    if (type == Ipv4Option.End) break;
+    if (type == Ipv4Option.NoOperation) {
+      offset++;
+      continue;
+    }
+    if (offset + 1 >= headerLength) return Ipv4Fault.Options;
+    const optionLength: u32 = load<u8>(at + offset, 1);
+    if (optionLength < 2 || offset + optionLength > headerLength) return Ipv4Fault.Options;
+    if (type == Ipv4Option.LooseSourceRoute || type == Ipv4Option.StrictSourceRoute) {
+      return Ipv4Fault.SourceRoute;
+    }
+    offset += optionLength;
+  }
+  return Ipv4Fault.None;
+}
+
+/**
+ * Writes a header without options, `IPV4_HEADER` bytes at `at`, checksum included. The datagram is
+ * never to be fragmented, so its identification says nothing and is zero (RFC 6864, 4.1).
+ */
+export function ipv4Build(
+  at: usize,
+  totalLength: u32,
+  trafficClass: u32,
+  ttl: u32,
+  protocol: u32,
+  source: u32,
+  destination: u32,
+): void {
+  store<u16>(at, 0x45 | (trafficClass << 8));
+  store<u16>(at, bswap(<u16>totalLength), 2);
+  store<u32>(at, bswap(<u32>Ipv4Fragment.DontFragment), 4);
+  store<u16>(at, ttl | (protocol << 8), 8);
+  store<u16>(at, 0, 10);
+  store<u32>(at, bswap(source), 12);
+  store<u32>(at, bswap(destination), 16);
+  store<u16>(at, ~sum(at, IPV4_HEADER, 0), 10);
+}

@@ -1,0 +1,57 @@
+/**
+ * UDP (RFC 768).
+ *
+ *      0             2                  4        6          8
+ *     ┌─────────────┬──────────────────┬────────┬──────────┬─────────
+ *     │ source port │ destination port │ length │ checksum │ payload
+ *     └─────────────┴──────────────────┴────────┴──────────┴─────────
+ */
+
+export const UDP_HEADER: u32 = 8;
+/** From the header to its checksum. */
+export const UDP_CHECKSUM_OFFSET: u32 = 6;
+
+/** Whether a whole header is there and its length lies between itself and the bytes received. */
+@inline export function udpValid(at: usize, length: u32): bool {
+  if (length < UDP_HEADER) return false;
+  const claimed = changetype<UdpHeader>(at).length;
+  return claimed >= UDP_HEADER && claimed <= length;
+}
+
+/** A header for which `udpValid`. */
+@unmanaged
+export class UdpHeader {
+
+  @inline get sourcePort(): u32 {
+    return bswap(load<u16>(changetype<usize>(this)));
+  }
+
+
+  @inline get destinationPort(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 2));
+  }
+
+  /** Of header and payload. */
+  @inline get length(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 4));
+  }
+
+  /** In load order; 0: the sender computed none. */
+  @inline get checksum(): u32 {
+    return load<u16>(changetype<usize>(this), 6);
+  }
+}
+
+/** Writes a header at `at`. `checksum` is in load order. */
+@inline export function udpBuild(
+  at: usize,
+  sourcePort: u32,
+  destinationPort: u32,
+  length: u32,
+  checksum: u32,
+): void {
+  store<u16>(at, bswap(<u16>sourcePort));
+  store<u16>(at, bswap(<u16>destinationPort), 2);
+  store<u16>(at, bswap(<u16>length), 4);
+  store<u16>(at, checksum, 6);
+}
