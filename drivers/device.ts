@@ -1,3 +1,4 @@
+import { Line } from "../kernel/log";
 import { Packet, PacketQueue } from "../kernel/packet";
 
 /**
@@ -8,9 +9,9 @@ import { Packet, PacketQueue } from "../kernel/packet";
  *
  *     transmit(device, queue)      required   moves packets from the queue's head to the ring as far
  *                                             as there is room; rings one doorbell; frees what was sent
- *     poll(device, budget): u32    required   pushes at most `budget` received packets on
- *                                             `device.received`, refills the ring, frees what was sent;
- *                                             returns how many it pushed
+ *     poll(device, budget): u32    required   takes at most `budget` received frames, pushes the good ones
+ *                                             on `device.received`, refills the ring, frees what was sent;
+ *                                             returns how many it took
  *     setInterrupts(device, on)    required   on: a packet received or a link change ends the host's
  *                                             sleep. The caller polls once more after switching on
  *     check(device, now)           required   once a second: link state, hung transmitter (resets it)
@@ -27,6 +28,8 @@ export const enum Feature {
   TransmitChecksum = 2,
   /** Honours `Packet.segmentSize`. */
   Segmentation = 4,
+  /** Is the loopback: what is sent on it is received on it. */
+  Loopback = 8,
 }
 
 /** Multicast addresses that a device is asked for. */
@@ -78,7 +81,7 @@ export class Device {
   fullDuplex: bool;
   promiscuous: bool;
   allMulticast: bool;
-  /** `eth<index>`. */
+  /** Place in the table, and the number in its name. */
   index: u8;
   multicastCount: u8;
 
@@ -98,6 +101,11 @@ export class Device {
 
   @inline get received(): PacketQueue {
     return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Device>("receivedHead"));
+  }
+
+  /** Writes its name into a log line: `info("net")` becomes `net: eth0 …`. */
+  nameIn(line: Line): Line {
+    return line.text(this.features & Feature.Loopback ? "lo" : "eth").number(this.index);
   }
 
   /** Packets waiting for the end of the step or for room in the ring. */

@@ -1,4 +1,4 @@
-import { Device, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
+import { Device, Feature, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
 import { interruptMask, interruptOpen, interruptsPending } from "./host";
 import { warn } from "./log";
 import { MICROSECOND, SECOND, timersNextDeadline } from "./timer";
@@ -166,6 +166,7 @@ export function idleSleep(now: u64): u64 {
   let polled = false;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
+    if (device.features & Feature.Loopback) continue;
     if (device.pendingLength != 0 || device.line == NO_LINE || masked(device.line, now)) {
       polled = true;
     }

@@ -1,4 +1,7 @@
 import { deviceAt, deviceCount } from "../drivers/device";
+import "../drivers/drivers";
+import { loopbackStart } from "../drivers/loopback";
+import { driversStart } from "../drivers/registry";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
@@ -31,6 +34,8 @@ export function init(): void {
   memoryInit();
   configParse(boot.commandLine, boot.commandLineLength);
   poolsInit();
+  driversStart();
+  loopbackStart();
   idleInit();
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
@@ -74,6 +79,7 @@ function work(at: u64, woken: bool): bool {
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
     if (device.pendingLength) device.transmit();
+    device.received.clear();
     // The loopback has received what it just sent.
     found += device.receivedLength;
   }

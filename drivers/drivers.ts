@@ -1,0 +1,5 @@
+/**
+ * The drivers in the image. Each registers its chips when its module starts, so a new driver is
+ * its file and a line here.
+ */
+import "./e1000";
