@@ -5,16 +5,14 @@
 // zero is as good as absent: everything here has a fallback.
 
 #include "boot.h"
-#include "string.h"
 
 struct acpi acpi;
 
 struct table {
   char signature[4];
   u32 length;
-  u8 revision, checksum, oem[18];
-  u32 creator_revision_and_id[2];
-} __attribute__((packed));
+  u8 rest_of_header[28];
+};
 
 static u8 sum(const u8 *bytes, u32 length) {
   u8 total = 0;
@@ -26,7 +24,7 @@ static u8 sum(const u8 *bytes, u32 length) {
 static const struct table *table_at(u64 physical) {
   const struct table *table = (const struct table *)physical;
   if (physical < PAGE || physical > LOW_END - sizeof *table) return NULL;
-  u32 length = table->length;
+  const u32 length = table->length;
   if (length < sizeof *table || length > 1u << 20 || physical + length > LOW_END) return NULL;
   if (sum((const u8 *)table, length)) return NULL;
   if (acpi.table_count < sizeof acpi.tables / sizeof *acpi.tables) {
@@ -44,15 +42,14 @@ static u64 field(const struct table *table, u32 offset, u32 bytes) {
 // What to write to the sleep registers for "off" is in AML, in a package named _S5_. Its encoding is
 // so regular that it can be found without an interpreter: name, package, length, count, two numbers.
 static void read_s5(const struct table *dsdt) {
-  enum { ZERO = 0x00, ONE = 0x01, BYTE_PREFIX = 0x0a, PACKAGE = 0x12 };
+  enum { BYTE_PREFIX = 0x0a, PACKAGE = 0x12 };
   const u8 *aml = (const u8 *)dsdt;
-  for (u32 at = sizeof *dsdt; at + 12 <= dsdt->length; at++) {
+  for (u32 at = sizeof *dsdt; at + 11 <= dsdt->length; at++) {
     if (memcmp(aml + at, "_S5_", 4) || aml[at + 4] != PACKAGE) continue;
     at += 5 + 1 + (aml[at + 5] >> 6) + 1; // past the length, whose top bits count its further bytes
-    u8 *types[] = {&acpi.sleep_type_a, &acpi.sleep_type_b};
     for (u32 i = 0; i < 2 && at + 2 <= dsdt->length; i++) {
       if (aml[at] == BYTE_PREFIX) at++;
-      *types[i] = aml[at++] & 7;
+      acpi.sleep_type[i] = aml[at++] & 7;
     }
     return;
   }
@@ -63,31 +60,28 @@ static void read_fadt(const struct table *fadt) {
   enum { X_DSDT = 140, SLEEP_CONTROL_REG = 244, GAS_ADDRESS = 4, HW_REDUCED_ACPI = 1 << 20 };
   acpi.century = (u8)field(fadt, CENTURY, 1);
   if (field(fadt, FLAGS, 4) & HW_REDUCED_ACPI) {
-    u64 control = field(fadt, SLEEP_CONTROL_REG + GAS_ADDRESS, 8);
+    const u64 control = field(fadt, SLEEP_CONTROL_REG + GAS_ADDRESS, 8);
     if (control < LOW_END && field(fadt, SLEEP_CONTROL_REG, 1) == 0) acpi.sleep_control = (u32)control;
   } else {
-    acpi.pm1a_control = (u16)field(fadt, PM1A_CNT_BLK, 4);
-    acpi.pm1b_control = (u16)field(fadt, PM1B_CNT_BLK, 4);
+    acpi.pm1_control[0] = (u16)field(fadt, PM1A_CNT_BLK, 4);
+    acpi.pm1_control[1] = (u16)field(fadt, PM1B_CNT_BLK, 4);
     acpi.pm_timer = (u16)field(fadt, PM_TMR_BLK, 4);
   }
-  u64 dsdt = field(fadt, X_DSDT, 8);
-  const struct table *aml = table_at(dsdt ? dsdt : field(fadt, DSDT, 4));
-  if (aml) read_s5(aml);
+  const u64 wide = field(fadt, X_DSDT, 8);
+  const struct table *dsdt = table_at(wide ? wide : field(fadt, DSDT, 4));
+  if (dsdt) read_s5(dsdt);
 }
 
 void acpi_read(void) {
   const u8 *rsdp = boot_page.rsdp;
-  if (!has_rsdp || memcmp(rsdp, "RSD PTR ", 8) || sum(rsdp, 20)) {
-    has_rsdp = false;
-    return;
-  }
-  bool extended = rsdp[15] >= 2 && sum(rsdp, 36) == 0;
-  u64 root = 0;
-  memcpy(&root, rsdp + (extended ? 24 : 16), extended ? 8 : 4);
-  const struct table *list = table_at(root);
-  if (!list) return;
+  has_rsdp = has_rsdp && !memcmp(rsdp, "RSD PTR ", 8) && !sum(rsdp, 20);
+  if (!has_rsdp) return;
+  const bool extended = rsdp[15] >= 2 && !sum(rsdp, 36);
   const u32 width = extended ? 8 : 4;
-  for (u32 at = sizeof *list; at + width <= list->length; at += width) {
+  u64 root = 0;
+  memcpy(&root, rsdp + (extended ? 24 : 16), width);
+  const struct table *list = table_at(root);
+  for (u32 at = sizeof *list; list && at + width <= list->length; at += width) {
     const struct table *table = table_at(field(list, at, width));
     if (table && !memcmp(table->signature, "FACP", 4)) read_fadt(table);
   }

@@ -6,34 +6,28 @@
 // PVH: Xen's public/arch-x86/hvm/start_info.h. Multiboot2: specification 2.0, section 3.6.
 
 #include "boot.h"
-#include "string.h"
-
-#define MULTIBOOT2_MAGIC 0x36d76289u
-#define PVH_MAGIC 0x336ec578u
 
 enum { MAP_USABLE = 1, MAP_ACPI = 3, MAP_NVS = 4 }; // as E820 and both protocols number them
 
 __attribute__((aligned(4096))) struct boot_page boot_page;
-u32 command_line_length;
+static u32 command_line_length;
 bool has_rsdp;
 
 static void take_map_entry(u64 start, u64 length, u32 type) {
-  if (type == MAP_USABLE) memory_add(start, length, MEMORY_FREE);
-  if (type == MAP_ACPI || type == MAP_NVS) memory_add(start, length, MEMORY_FIRMWARE);
+  if (type == MAP_USABLE) memory_add(MEMORY_RAM, start, length);
+  if (type == MAP_ACPI || type == MAP_NVS) memory_add(MEMORY_FIRMWARE, start, length);
 }
 
 // Keeps at most a page of it, without a leading path of the image, which some loaders pass.
 static void take_command_line(const char *text, u64 bound) {
   const char *end = text;
   while ((u64)(end - text) < bound && *end) end++;
-  if (text < end && (*text == '/' || *text == '(')) {
-    while (text < end && *text != ' ') text++;
-  }
+  const bool has_path = text < end && (*text == '/' || *text == '(');
+  while (has_path && text < end && *text != ' ') text++;
   while (text < end && *text == ' ') text++;
-  u64 length = (u64)(end - text);
-  if (length > sizeof boot_page.command_line) length = sizeof boot_page.command_line;
-  memcpy(boot_page.command_line, text, length);
-  command_line_length = (u32)length;
+  const u64 length = (u64)(end - text), room = sizeof boot_page.command_line;
+  command_line_length = (u32)(length < room ? length : room);
+  memcpy(boot_page.command_line, text, command_line_length);
 }
 
 static void take_rsdp(const void *rsdp, u64 bound) {
@@ -41,82 +35,68 @@ static void take_rsdp(const void *rsdp, u64 bound) {
   has_rsdp = true;
 }
 
-static const void *low(u64 physical) { return (const void *)physical; }
-
 struct pvh_start_info {
   u32 magic, version, flags, module_count;
   u64 modules, command_line, rsdp, map;
   u32 map_count, reserved; // since version 1
 };
-struct pvh_map_entry {
+struct map_entry { // the same in both protocols
   u64 start, length;
   u32 type, reserved;
 };
 
 static void read_pvh(const struct pvh_start_info *info) {
   if (info->version < 1) panic("the loader gave no memory map (PVH version 0)");
-  const struct pvh_map_entry *map = low(info->map);
+  const struct map_entry *map = (const struct map_entry *)info->map;
   for (u32 i = 0; i < info->map_count; i++) take_map_entry(map[i].start, map[i].length, map[i].type);
-  if (info->command_line) take_command_line(low(info->command_line), PAGE);
-  if (info->rsdp && info->rsdp < LOW_END) take_rsdp(low(info->rsdp), sizeof boot_page.rsdp);
+  if (info->command_line) take_command_line((const char *)info->command_line, PAGE);
+  if (info->rsdp && info->rsdp < LOW_END) take_rsdp((const void *)info->rsdp, 36);
 }
 
 struct tag {
-  u32 type, size;
+  u32 type, size, entry_size, entry_version; // the last two in a memory map's
 };
-struct tag_map {
-  struct tag tag;
-  u32 entry_size, entry_version;
-};
-struct tag_map_entry {
-  u64 start, length;
-  u32 type, reserved;
-};
-enum { TAG_END = 0, TAG_COMMAND_LINE = 1, TAG_MAP = 6, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
+enum { TAG_HEAD = 8, TAG_END = 0, TAG_COMMAND_LINE = 1, TAG_MAP = 6, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
 
 static void read_multiboot2(const u8 *info) {
-  u32 total = *(const u32 *)info;
-  for (u32 at = 8; at + sizeof(struct tag) <= total;) {
+  const u32 total = *(const u32 *)info;
+  for (u32 at = 8; at + TAG_HEAD <= total;) {
     const struct tag *tag = (const struct tag *)(info + at);
-    u64 body = tag->size - sizeof *tag;
-    if (tag->type == TAG_END || tag->size < sizeof *tag || tag->size > total - at) return;
-    if (tag->type == TAG_COMMAND_LINE) take_command_line((const char *)(tag + 1), body);
-    if (tag->type == TAG_RSDP_2 || (tag->type == TAG_RSDP_1 && !has_rsdp)) take_rsdp(tag + 1, body);
-    if (tag->type == TAG_MAP) {
-      const struct tag_map *map = (const struct tag_map *)tag;
-      const u32 step = map->entry_size;
-      for (u64 entry = sizeof *map; step >= 24 && entry + step <= tag->size; entry += step) {
-        const struct tag_map_entry *e = (const struct tag_map_entry *)((const u8 *)map + entry);
-        take_map_entry(e->start, e->length, e->type);
-      }
+    if (tag->type == TAG_END || tag->size < TAG_HEAD || tag->size > total - at) return;
+    const u8 *body = info + at + TAG_HEAD;
+    const u64 bound = tag->size - TAG_HEAD;
+    if (tag->type == TAG_COMMAND_LINE) take_command_line((const char *)body, bound);
+    if (tag->type == TAG_RSDP_2 || (tag->type == TAG_RSDP_1 && !has_rsdp)) take_rsdp(body, bound);
+    for (u64 offset = 8; tag->type == TAG_MAP && offset + sizeof(struct map_entry) <= bound;) {
+      const struct map_entry *entry = (const struct map_entry *)(body + offset);
+      take_map_entry(entry->start, entry->length, entry->type);
+      offset += tag->entry_size < sizeof *entry ? sizeof *entry : tag->entry_size;
     }
     at += (tag->size + 7) & ~7u;
   }
 }
 
 void boot_info_read(u32 magic, u32 information) {
-  if (magic == MULTIBOOT2_MAGIC) {
-    read_multiboot2(low(information));
-  } else if (*(const u32 *)low(information) == PVH_MAGIC) {
-    read_pvh(low(information));
-  } else {
-    panic("started by neither PVH nor Multiboot2");
-  }
+  const u32 pvh = 0x336ec578, multiboot2 = 0x36d76289;
+  const void *info = (const void *)(u64)information;
+  if (magic == multiboot2) read_multiboot2(info);
+  else if (*(const u32 *)info == pvh) read_pvh(info);
+  else panic("started by neither PVH nor Multiboot2");
 }
 
-void host_bootInfo(u32 into) {
-  // The same order as `BootInfo` in kernel/host.ts.
-  struct boot_information {
-    u32 kind, command_line_length, command_line, pack, pack_length, rsdp, ram, ram_length, machine_kib;
-    u64 boot_ns;
-  } *info = (struct boot_information *)(u64)into;
-  enum { METAL = 1 };
+// `BootInfo` in kernel/host.ts.
+struct boot_information {
+  u32 kind, command_line_length, command_line, pack, pack_length, rsdp, ram, ram_length, machine_kib;
+  u64 boot_ns;
+};
 
+void host_bootInfo(u32 into) {
+  enum { METAL = 1 };
   static u64 boot_ns;
   if (!boot_ns) boot_ns = host_monotonic();
   const struct range ram = paging_ram();
   const u32 pack_length = (u32)(pack_end - pack_start);
-  *info = (struct boot_information){
+  *(struct boot_information *)(u64)into = (struct boot_information){
       .kind = METAL,
       .command_line_length = command_line_length,
       .command_line = (u32)physical_of(boot_page.command_line),

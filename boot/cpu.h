@@ -3,8 +3,7 @@
 
 #include "host.h"
 
-#define MSR_APIC_BASE 0x1b
-#define MSR_TSC_DEADLINE 0x6e0
+enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
 #define MSR_EFER 0xc0000080u
 
 struct cpuid {
@@ -17,11 +16,7 @@ static inline struct cpuid cpuid(u32 leaf) {
   return r;
 }
 
-// The hypervisor's own leaf `leaf` (0x40000000 on), all zero where there is no hypervisor.
-static inline struct cpuid cpuid_hypervisor(u32 leaf) {
-  if (!(cpuid(1).ecx & 1u << 31)) return (struct cpuid){0};
-  return cpuid(leaf);
-}
+static inline bool cpu_is_virtual(void) { return cpuid(1).ecx & 1u << 31; }
 
 static inline u64 rdtsc(void) {
   u32 low, high;
@@ -38,20 +33,6 @@ static inline u64 read_msr(u32 msr) {
 static inline void write_msr(u32 msr, u64 value) {
   __asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
-
-static inline u64 read_cr2(void) {
-  u64 value;
-  __asm__ volatile("mov %%cr2, %0" : "=r"(value));
-  return value;
-}
-
-static inline u64 read_cr4(void) {
-  u64 value;
-  __asm__ volatile("mov %%cr4, %0" : "=r"(value));
-  return value;
-}
-
-static inline void write_cr4(u64 value) { __asm__ volatile("mov %0, %%cr4" ::"r"(value) : "memory"); }
 
 static inline void write_cr3(u64 value) { __asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory"); }
 

@@ -6,7 +6,6 @@
 
 #include "boot.h"
 #include "cpu.h"
-#include "string.h"
 
 enum { SAMPLES_AT_START = 512, SAMPLES_PER_CALL = 32 };
 
@@ -23,18 +22,15 @@ static void quarter_round(u32 *s, u32 a, u32 b, u32 c, u32 d) {
 }
 
 static void stir(u64 first, u64 second, u32 output[8]) {
-  u32 input[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+  u32 input[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}, s[16];
   memcpy(input + 4, pool, sizeof pool);
   memcpy(input + 12, &first, 8);
   memcpy(input + 14, &second, 8);
-  u32 s[16];
   memcpy(s, input, sizeof s);
-  for (u32 i = 0; i < 10; i++) {
-    for (u32 column = 0; column < 4; column++) {
-      quarter_round(s, column, 4 + column, 8 + column, 12 + column);
-    }
-    for (u32 column = 0; column < 4; column++) {
-      quarter_round(s, column, 4 + (column + 1) % 4, 8 + (column + 2) % 4, 12 + (column + 3) % 4);
+  for (u32 i = 0; i < 20; i++) { // columns, then diagonals, ten times
+    const u32 slant = i & 1;
+    for (u32 c = 0; c < 4; c++) {
+      quarter_round(s, c, 4 + (c + slant) % 4, 8 + (c + 2 * slant) % 4, 12 + (c + 3 * slant) % 4);
     }
   }
   for (u32 i = 0; i < 8; i++) {
@@ -59,14 +55,13 @@ static u64 hardware_random(void) {
 // Returns how often the time differed from the one before.
 static u32 gather(u32 samples) {
   u32 output[8], differing = 0;
-  u64 previous = 0;
-  while (samples--) {
-    u64 before = rdtsc();
-    u32 count = host_portIn8(0x40);
-    u64 took = rdtsc() - before;
+  for (u64 previous = 0; samples--;) {
+    const u64 before = rdtsc();
+    const u32 count = host_portIn8(0x40);
+    const u64 took = rdtsc() - before;
     differing += took != previous;
     previous = took;
-    stir(before << 8 | (count & 0xff), took ^ hardware_random(), output);
+    stir(before << 8 | count, took ^ hardware_random(), output);
   }
   return differing;
 }
@@ -74,27 +69,26 @@ static u32 gather(u32 samples) {
 void entropy_start(void) {
   has_rdrand = cpuid(1).ecx & 1 << 30;
   has_rdseed = cpuid(0).eax >= 7 && cpuid(7).ebx & 1 << 18;
-  // Some processors answer the same for ever, and say that it is random (AMD family 15h after a
-  // suspend). One equal pair in a machine's life is bad luck of 2^-64; take it for that fault.
+  // Some processors answer the same for ever and call it random (AMD's family 15h, after a suspend);
+  // two equal answers by chance are a matter of 2^-64. No answer at all is zero, and equal too.
   u64 last = hardware_random();
-  for (u32 i = 0; i < 4 && (has_rdrand || has_rdseed); i++) {
-    u64 value = hardware_random();
+  for (u32 i = 0; i < 4; i++) {
+    const u64 value = hardware_random();
     if (value == last) has_rdrand = has_rdseed = false;
     last = value;
   }
   u32 output[8];
-  stir(host_wallClock(), rdtsc(), output);
-  // A machine whose every access takes equally long has no jitter to give: ask it for much more.
+  stir(host_wallClock(), last, output);
+  // A machine whose every access takes equally long has little jitter to give: ask it for more.
   for (u32 round = 0; round < 64 && gather(SAMPLES_AT_START) < SAMPLES_AT_START / 8; round++) continue;
 }
 
 void host_entropy(u32 into, u32 length) {
-  u8 *to = (u8 *)(u64)into;
   gather(SAMPLES_PER_CALL);
-  while (length) {
+  for (u8 *to = (u8 *)(u64)into; length;) {
     u32 output[8];
     stir(rdtsc(), 0, output);
-    u32 bytes = length < sizeof output ? length : sizeof output;
+    const u32 bytes = length < sizeof output ? length : sizeof output;
     memcpy(to, output, bytes);
     to += bytes;
     length -= bytes;

@@ -8,15 +8,12 @@
 #define HIGH 0xffffffff80000000
 #define PHYSICAL(symbol) (symbol - HIGH)(%ebp) // EBP: where the image is, less where it was linked
 
-#define PAGE_PRESENT 0x001
-#define PAGE_WRITE 0x002
-#define PAGE_LARGE 0x080
-#define CR0_PG 0x80000000
-#define CR0_WP 0x00010000
+#define TABLE 0x003 // page table entries: present, writable
+#define LARGE 0x083 // and 2 MiB
+#define CR0_PG_WP 0x80010000
 #define CR4_PAE 0x20
 #define MSR_EFER 0xc0000080
 #define EFER_LME 0x100
-#define CODE_SELECTOR 0x08
 #define KERNEL_STACK_BYTES 65536
 #define IST_STACK_BYTES 8192
 
@@ -60,14 +57,9 @@ entry:
   subl $(1b - HIGH), %ebp
 
   leal PHYSICAL(kernel_stack_top), %esp
-  pushl %ecx // main's arguments: the TSC at entry,
-  pushl %edi
-  pushl $0 // the load offset,
-  pushl %ebp
-  pushl $0 // the boot information
-  pushl %ebx
-  pushl $0 // and EAX.
-  pushl %esi
+  .irp word, %ecx, %edi, $0, %ebp, $0, %ebx, $0, %esi // boot_main's arguments, the last first
+  pushl \word
+  .endr
 
   movl $0x80000000, %eax
   cpuid
@@ -81,10 +73,10 @@ entry:
   // Tables to start with: all of the low 4 GiB as it is, and 1 GiB of it, from where the image
   // lies, at -2 GiB. One directory pointer table serves both. paging.c replaces them.
   leal PHYSICAL(page_tables), %edi
-  leal 0x1003(%edi), %eax
+  leal 0x1000 + TABLE(%edi), %eax
   movl %eax, (%edi)
   movl %eax, 511 * 8(%edi)
-  leal 0x2003(%edi), %eax
+  leal 0x2000 + TABLE(%edi), %eax
   leal 0x1000(%edi), %edx
   movl $4, %ecx
 2:
@@ -95,14 +87,14 @@ entry:
   movl %eax, 0x1000 + 510 * 8(%edi)
 
   leal 0x2000(%edi), %edx
-  movl $(PAGE_PRESENT | PAGE_WRITE | PAGE_LARGE), %eax
+  movl $LARGE, %eax
   movl $2048, %ecx
 3:
   movl %eax, (%edx)
   addl $0x200000, %eax
   addl $8, %edx
   loop 3b
-  leal PAGE_PRESENT | PAGE_WRITE | PAGE_LARGE(%ebp), %eax
+  leal LARGE(%ebp), %eax
   movl $512, %ecx
 4:
   movl %eax, (%edx)
@@ -118,7 +110,7 @@ entry:
   orl $EFER_LME, %eax
   wrmsr
   movl %cr0, %eax
-  orl $(CR0_PG | CR0_WP), %eax
+  orl $CR0_PG_WP, %eax
   movl %eax, %cr0
 
   leal PHYSICAL(gdt), %eax
@@ -126,24 +118,13 @@ entry:
   movl %eax, 2(%edx)
   lgdt (%edx)
   leal PHYSICAL(entry_64), %eax
-  pushl $CODE_SELECTOR
+  pushl $0x08 // the GDT's code segment
   pushl %eax
   lret
 
-not_64_bit:
-  leal PHYSICAL(not_64_bit_text), %esi
-  movl $0x3f8, %edx
-5:
-  lodsb
-  testb %al, %al
-  jz 6f
-  outb %al, %dx
-  movl $20000, %ecx // about a character's time; the UART is not set up and cannot be asked
-  loop .
-  jmp 5b
-6:
+not_64_bit: // nothing to say it with yet
   hlt
-  jmp 6b
+  jmp not_64_bit
 
   .code64
 entry_64:
@@ -157,31 +138,21 @@ entry_high:
   movq $gdt, gdt_pointer + 2
   lgdt gdt_pointer
   xorl %eax, %eax
-  movl %eax, %ds
-  movl %eax, %es
-  movl %eax, %fs
-  movl %eax, %gs
-  movl %eax, %ss
-  popq %rdi
-  popq %rsi
-  popq %rdx
-  popq %rcx
+  .irp segment, ds, es, fs, gs, ss
+  movl %eax, %\segment
+  .endr
+  .irp argument, rdi, rsi, rdx, rcx
+  popq %\argument
+  .endr
   xorl %ebp, %ebp // the end of every backtrace
   call boot_main
   ud2
-
-  .section .rodata
-not_64_bit_text:
-  .asciz "skerry: this processor has no 64-bit mode\r\n"
 
   .data
   .balign 8
   .globl gdt
 gdt: // null, 64-bit code, and the task state segment (two slots, set by traps.c)
   .quad 0, 0x00209a0000000000, 0, 0
-  .short 0
-  .balign 8
-  .short 0, 0, 0 // so that the address in gdt_pointer is aligned
 gdt_pointer:
   .short 4 * 8 - 1
   .quad 0

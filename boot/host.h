@@ -14,9 +14,12 @@
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
-typedef uint64_t u64;
+typedef unsigned long long u64;
 
-// The kernel: what tools/aot makes of its exports.
+// wasm.h: linear memory is all that a pointer reaches; what is not mapped faults.
+#define WASM_MEMORY_BYTES 0x100000000u
+
+// The kernel's exports, as tools/aot makes them.
 void kernel_instantiate(void);
 void kernel_init(void);
 u64 kernel_step(void); // the next deadline on host_monotonic's scale; all ones for none

@@ -1,11 +1,8 @@
 // The whole life of the machine, in order.
 
 #include "boot.h"
-#include "cpu.h"
 
 // Called by entry.S: EAX and EBX as the loader left them, where the image lies, the TSC at entry.
-void boot_main(u32 magic, u32 information, u32 offset, u64 tsc_at_entry);
-
 void boot_main(u32 magic, u32 information, u32 offset, u64 tsc_at_entry) {
   load_offset = offset;
   console_start();
@@ -14,12 +11,13 @@ void boot_main(u32 magic, u32 information, u32 offset, u64 tsc_at_entry) {
   acpi_read();
   paging_start();
   interrupts_start();
-  interrupts_timer_start();
+  timer_start();
   clock_start(tsc_at_entry);
-  interrupts_timer_calibrate();
+  timer_calibrate();
   entropy_start();
 
   kernel_instantiate();
   kernel_init();
+  paging_grow_emulator_tlb();
   while (true) sleep_until(kernel_step());
 }

@@ -1,66 +1,58 @@
 // Which RAM there is below 4 GiB and who has it.
 //
-// A handful of free ranges, sorted by nothing: the loader adds, the image's own pages are removed,
-// the shim takes what it needs from the smallest range that has it, and the kernel gets the largest.
-// The first MiB is left to the firmware that still lives there.
+// A handful of ranges in no order: the loader adds, the image's own pages are removed, the shim
+// takes what it needs from the smallest range that has it, and the kernel gets the largest. The
+// first MiB is left to the firmware that still lives there.
 
 #include "boot.h"
 
-#define FIRST_MIB 0x100000u
-#define RANGES 128u
+enum { FIRST_MIB = 0x100000, MOST_RANGES = 128 };
 
-static struct range free_ranges[RANGES], firmware[RANGES], ram[RANGES];
-static u32 free_count, firmware_count, ram_count;
+static struct ranges {
+  u32 count;
+  struct range items[MOST_RANGES];
+} available, all[2]; // what is still free; and the map as it came, by kind
 static u64 total_bytes;
 
-static void append(struct range *ranges, u32 *count, u64 start, u64 end) {
-  if (start >= end || *count == RANGES) return; // a map with more pieces loses the last ones
-  ranges[(*count)++] = (struct range){start, end};
+static void add(struct ranges *to, u64 start, u64 end) {
+  if (start >= end) return;
+  for (u32 i = 0; i < to->count; i++) {
+    if (to->items[i].end != start) continue;
+    to->items[i].end = end; // it goes on where another ends
+    return;
+  }
+  if (to->count < MOST_RANGES) to->items[to->count++] = (struct range){start, end}; // else: done without
 }
 
-// One entry of the loader's memory map. Adjacent entries of free memory become one.
-void memory_add(u64 start, u64 length, enum memory_kind kind) {
-  if (kind == MEMORY_FREE) total_bytes += length;
+// One entry of the loader's memory map.
+void memory_add(enum memory_kind kind, u64 start, u64 length) {
+  if (kind == MEMORY_RAM) total_bytes += length;
   u64 end = start + length;
   if (start >= LOW_END || end < start) return;
   if (end > LOW_END) end = LOW_END;
-  if (kind == MEMORY_FIRMWARE) {
-    append(firmware, &firmware_count, start, end);
-    return;
-  }
-  append(ram, &ram_count, start, end);
-  if (start < FIRST_MIB) start = FIRST_MIB;
-  start = (start + PAGE - 1) & ~(u64)(PAGE - 1);
-  end &= ~(u64)(PAGE - 1);
-  if (start >= end) return;
-  for (u32 i = 0; i < free_count; i++) {
-    if (free_ranges[i].end == start) {
-      free_ranges[i].end = end;
-      return;
-    }
-  }
-  append(free_ranges, &free_count, start, end);
+  add(&all[kind], start, end);
+  start = start < FIRST_MIB ? FIRST_MIB : PAGE_UP(start);
+  if (kind == MEMORY_RAM) add(&available, start, PAGE_DOWN(end));
 }
 
 // Takes [start, end) out of what is free.
 void memory_remove(u64 start, u64 end) {
-  start &= ~(u64)(PAGE - 1);
-  end = (end + PAGE - 1) & ~(u64)(PAGE - 1);
-  u32 count = free_count;
+  const u32 count = available.count;
   for (u32 i = 0; i < count; i++) {
-    struct range *range = &free_ranges[i];
+    struct range *range = &available.items[i];
     if (end <= range->start || range->end <= start) continue;
-    append(free_ranges, &free_count, end, range->end);
+    const u64 tail = range->end;
     range->end = start < range->start ? range->start : start;
+    add(&available, end, tail);
   }
 }
 
 // A run of `bytes` (whole pages) off the top of the smallest range that has it; 0 if none has.
 u64 memory_take(u64 bytes) {
   struct range *best = NULL;
-  for (u32 i = 0; i < free_count; i++) {
-    struct range *range = &free_ranges[i];
-    u64 size = range->end - range->start;
+  for (u32 i = 0; i < available.count; i++) {
+    struct range *range = &available.items[i];
+    const u64 size = range->end - range->start;
     if (size >= bytes && (!best || size < best->end - best->start)) best = range;
   }
   return best ? best->end -= bytes : 0;
@@ -69,8 +61,8 @@ u64 memory_take(u64 bytes) {
 // The largest free range, counting from `lowest`.
 struct range memory_largest(u64 lowest) {
   struct range best = {0, 0};
-  for (u32 i = 0; i < free_count; i++) {
-    struct range range = free_ranges[i];
+  for (u32 i = 0; i < available.count; i++) {
+    struct range range = available.items[i];
     if (range.start < lowest) range.start = lowest;
     if (range.end > range.start && range.end - range.start > best.end - best.start) best = range;
   }
@@ -79,15 +71,14 @@ struct range memory_largest(u64 lowest) {
 
 // Whether any of [start, end) is memory of this kind, whoever has it.
 bool memory_has(enum memory_kind kind, u64 start, u64 end) {
-  const struct range *ranges = kind == MEMORY_FREE ? ram : firmware;
-  const u32 count = kind == MEMORY_FREE ? ram_count : firmware_count;
-  for (u32 i = 0; i < count; i++) {
-    if (start < ranges[i].end && ranges[i].start < end) return true;
+  for (u32 i = 0; i < all[kind].count; i++) {
+    const struct range *range = &all[kind].items[i];
+    if (start < range->end && range->start < end) return true;
   }
   return false;
 }
 
 u32 memory_total_kib(void) {
-  u64 kib = total_bytes / 1024;
-  return kib > 0xffffffff ? 0xffffffff : (u32)kib;
+  const u64 kib = total_bytes / 1024;
+  return kib < 0xffffffff ? (u32)kib : 0xffffffff;
 }

@@ -1,8 +1,6 @@
 // Copying and filling, eight bytes a step: vector registers are not the kernel's to use, and under
 // emulation a `rep movsb` costs a step for each byte.
 
-#include "string.h"
-
 #include "boot.h"
 
 typedef u64 __attribute__((may_alias, aligned(1))) word;
@@ -10,21 +8,18 @@ typedef u64 __attribute__((may_alias, aligned(1))) word;
 void *memmove(void *to, const void *from, size_t bytes) {
   u8 *d = to;
   const u8 *s = from;
-  if ((u64)d - (u64)s >= bytes) { // forward unless the destination begins inside the source
-    for (; bytes >= 32; bytes -= 32, d += 32, s += 32) {
-      u64 a = ((const word *)s)[0], b = ((const word *)s)[1];
-      u64 c = ((const word *)s)[2], e = ((const word *)s)[3];
-      ((word *)d)[0] = a;
-      ((word *)d)[1] = b;
-      ((word *)d)[2] = c;
-      ((word *)d)[3] = e;
-    }
-    for (; bytes >= 8; bytes -= 8, d += 8, s += 8) *(word *)d = *(const word *)s;
-    while (bytes--) *d++ = *s++;
-  } else {
+  if ((u64)d - (u64)s < bytes) { // the destination begins inside the source
     for (; bytes >= 8; bytes -= 8) *(word *)(d + bytes - 8) = *(const word *)(s + bytes - 8);
     while (bytes--) d[bytes] = s[bytes];
+    return to;
   }
+  for (; bytes >= 32; bytes -= 32, d += 32, s += 32) {
+    const word *w = (const word *)s;
+    const u64 first = w[0], second = w[1], third = w[2], fourth = w[3];
+    ((word *)d)[0] = first, ((word *)d)[1] = second, ((word *)d)[2] = third, ((word *)d)[3] = fourth;
+  }
+  for (; bytes >= 8; bytes -= 8, d += 8, s += 8) *(word *)d = *(const word *)s;
+  while (bytes--) *d++ = *s++;
   return to;
 }
 
@@ -42,8 +37,6 @@ void *memset(void *to, int value, size_t bytes) {
 
 int memcmp(const void *a, const void *b, size_t bytes) {
   const u8 *x = a, *y = b;
-  for (; bytes--; x++, y++) {
-    if (*x != *y) return *x - *y;
-  }
-  return 0;
+  while (bytes && *x == *y) bytes--, x++, y++;
+  return bytes ? *x - *y : 0;
 }

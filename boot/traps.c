@@ -2,47 +2,35 @@
 
 #include "boot.h"
 #include "cpu.h"
+#include "wasm.h"
 
-#define CODE_SELECTOR 0x08u
-#define TSS_SELECTOR 0x10u
-enum { BREAKPOINT = 3, NMI = 2, DOUBLE_FAULT = 8, PAGE_FAULT = 14, MACHINE_CHECK = 18 };
+enum { CODE_SELECTOR = 0x08, TSS_SELECTOR = 0x10 };
+enum { NMI = 2, DOUBLE_FAULT = 8, PAGE_FAULT = 14, MACHINE_CHECK = 18, EXCEPTIONS = 32 };
 
-// As traps.S pushes it. Above `entry` the processor's words: an error code for some, then RIP, CS,
-// RFLAGS, RSP.
+static const char *const exception_names[EXCEPTIONS] = {
+    "#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound range",
+    "#UD invalid opcode", "#NM device not available", "#DF double fault", "coprocessor overrun",
+    "#TS invalid TSS", "#NP segment not present", "#SS stack segment", "#GP general protection",
+    "#PF page fault", 0, "#MF x87 floating point", "#AC alignment check", "#MC machine check",
+    "#XM SIMD floating point", "#VE virtualization", "#CP control protection", 0, 0, 0, 0, 0, 0,
+    "#HV hypervisor injection", "#VC VMM communication", "#SX security", 0,
+};
+
+// As traps.S pushes it. Above `entry` are the processor's words: for some exceptions an error code,
+// then RIP, CS, RFLAGS, RSP.
 struct trap_frame {
-  u64 rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15, entry, pushed[6];
+  u64 rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15, entry, pushed[5];
 };
 
-static const char *const exception_names[32] = {
-    "#DE divide error",           "#DB debug",
-    "NMI non-maskable interrupt", "#BP breakpoint",
-    "#OF overflow",               "#BR bound range exceeded",
-    "#UD invalid opcode",         "#NM device not available",
-    "#DF double fault",           "coprocessor segment overrun",
-    "#TS invalid TSS",            "#NP segment not present",
-    "#SS stack-segment fault",    "#GP general protection",
-    "#PF page fault",             "reserved exception 15",
-    "#MF x87 floating point",     "#AC alignment check",
-    "#MC machine check",          "#XM SIMD floating point",
-    "#VE virtualization",         "#CP control protection",
-    "reserved exception 22",      "reserved exception 23",
-    "reserved exception 24",      "reserved exception 25",
-    "reserved exception 26",      "reserved exception 27",
-    "#HV hypervisor injection",   "#VC VMM communication",
-    "#SX security",               "reserved exception 31",
-};
+// ---- Tables: Intel SDM 3A, 6.14 (64-bit gates) and 7.7 (64-bit TSS) ------------------------------
 
-// ---- Tables: Intel SDM 3A, 6.14 (64-bit gates) and 7.7 (64-bit TSS) ----------------------------
-
-struct gate {
-  u16 offset_0;
-  u16 selector;
+static struct gate {
+  u16 offset_0, selector;
   u8 ist, type;
   u16 offset_16;
   u32 offset_32, reserved;
-};
+} idt[256];
 
-static struct gate idt[256];
 static struct __attribute__((packed)) {
   u32 reserved_1;
   u64 rsp[3], reserved_2, ist[7], reserved_3;
@@ -53,52 +41,40 @@ extern const u8 exception_entries[];
 extern u64 gdt[];
 
 void traps_gate(u32 vector, const void *entry, u32 ist) {
-  enum { PRESENT_INTERRUPT_GATE = 0x8e };
-  u64 address = (u64)entry;
-  idt[vector] = (struct gate){(u16)address,         CODE_SELECTOR,          (u8)ist, PRESENT_INTERRUPT_GATE,
-                              (u16)(address >> 16), (u32)(address >> 32), 0};
-}
-
-// The four that can strike when the stack is not to be trusted get stacks of their own.
-static u32 ist_of(u32 vector) {
-  switch (vector) {
-    case DOUBLE_FAULT: return 1;
-    case PAGE_FAULT: return 2;
-    case NMI: return 3;
-    case MACHINE_CHECK: return 4;
-    default: return 0;
-  }
+  const u64 at = (u64)entry;
+  const u8 interrupt_gate = 0x8e;
+  idt[vector] = (struct gate){(u16)at, CODE_SELECTOR, (u8)ist, interrupt_gate, (u16)(at >> 16), (u32)(at >> 32), 0};
 }
 
 void traps_start(void) {
-  enum { TSS_AVAILABLE = 0x89 };
-  for (u32 vector = 0; vector < 32; vector++) {
-    traps_gate(vector, exception_entries + 8 * vector, ist_of(vector));
+  // These strike when the stack is not to be trusted, and get stacks of their own.
+  const u8 ist[EXCEPTIONS] = {[DOUBLE_FAULT] = 1, [PAGE_FAULT] = 2, [NMI] = 3, [MACHINE_CHECK] = 4};
+  for (u32 vector = 0; vector < EXCEPTIONS; vector++) {
+    traps_gate(vector, exception_entries + 8 * vector, ist[vector]);
   }
   for (u32 i = 0; i < IST_STACKS; i++) tss.ist[i] = (u64)ist_stacks + (i + 1) * (PAGE + IST_STACK_BYTES);
   tss.io_map = sizeof tss;
-  u64 base = (u64)&tss;
-  gdt[TSS_SELECTOR / 8] = (sizeof tss - 1) | (base & 0xffffff) << 16 | (u64)TSS_AVAILABLE << 40 |
-                          (base >> 24 & 0xff) << 56;
+  const u64 base = (u64)&tss, available_tss = 0x89;
+  gdt[TSS_SELECTOR / 8] =
+      (sizeof tss - 1) | (base & 0xffffff) << 16 | available_tss << 40 | (base >> 24 & 0xff) << 56;
   gdt[TSS_SELECTOR / 8 + 1] = base >> 32;
-  struct __attribute__((packed)) {
+  const struct __attribute__((packed)) {
     u16 limit;
     u64 base;
   } pointer = {sizeof idt - 1, (u64)idt};
   __asm__ volatile("lidt %0; ltr %w1" ::"m"(pointer), "r"(TSS_SELECTOR));
 }
 
-// ---- The end -----------------------------------------------------------------------------------
+// ---- The end -------------------------------------------------------------------------------------
 
 static const char *hint(u64 address, u64 error) {
   enum { WAS_PRESENT = 1, WAS_WRITE = 2, WAS_FETCH = 16 };
   if (paging_is_guard(address)) return "stack overflow";
   if (address < PAGE) return "null pointer";
-  if (error & WAS_FETCH) return "jump to what is not code";
-  if (error & WAS_PRESENT) return error & WAS_WRITE ? "write to read-only memory" : "no right to this memory";
+  if (error & WAS_FETCH) return "a jump to what is not code";
+  if (error & WAS_PRESENT) return error & WAS_WRITE ? "read-only memory" : "no right to this memory";
   if (address < LOW_END) return "wild pointer, or device registers without mmioMap";
-  if (address < 2ull * LOW_END) return "past the end of linear memory";
-  return "nothing is mapped there";
+  return address < 2 * LOW_END ? "past the end of linear memory" : "nothing is mapped there";
 }
 
 // A trap while explaining a trap must not go round for ever.
@@ -108,47 +84,52 @@ static void once(void) {
   stopping = true;
 }
 
-void trap_stop(const struct trap_frame *f);
-
 void trap_stop(const struct trap_frame *f) {
-  const u32 push_error = 0x60227d00; // by vector (Intel SDM 3A, 6.15; AMD's #HV has none, #VC and #SX do)
+  const u32 pushes_error = 0x60227d00; // by vector (Intel SDM 3A, 6.15; AMD's APM 2, 8.2 for #VC, #SX)
   const u32 vector = (u32)(f->entry - (u64)exception_entries) / 8;
-  const bool has_error = push_error >> vector & 1;
+  const bool has_error = pushes_error >> vector & 1;
   const u64 error = has_error ? f->pushed[0] : 0;
   const u64 rip = f->pushed[has_error], rsp = f->pushed[has_error + 3];
+  const char *name = exception_names[vector];
   once();
-  print("\n*** %s, error %lx, at %lx\n", exception_names[vector], error, rip);
+  print("\n*** %s, error %llx, at %llx\n", name ? name : "reserved exception", error, rip);
   if (vector == PAGE_FAULT) {
-    u64 address = read_cr2();
-    print("    %s of %lx: %s\n", error & 16 ? "fetch" : error & 2 ? "write" : "read", address,
-          hint(address, error));
+    u64 address;
+    __asm__("mov %%cr2, %0" : "=r"(address));
+    print("    %s at %llx: %s\n", error & 16 ? "fetch" : error & 2 ? "write" : "read", address, hint(address, error));
   }
-  print("    rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-  print("    rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", f->rsi, f->rdi, f->rbp, rsp);
-  print("    r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", f->r8, f->r9, f->r10, f->r11);
-  print("    r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", f->r12, f->r13, f->r14, f->r15);
+  print("    rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n", f->rax, f->rbx, f->rcx, f->rdx);
+  print("    rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx\n", f->rsi, f->rdi, f->rbp, rsp);
+  print("    r8  %016llx  r9  %016llx  r10 %016llx  r11 %016llx\n", f->r8, f->r9, f->r10, f->r11);
+  print("    r12 %016llx  r13 %016llx  r14 %016llx  r15 %016llx\n", f->r12, f->r13, f->r14, f->r15);
   backtrace(rip, rsp, f->rbp);
   power_stop(EXIT_EXCEPTION);
 }
 
-static void stop_here(enum exit_code code) {
-  u64 *frame = __builtin_frame_address(0);
-  const u64 *caller = (const u64 *)frame[0];
-  backtrace(caller[1] - 1, (u64)(caller + 2), caller[0]);
+// For a caller that is to end with `code`: from where, then the end.
+__attribute__((noreturn, always_inline)) static inline void stop_here(enum exit_code code) {
+  const u64 *frame = __builtin_frame_address(0);
+  backtrace(frame[1] - 1, (u64)(frame + 2), frame[0]);
   power_stop(code);
 }
 
 // The shim's own: what the machine lacks, or what its firmware got wrong.
-__attribute__((noinline)) void panic(const char *what) {
+void panic(const char *what) {
   once();
   print("\n*** boot: %s\n", what);
   stop_here(EXIT_PANIC);
-  __builtin_unreachable();
 }
 
-__attribute__((noinline)) void host_panic(u32 text, u32 length) {
+void wasm_trap(enum wasm_trap_kind kind) {
   once();
-  print("\n*** panic: %.*s\n", length, (const char *)(u64)text);
+  print("\n*** trap: %s\n", wasm_trap_text(kind));
+  stop_here(EXIT_WASM_TRAP);
+}
+
+void host_panic(u32 text, u32 length) {
+  once();
+  print("\n*** panic: ");
+  host_consoleWrite(text, length);
+  print("\n");
   stop_here(EXIT_PANIC);
-  __builtin_unreachable();
 }

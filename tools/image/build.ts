@@ -9,6 +9,8 @@ import { symbolTable } from "./symbols.ts";
 export interface ImageOptions {
   /** The C that tools/aot made of kernel.wasm, as module "kernel". */
   kernelC: string;
+  /** The pages of 64 KiB that kernel.wasm declares: its static data ends within them. At most 16. */
+  memoryPages?: number;
   /** A file to link in whole as the file pack (`BootInfo.pack`). */
   pack?: string;
   /** The image to write. The same with debugging information goes beside it, as `<name>.debug.elf`. */
@@ -52,6 +54,7 @@ const FLAGS = [
   "-fcf-protection=none",
   "-fno-asynchronous-unwind-tables",
   "-g",
+  "-DWASM_MEMORY_ZERO",
 ];
 
 /** Runs a tool to its end; what it printed, or an error of one line. */
@@ -94,7 +97,8 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   const boot = join(root, "boot");
   const runtime = join(root, "tools/aot/runtime");
   const includes = ["-I", "boot", "-I", "tools/aot/runtime"];
-  const flags = [...FLAGS, `-ffile-prefix-map=${root}=.`, "-Wall", "-Wextra", ...includes];
+  const memory = `-DKERNEL_MEMORY_BYTES=${(options.memoryPages ?? 16) * 65536}u`;
+  const flags = [...FLAGS, memory, `-ffile-prefix-map=${root}=.`, "-Wall", "-Wextra", ...includes];
   const headers = [boot, runtime]
     .filter((folder) => existsSync(folder))
     .flatMap((folder) => readdirSync(folder).map((file) => join(folder, file)))
@@ -125,7 +129,6 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
 
   compile(resolve(options.kernelC), "kernel", [
     options.debug ? "-Og" : "-O2",
-    "-DWASM_MEMORY_ZERO",
     '-DWASM_IMPORTS="host.h"',
     "-Wno-unused",
   ]);
