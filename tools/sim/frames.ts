@@ -1,0 +1,481 @@
+/**
+ * Ethernet, ARP, IPv4, ICMP, UDP and TCP for tests: written from the RFCs and apart from net/, so
+ * that a mistake in one shows against the other. Parsing is strict: what a correct sender never
+ * sends is `Malformed`.
+ */
+
+/** What is wrong with a frame, and with which field. */
+export class Malformed extends Error {
+  override name = "Malformed";
+}
+
+export const BROADCAST = "ff:ff:ff:ff:ff:ff";
+
+export const ETHERTYPE_IPV4 = 0x0800;
+export const ETHERTYPE_ARP = 0x0806;
+
+export const ICMP = 1;
+export const TCP = 6;
+export const UDP = 17;
+
+/** TCP's control bits (RFC 9293, 3.1; ECE and CWR from RFC 3168, 6.1). */
+export const FIN = 1;
+export const SYN = 2;
+export const RST = 4;
+export const PSH = 8;
+export const ACK = 16;
+export const URG = 32;
+export const ECE = 64;
+export const CWR = 128;
+
+export interface Arp {
+  operation: "request" | "reply";
+  senderMac: string;
+  senderIp: string;
+  targetMac: string;
+  targetIp: string;
+}
+
+export interface Icmp {
+  type: number;
+  code: number;
+  /** Octets 4 to 7: identifier and sequence of an echo, the MTU of "fragmentation needed". */
+  rest: number;
+  payload: Uint8Array;
+}
+
+export interface Udp {
+  sourcePort: number;
+  destinationPort: number;
+  payload: Uint8Array;
+}
+
+export interface TcpOptions {
+  mss?: number;
+  windowScale?: number;
+  sackPermitted?: boolean;
+  sack?: [number, number][];
+  timestamps?: [value: number, echo: number];
+}
+
+export interface TcpSegment {
+  sourcePort: number;
+  destinationPort: number;
+  seq: number;
+  ack: number;
+  flags: number;
+  /** As on the wire, not scaled. */
+  window: number;
+  options: TcpOptions;
+  payload: Uint8Array;
+}
+
+export interface Ipv4 {
+  source: string;
+  destination: string;
+  protocol: number;
+  ttl: number;
+  id: number;
+  dontFragment: boolean;
+  moreFragments: boolean;
+  /** In octets. */
+  fragmentOffset: number;
+  headerLength: number;
+  payload: Uint8Array;
+}
+
+export interface Frame {
+  source: string;
+  destination: string;
+  type: number;
+  length: number;
+  arp?: Arp;
+  ipv4?: Ipv4;
+  icmp?: Icmp;
+  udp?: Udp;
+  tcp?: TcpSegment;
+}
+
+export function mac(bytes: Uint8Array, at = 0): string {
+  let text = "";
+  for (let i = 0; i < 6; i++) text += (i ? ":" : "") + bytes[at + i]!.toString(16).padStart(2, "0");
+  return text;
+}
+
+export function macBytes(text: string): number[] {
+  return text.split(":").map((part) => parseInt(part, 16));
+}
+
+export function ip(value: number): string {
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
+export function ipNumber(text: string): number {
+  return text.split(".").reduce((value, part) => value * 256 + Number(part), 0);
+}
+
+/** The Internet checksum (RFC 1071) of `bytes`, starting from a partial sum. */
+export function checksum(bytes: Uint8Array, initial = 0): number {
+  let sum = initial;
+  for (let i = 0; i < bytes.length; i++) sum += i & 1 ? bytes[i]! : bytes[i]! << 8;
+  while (sum > 0xffff) sum = (sum % 0x10000) + Math.floor(sum / 0x10000);
+  return ~sum & 0xffff;
+}
+
+function pseudoHeader(source: string, destination: string, protocol: number, length: number) {
+  let sum = protocol + length;
+  for (const address of [ipNumber(source), ipNumber(destination)]) {
+    sum += Math.floor(address / 0x10000) + (address % 0x10000);
+  }
+  return sum;
+}
+
+function check(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new Malformed(what);
+}
+
+// ---- Parsing ------------------------------------------------------------------------------
+
+/** Parses a frame as a correct host would have sent it. Throws `Malformed`. */
+export function parse(bytes: Uint8Array): Frame {
+  check(bytes.length >= 60, `Ethernet: frame of ${bytes.length} bytes`);
+  check(bytes.length <= 1514, `Ethernet: frame of ${bytes.length} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const frame: Frame = {
+    destination: mac(bytes, 0),
+    source: mac(bytes, 6),
+    type: view.getUint16(12),
+    length: bytes.length,
+  };
+  check((bytes[6]! & 1) === 0, `Ethernet: group address ${frame.source} as source`);
+  const body = bytes.subarray(14);
+  let used: number;
+  if (frame.type === ETHERTYPE_ARP) {
+    frame.arp = parseArp(body, frame);
+    used = 28;
+  } else if (frame.type === ETHERTYPE_IPV4) {
+    frame.ipv4 = parseIpv4(body);
+    used = frame.ipv4.headerLength + frame.ipv4.payload.length;
+    parseTransport(frame, frame.ipv4);
+  } else {
+    throw new Malformed(`Ethernet: type 0x${frame.type.toString(16)}`);
+  }
+  check(14 + used === bytes.length || bytes.length === 60, "Ethernet: bytes after the packet");
+  // What pads a short frame must not be what was in memory (RFC 894: octets of zero).
+  for (let i = used; i < body.length; i++) check(body[i] === 0, "Ethernet: padding is not zero");
+  return frame;
+}
+
+function parseArp(body: Uint8Array, frame: Frame): Arp {
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  check(view.getUint16(0) === 1 && view.getUint16(2) === ETHERTYPE_IPV4, "ARP: address types");
+  check(body[4] === 6 && body[5] === 4, "ARP: address lengths");
+  const operation = view.getUint16(6);
+  check(operation === 1 || operation === 2, `ARP: operation ${operation}`);
+  const arp: Arp = {
+    operation: operation === 1 ? "request" : "reply",
+    senderMac: mac(body, 8),
+    senderIp: ip(view.getUint32(14)),
+    targetMac: mac(body, 18),
+    targetIp: ip(view.getUint32(24)),
+  };
+  check(arp.senderMac === frame.source, "ARP: sender is not the frame's source");
+  return arp;
+}
+
+function parseIpv4(body: Uint8Array): Ipv4 {
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  const headerLength = (body[0]! & 15) * 4;
+  const totalLength = view.getUint16(2);
+  const fragment = view.getUint16(6);
+  check(body[0]! >> 4 === 4, "IPv4: version");
+  check(headerLength >= 20 && headerLength <= totalLength, "IPv4: header length");
+  check(totalLength <= body.length, `IPv4: total length ${totalLength} of ${body.length}`);
+  check(checksum(body.subarray(0, headerLength)) === 0, "IPv4: header checksum");
+  check((fragment & 0x8000) === 0, "IPv4: reserved flag");
+  check(body[8]! > 0, "IPv4: time to live 0");
+  const packet: Ipv4 = {
+    source: ip(view.getUint32(12)),
+    destination: ip(view.getUint32(16)),
+    protocol: body[9]!,
+    ttl: body[8]!,
+    id: view.getUint16(4),
+    dontFragment: (fragment & 0x4000) !== 0,
+    moreFragments: (fragment & 0x2000) !== 0,
+    fragmentOffset: (fragment & 0x1fff) * 8,
+    headerLength,
+    payload: body.subarray(headerLength, totalLength),
+  };
+  const first = body[12]!;
+  check(first < 224 && first !== 127, `IPv4: source ${packet.source}`);
+  check(packet.destination !== "0.0.0.0", "IPv4: destination 0.0.0.0");
+  return packet;
+}
+
+function parseTransport(frame: Frame, packet: Ipv4): void {
+  if (packet.fragmentOffset || packet.moreFragments) return;
+  if (packet.protocol === ICMP) frame.icmp = parseIcmp(packet.payload);
+  else if (packet.protocol === UDP) frame.udp = parseUdp(packet);
+  else if (packet.protocol === TCP) frame.tcp = parseTcp(packet);
+  else throw new Malformed(`IPv4: protocol ${packet.protocol}`);
+}
+
+/** Destination unreachable, time exceeded, parameter problem: they quote the packet (RFC 792). */
+const ICMP_ERRORS = [3, 11, 12];
+
+function parseIcmp(body: Uint8Array): Icmp {
+  check(body.length >= 8, "ICMP: length");
+  check(checksum(body) === 0, "ICMP: checksum");
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  const icmp = { type: body[0]!, code: body[1]!, rest: view.getUint32(4), payload: body.subarray(8) };
+  check([0, 3, 8, 11, 12].includes(icmp.type), `ICMP: type ${icmp.type}`);
+  // The quoted header and 8 octets at least (RFC 1122, 3.2.2), 576 octets in all at most (RFC 1812, 4.3.2.3).
+  if (ICMP_ERRORS.includes(icmp.type)) {
+    check(icmp.payload.length >= 28 && body.length <= 556, "ICMP: length of what is quoted");
+  }
+  return icmp;
+}
+
+function parseUdp({ source, destination, payload }: Ipv4): Udp {
+  check(payload.length >= 8, "UDP: length");
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  check(view.getUint16(4) === payload.length, "UDP: length field");
+  const sum = pseudoHeader(source, destination, UDP, payload.length);
+  check(view.getUint16(6) === 0 || checksum(payload, sum) === 0, "UDP: checksum");
+  return {
+    sourcePort: view.getUint16(0),
+    destinationPort: view.getUint16(2),
+    payload: payload.subarray(8),
+  };
+}
+
+function parseTcp({ source, destination, payload }: Ipv4): TcpSegment {
+  check(payload.length >= 20, "TCP: length");
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const headerLength = (payload[12]! >> 4) * 4;
+  check(headerLength >= 20 && headerLength <= payload.length, "TCP: data offset");
+  const sum = pseudoHeader(source, destination, TCP, payload.length);
+  check(checksum(payload, sum) === 0, "TCP: checksum");
+  const flags = payload[13]!;
+  check((payload[12]! & 15) === 0, "TCP: reserved bits");
+  check(flags & URG ? true : view.getUint16(18) === 0, "TCP: urgent pointer without URG");
+  check(!(flags & SYN && flags & (FIN | RST)), "TCP: SYN with FIN or RST");
+  check((flags & (SYN | RST | ACK)) !== 0, "TCP: no ACK after SYN");
+  check(flags & ACK ? true : view.getUint32(8) === 0, "TCP: acknowledgment number without ACK");
+  check(view.getUint16(0) !== 0 && view.getUint16(2) !== 0, "TCP: port 0");
+  return {
+    sourcePort: view.getUint16(0),
+    destinationPort: view.getUint16(2),
+    seq: view.getUint32(4),
+    ack: view.getUint32(8),
+    flags,
+    window: view.getUint16(14),
+    options: parseOptions(payload.subarray(20, headerLength), flags),
+    payload: payload.subarray(headerLength),
+  };
+}
+
+function parseOptions(bytes: Uint8Array, flags: number): TcpOptions {
+  const options: TcpOptions = {};
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const syn = (flags & SYN) !== 0;
+  for (let at = 0; at < bytes.length; ) {
+    const kind = bytes[at]!;
+    if (kind === 1) {
+      at++;
+      continue;
+    }
+    if (kind === 0) {
+      for (; at < bytes.length; at++) check(bytes[at] === 0, "TCP: octets after the option list");
+      break;
+    }
+    const length = bytes[at + 1] ?? 0;
+    check(length >= 2 && at + length <= bytes.length, `TCP: length of option ${kind}`);
+    const is = (wanted: number, onSyn?: boolean) => {
+      check(length === wanted, `TCP: option ${kind} of ${length} octets`);
+      check(onSyn === undefined || onSyn === syn, `TCP: option ${kind} in the wrong segment`);
+    };
+    switch (kind) {
+      case 2:
+        is(4, true);
+        options.mss = view.getUint16(at + 2);
+        break;
+      case 3:
+        is(3, true);
+        options.windowScale = bytes[at + 2]!;
+        check(options.windowScale <= 14, `TCP: window scale ${options.windowScale}`);
+        break;
+      case 4:
+        is(2, true);
+        options.sackPermitted = true;
+        break;
+      case 5:
+        check(length > 2 && (length - 2) % 8 === 0 && !syn, "TCP: SACK option");
+        options.sack = [];
+        for (let i = at + 2; i < at + length; i += 8) {
+          options.sack.push([view.getUint32(i), view.getUint32(i + 4)]);
+        }
+        break;
+      case 8:
+        is(10);
+        options.timestamps = [view.getUint32(at + 2), view.getUint32(at + 6)];
+        break;
+      default:
+        throw new Malformed(`TCP: option ${kind}`);
+    }
+    at += length;
+  }
+  return options;
+}
+
+// ---- Building -----------------------------------------------------------------------------
+
+function join(...parts: (Uint8Array | number[])[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+function be16(value: number): number[] {
+  return [(value >>> 8) & 255, value & 255];
+}
+
+function be32(value: number): number[] {
+  return [(value >>> 24) & 255, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
+}
+
+/** An Ethernet frame, padded to 60 octets. */
+export function ethernet(
+  destination: string,
+  source: string,
+  type: number,
+  payload: Uint8Array,
+): Uint8Array {
+  const frame = join(macBytes(destination), macBytes(source), be16(type), payload);
+  return frame.length < 60 ? join(frame, new Uint8Array(60 - frame.length)) : frame;
+}
+
+export function arpPacket(arp: Arp): Uint8Array {
+  return join(
+    [0, 1, 8, 0, 6, 4, 0, arp.operation === "request" ? 1 : 2],
+    macBytes(arp.senderMac),
+    be32(ipNumber(arp.senderIp)),
+    macBytes(arp.targetMac),
+    be32(ipNumber(arp.targetIp)),
+  );
+}
+
+export interface Ipv4Fields {
+  source: string;
+  destination: string;
+  protocol: number;
+  payload: Uint8Array;
+  ttl?: number;
+  id?: number;
+  dontFragment?: boolean;
+  moreFragments?: boolean;
+  fragmentOffset?: number;
+  /** Header options, a multiple of four octets. */
+  options?: Uint8Array;
+}
+
+export function ipv4Packet(fields: Ipv4Fields): Uint8Array {
+  const options = fields.options ?? new Uint8Array(0);
+  const headerLength = 20 + options.length;
+  const flags =
+    ((fields.dontFragment ?? true) ? 0x4000 : 0) |
+    (fields.moreFragments ? 0x2000 : 0) |
+    ((fields.fragmentOffset ?? 0) >> 3);
+  const header = join(
+    [0x40 | (headerLength >> 2), 0],
+    be16(headerLength + fields.payload.length),
+    be16(fields.id ?? 0),
+    be16(flags),
+    [fields.ttl ?? 64, fields.protocol, 0, 0],
+    be32(ipNumber(fields.source)),
+    be32(ipNumber(fields.destination)),
+    options,
+  );
+  header.set(be16(checksum(header)), 10);
+  return join(header, fields.payload);
+}
+
+export function icmpMessage(icmp: Icmp): Uint8Array {
+  const message = join([icmp.type, icmp.code, 0, 0], be32(icmp.rest), icmp.payload);
+  message.set(be16(checksum(message)), 2);
+  return message;
+}
+
+export function udpDatagram(source: string, destination: string, udp: Udp): Uint8Array {
+  const length = 8 + udp.payload.length;
+  const datagram = join(
+    be16(udp.sourcePort),
+    be16(udp.destinationPort),
+    be16(length),
+    [0, 0],
+    udp.payload,
+  );
+  const sum = checksum(datagram, pseudoHeader(source, destination, UDP, length));
+  datagram.set(be16(sum || 0xffff), 6);
+  return datagram;
+}
+
+export function tcpSegment(source: string, destination: string, tcp: TcpSegment): Uint8Array {
+  const { mss, windowScale, sackPermitted, sack, timestamps } = tcp.options;
+  const options: number[] = [];
+  if (mss !== undefined) options.push(2, 4, ...be16(mss));
+  if (sackPermitted) options.push(4, 2);
+  if (windowScale !== undefined) options.push(3, 3, windowScale);
+  if (timestamps) options.push(8, 10, ...be32(timestamps[0]), ...be32(timestamps[1]));
+  if (sack) {
+    options.push(5, 2 + sack.length * 8);
+    for (const [left, right] of sack) options.push(...be32(left), ...be32(right));
+  }
+  while (options.length % 4) options.push(1);
+  const segment = join(
+    be16(tcp.sourcePort),
+    be16(tcp.destinationPort),
+    be32(tcp.seq),
+    be32(tcp.ack),
+    [(5 + options.length / 4) << 4, tcp.flags],
+    be16(tcp.window),
+    [0, 0, 0, 0],
+    options,
+    tcp.payload,
+  );
+  const sum = pseudoHeader(source, destination, TCP, segment.length);
+  segment.set(be16(checksum(segment, sum)), 16);
+  return segment;
+}
+
+/** Control bits as people write them: `"SYN,ACK"`. */
+export function flagNames(flags: number): string {
+  const names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+  return names.filter((_, bit) => (flags >> bit) & 1).join(",") || "none";
+}
+
+/** A frame in one line, for messages and traces. */
+export function describe(frame: Frame): string {
+  if (frame.arp) {
+    const { operation, senderIp, targetIp } = frame.arp;
+    return `ARP ${operation} ${senderIp} → ${targetIp}`;
+  }
+  const { source, destination } = frame.ipv4!;
+  if (frame.tcp) {
+    const { sourcePort, destinationPort, seq, ack, flags, window, payload } = frame.tcp;
+    return (
+      `TCP ${source}:${sourcePort} → ${destination}:${destinationPort} ${flagNames(flags)} ` +
+      `seq=${seq} ack=${ack} window=${window} length=${payload.length}`
+    );
+  }
+  if (frame.udp) {
+    const { sourcePort, destinationPort, payload } = frame.udp;
+    return `UDP ${source}:${sourcePort} → ${destination}:${destinationPort} length=${payload.length}`;
+  }
+  if (frame.icmp) return `ICMP ${source} → ${destination} ${frame.icmp.type}/${frame.icmp.code}`;
+  return `IPv4 ${source} → ${destination} protocol=${frame.ipv4!.protocol}`;
+}
