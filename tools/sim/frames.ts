@@ -227,7 +227,12 @@ function parseIcmp(body: Uint8Array): Icmp {
   check(body.length >= 8, "ICMP: length");
   check(checksum(body) === 0, "ICMP: checksum");
   const view = new DataView(body.buffer, body.byteOffset, body.length);
-  const icmp = { type: body[0]!, code: body[1]!, rest: view.getUint32(4), payload: body.subarray(8) };
+  const icmp = {
+    type: body[0]!,
+    code: body[1]!,
+    rest: view.getUint32(4),
+    payload: body.subarray(8),
+  };
   check([0, 3, 8, 11, 12].includes(icmp.type), `ICMP: type ${icmp.type}`);
   // The quoted header and 8 octets at least (RFC 1122, 3.2.2), 576 octets in all at most (RFC 1812, 4.3.2.3).
   if (ICMP_ERRORS.includes(icmp.type)) {
@@ -279,7 +284,7 @@ function parseOptions(bytes: Uint8Array, flags: number): TcpOptions {
   const options: TcpOptions = {};
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const syn = (flags & SYN) !== 0;
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const kind = bytes[at]!;
     if (kind === 1) {
       at++;

@@ -67,6 +67,8 @@ export class Machine implements Host {
   exitCode: number | undefined;
   /** Steps taken. */
   steps = 0;
+  /** Runs after each step, as a program's turn: it may make system calls. */
+  program: (() => void) | undefined;
   readonly memory: Uint8Array;
   readonly view: DataView;
   /** Where `copyIn` puts things. */
@@ -170,6 +172,12 @@ export class Machine implements Host {
 
   private step(): void {
     if (this.stopped) return;
+    this.advance();
+    if (!this.stopped) this.program?.();
+  }
+
+  /** One step of the kernel, and when the next is due. */
+  private advance(): void {
     this.steps++;
     let deadline = NEVER;
     this.call(() => {

@@ -74,7 +74,12 @@ export class Peer implements Port {
       if (senderIp !== "0.0.0.0") this.neighbours.set(senderIp, senderMac);
       const mine = targetIp === this.ip || this.alsoAnswers(targetIp);
       if (this.answersArp && operation === "request" && mine) {
-        this.sendArp({ operation: "reply", targetMac: senderMac, targetIp: senderIp, senderIp: targetIp });
+        this.sendArp({
+          operation: "reply",
+          targetMac: senderMac,
+          targetIp: senderIp,
+          senderIp: targetIp,
+        });
         return;
       }
     }
@@ -242,7 +247,8 @@ export class PeerTcp {
       options: fields.options ?? this.options,
       payload: fields.payload ?? new Uint8Array(0),
     };
-    const length = segment.payload.length + (segment.flags & SYN ? 1 : 0) + (segment.flags & FIN ? 1 : 0);
+    const length =
+      segment.payload.length + (segment.flags & SYN ? 1 : 0) + (segment.flags & FIN ? 1 : 0);
     if (fields.seq === undefined) this.sndNxt = (this.sndNxt + length) >>> 0;
     const payload = tcpSegment(this.peer.ip, this.remoteIp, segment);
     this.peer.sendIpv4({ destination: this.remoteIp, protocol: TCP, payload });
@@ -282,7 +288,8 @@ export class PeerTcp {
 
   /** Takes the segment's sequence space as received. */
   take(segment: TcpSegment): TcpSegment {
-    const length = segment.payload.length + (segment.flags & SYN ? 1 : 0) + (segment.flags & FIN ? 1 : 0);
+    const length =
+      segment.payload.length + (segment.flags & SYN ? 1 : 0) + (segment.flags & FIN ? 1 : 0);
     this.rcvNxt = (segment.seq + length) >>> 0;
     return segment;
   }

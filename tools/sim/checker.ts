@@ -1,0 +1,222 @@
+import {
+  ACK,
+  describe,
+  FIN,
+  type Frame,
+  Malformed,
+  parse,
+  RST,
+  SYN,
+  type TcpOptions,
+  type TcpSegment,
+} from "./frames.ts";
+import type { Link, Port } from "./link.ts";
+
+/**
+ * Watches a link for what a correct host never sends. A machine's frames must parse, and what it
+ * says on a TCP connection must agree with what both sides said before: each rule stands where it
+ * is checked, with the RFC that makes it. Frames of test peers are only taken note of.
+ */
+export class Checker {
+  /** Fingerprint of every frame sent on the link, in order, with its time. */
+  trace = 0x811c9dc5;
+  frames = 0;
+  private readonly flows = new Map<string, Flow>();
+
+  constructor(
+    link: Link,
+    /** Whether a port belongs to a machine. */
+    private readonly isChecked: (port: Port) => boolean,
+  ) {
+    link.observe((bytes, from, at) => this.observe(bytes, from, at));
+  }
+
+  private observe(bytes: Uint8Array, from: Port, at: number): void {
+    this.frames++;
+    let hash = Math.imul(this.trace ^ Math.floor(at), 16777619);
+    for (const byte of bytes) hash = Math.imul(hash ^ byte, 16777619);
+    this.trace = hash;
+    const checked = this.isChecked(from);
+    let frame: Frame;
+    try {
+      frame = parse(bytes);
+    } catch (error) {
+      if (!checked && error instanceof Malformed) return;
+      if (error instanceof Malformed) error.message += ` in a frame from ${from.name}`;
+      throw error;
+    }
+    if (frame.tcp) this.segment(frame, frame.tcp, checked);
+  }
+
+  private segment(frame: Frame, tcp: TcpSegment, checked: boolean): void {
+    const { source, destination } = frame.ipv4!;
+    const near = `${source}:${tcp.sourcePort}`;
+    const far = `${destination}:${tcp.destinationPort}`;
+    let flow = this.flows.get(`${near}>${far}`);
+    let reverse = this.flows.get(`${far}>${near}`);
+    const rule = (holds: boolean, what: string): void => {
+      if (!holds && checked) throw new Malformed(`${what}: ${describe(frame)}`);
+    };
+    if (tcp.flags & SYN) {
+      if (!flow || flow.iss !== tcp.seq || flow.reset) {
+        // A SYN alone begins a connection; what was said under these ports before is history.
+        if (!(tcp.flags & ACK) && reverse && !reverse.opening) {
+          this.flows.delete(`${far}>${near}`);
+          reverse = undefined;
+        }
+        flow = new Flow(tcp);
+        this.flows.set(`${near}>${far}`, flow);
+      }
+      rule(tcp.options.mss !== undefined, "SYN without an MSS option (RFC 9293, 3.7.1)");
+      if (tcp.flags & ACK && reverse) {
+        flow.rightEdge = later(flow.rightEdge ?? tcp.ack, tcp.ack + tcp.window);
+        flow.lastAck ??= tcp.ack;
+        flow.opening = false;
+        reverse.opening = false;
+        const offered = reverse.syn;
+        const unasked = (option: keyof TcpOptions) =>
+          tcp.options[option] === undefined || offered[option] !== undefined;
+        rule(unasked("windowScale"), "window scale that was not offered (RFC 7323, 2.2)");
+        rule(unasked("timestamps"), "timestamps that were not offered (RFC 7323, 3.2)");
+        rule(unasked("sackPermitted"), "SACK that was not offered (RFC 2018, 2)");
+      }
+      rule(tcp.payload.length === 0 || reverse !== undefined, "data on a SYN");
+      return;
+    }
+    if (tcp.flags & RST) {
+      if (flow) flow.reset = true;
+      return;
+    }
+    rule(flow !== undefined, "a segment of no connection");
+    if (!flow) return;
+    rule(!flow.reset, "a segment after a reset");
+    if (!reverse) return;
+    this.established(frame, tcp, flow, reverse, rule);
+  }
+
+  private established(
+    frame: Frame,
+    tcp: TcpSegment,
+    flow: Flow,
+    reverse: Flow,
+    rule: (holds: boolean, what: string) => void,
+  ): void {
+    const { seq, ack, payload } = tcp;
+    const end = (seq + payload.length) >>> 0;
+
+    // Sequence numbers (RFC 9293, 3.4) and the stream that they number.
+    rule(!after(seq, flow.sndMax), "sequence numbers were left out");
+    if (payload.length) {
+      flow.record(seq, payload, rule);
+      const optionBytes = frame.ipv4!.payload.length - payload.length - 20;
+      const mss = reverse.syn.mss ?? 536;
+      rule(payload.length + optionBytes <= mss, `more than the MSS of ${mss} (RFC 6691, 2)`);
+      // One octet past the edge is a window probe (RFC 9293, 3.8.6.1).
+      const edge = reverse.rightEdge ?? (flow.iss + 1 + reverse.synWindow) >>> 0;
+      rule(!after(end, edge + 1), "data beyond the window (RFC 9293, 3.4)");
+      if (reverse.lastAck === undefined || !after(reverse.lastAck, flow.iss + 1)) {
+        const initial = Math.max(10 * mss, 14600);
+        rule(
+          (end - flow.iss - 1) >>> 0 <= initial,
+          "more than the initial window (RFC 6928, 2) before the first acknowledgment",
+        );
+      }
+    }
+    if (flow.fin !== undefined) rule(!after(end, flow.fin), "data after FIN (RFC 9293, 3.6)");
+    if (tcp.flags & FIN) {
+      rule(flow.fin === undefined || flow.fin === end, "FIN has moved (RFC 9293, 3.6)");
+      flow.fin = end;
+    }
+    flow.sndMax = later(flow.sndMax, end + (tcp.flags & FIN ? 1 : 0));
+
+    if (tcp.flags & ACK) {
+      rule(!after(ack, reverse.sndMax), "acknowledges what was never sent (RFC 9293, 3.4)");
+      if (flow.lastAck !== undefined) {
+        rule(!after(flow.lastAck, ack), `acknowledgment went back from ${flow.lastAck}`);
+      }
+      flow.lastAck = later(flow.lastAck ?? ack, ack);
+      const scaled = flow.syn.windowScale !== undefined && reverse.syn.windowScale !== undefined;
+      const edge = (ack + tcp.window * 2 ** (scaled ? flow.syn.windowScale! : 0)) >>> 0;
+      if (flow.rightEdge !== undefined) {
+        rule(
+          !after(flow.rightEdge, edge),
+          `window shrank by ${(flow.rightEdge - edge) >>> 0} (RFC 9293, 3.8.6)`,
+        );
+      }
+      flow.rightEdge = later(flow.rightEdge ?? edge, edge);
+    }
+
+    const stamped = flow.syn.timestamps !== undefined && reverse.syn.timestamps !== undefined;
+    const { timestamps, sack } = tcp.options;
+    rule(
+      stamped === (timestamps !== undefined),
+      "timestamps on some segments only (RFC 7323, 3.2)",
+    );
+    if (timestamps) {
+      rule(!after(flow.timestamp, timestamps[0]), "timestamp went back (RFC 7323, 4.1)");
+      flow.timestamp = later(flow.timestamp, timestamps[0]);
+      rule(!after(timestamps[1], reverse.timestamp), "echoes a timestamp that was never sent");
+    }
+    if (sack) {
+      rule(reverse.syn.sackPermitted === true, "SACK without permission (RFC 2018, 2)");
+      for (const [left, right] of sack) {
+        rule(after(right, left) && !after(right, reverse.sndMax), "SACK of what was never sent");
+      }
+    }
+  }
+}
+
+/** What one side of a connection has said. */
+class Flow {
+  readonly iss: number;
+  readonly syn: TcpOptions;
+  /** The window of its SYN, which is never scaled (RFC 7323, 2.2). */
+  readonly synWindow: number;
+  /** One past the highest sequence number sent. */
+  sndMax: number;
+  /** The farthest right edge that it offered. */
+  rightEdge: number | undefined;
+  lastAck: number | undefined;
+  fin: number | undefined;
+  timestamp: number;
+  reset = false;
+  /** Only its SYN was seen. */
+  opening = true;
+  private stream = new Uint8Array(4096);
+  private streamLength = 0;
+
+  constructor(tcp: TcpSegment) {
+    this.iss = tcp.seq;
+    this.syn = tcp.options;
+    this.synWindow = tcp.window;
+    this.sndMax = (tcp.seq + 1) >>> 0;
+    this.timestamp = tcp.options.timestamps?.[0] ?? 0;
+  }
+
+  /** Keeps the payload, and holds it against what was sent under the same numbers before. */
+  record(seq: number, payload: Uint8Array, rule: (holds: boolean, what: string) => void): void {
+    const at = (seq - this.iss - 1) | 0;
+    if (at < 0 || at > this.streamLength) return;
+    while (at + payload.length > this.stream.length) {
+      const larger = new Uint8Array(this.stream.length * 2);
+      larger.set(this.stream);
+      this.stream = larger;
+    }
+    const known = Math.min(payload.length, this.streamLength - at);
+    for (let i = 0; i < known; i++) {
+      if (payload[i] === this.stream[at + i]) continue;
+      rule(false, `octet ${at + i} of the stream was sent with two values (RFC 9293, 3.8.1)`);
+    }
+    this.stream.set(payload.subarray(known), at + known);
+    this.streamLength = Math.max(this.streamLength, at + payload.length);
+  }
+}
+
+/** Whether sequence number `a` is after `b` (RFC 9293, 3.4). */
+function after(a: number, b: number): boolean {
+  return ((a - b) | 0) > 0;
+}
+
+function later(a: number, b: number): number {
+  return after(a, b) ? a >>> 0 : b >>> 0;
+}
