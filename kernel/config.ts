@@ -75,7 +75,7 @@ const hostname: usize = memory.data(63);
 
 
 @inline function isBlank(byte: u32): bool {
-  return byte <= 0x20;
+  return byte == 0x20 || byte - 9 < 5 || byte == 0;
 }
 
 /** Sets the defaults (DHCP, host name `skerry`), then what the command line says. Of a key given twice the last counts. */

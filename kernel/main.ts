@@ -2,6 +2,7 @@ import { deviceAt, deviceCount } from "../drivers/device";
 import "../drivers/drivers";
 import { loopbackStart } from "../drivers/loopback";
 import { driversStart } from "../drivers/registry";
+import { netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
@@ -17,6 +18,7 @@ import {
 } from "./idle";
 import { boot, memoryInit } from "./memory";
 import { poolsInit } from "./packet";
+import { randomInit } from "./random";
 import { SECOND, Timer, timersAdvance } from "./timer";
 
 /**
@@ -34,11 +36,13 @@ export function init(): void {
   memoryInit();
   configParse(boot.commandLine, boot.commandLineLength);
   poolsInit();
+  randomInit();
   driversStart();
   loopbackStart();
   idleInit();
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
+  netInit();
   appStart();
 }
 
@@ -69,20 +73,16 @@ function work(at: u64, woken: bool): bool {
   let found: u32 = 0;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
-    const received = device.poll(BURST);
-    if (received == 0) continue;
-    found += received;
-    if (woken) idleFound(device);
+    const taken = device.poll(BURST);
+    found += taken;
+    if (taken && woken) idleFound(device);
+    if (device.receivedLength) netInput(device, at);
   }
   timersAdvance(at);
   appReady();
-  for (let i: u32 = 0; i < deviceCount(); i++) {
-    const device = deviceAt(i);
-    if (device.pendingLength) device.transmit();
-    device.received.clear();
-    // The loopback has received what it just sent.
-    found += device.receivedLength;
-  }
+  netOutput(at);
+  // The loopback has received what it was just sent.
+  for (let i: u32 = 0; i < deviceCount(); i++) found += deviceAt(i).receivedLength;
   return found != 0;
 }
 

@@ -1,4 +1,4 @@
-import { Device, deviceAt, deviceCount } from "../drivers/device";
+import { Device, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { AddressMode, config } from "../kernel/config";
 import { entropy } from "../kernel/host";
 import { info, warn } from "../kernel/log";
@@ -35,7 +35,9 @@ export function netInit(): void {
   neighboursInit();
   icmpInit();
   for (let i: u32 = 0, n = deviceCount(); i < n; i++) {
-    addInterface(deviceAt(i), LinkKind.Ethernet);
+    const device = deviceAt(i);
+    const loopback = device.features & Feature.Loopback;
+    addInterface(device, loopback ? LinkKind.Loopback : LinkKind.Ethernet);
   }
   configure();
 }

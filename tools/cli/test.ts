@@ -80,8 +80,9 @@ async function unitSuite(): Promise<Counts> {
   });
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
   const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  const summary = [...plain.matchAll(/\[Result\].*?(\d+) pass.*?(\d+) fail/gi)].at(-1);
-  const [passed, failed] = summary ? [Number(summary[1]), Number(summary[2])] : [0, 0];
+  const summary = [...plain.matchAll(/\[Tests\]: (\d+) \/ (\d+)/g)].at(-1);
+  const passed = Number(summary?.[1] ?? 0);
+  const failed = Number(summary?.[2] ?? 0) - passed;
   // A run that dies has no summary, and still has failed.
   return { passed, failed: failed || (status === 0 ? 0 : 1), skipped: 0 };
 }

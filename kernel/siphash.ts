@@ -1,0 +1,46 @@
+/**
+ * SipHash-2-4 (Aumasson and Bernstein, 2012): a hash with a secret key whose values a stranger can
+ * neither predict nor make collide. For tables that outsiders fill, and for sequence numbers.
+ */
+
+/** The hash of `length` bytes at `from` under the 16-byte key at `key`. */
+export function sipHash(key: usize, from: usize, length: u32): u64 {
+  const k0 = load<u64>(key);
+  const k1 = load<u64>(key, 8);
+  let v0 = k0 ^ 0x736f6d6570736575;
+  let v1 = k1 ^ 0x646f72616e646f6d;
+  let v2 = k0 ^ 0x6c7967656e657261;
+  let v3 = k1 ^ 0x7465646279746573;
+  const whole = length >> 3;
+  // Two rounds for each word, the last holding the rest and the length; then four to finish.
+  for (let i: u32 = 0; i <= whole + 1; i++) {
+    let word: u64 = 0;
+    let rounds: u32 = 2;
+    if (i < whole) {
+      word = load<u64>(from + ((<usize>i) << 3));
+    } else if (i == whole) {
+      word = (<u64>length) << 56;
+      for (let rest = length & 7; rest-- > 0;) {
+        word |= (<u64>load<u8>(from + ((<usize>whole) << 3) + rest)) << (rest << 3);
+      }
+    } else {
+      v2 ^= 0xff;
+      rounds = 4;
+    }
+    v3 ^= word;
+    for (; rounds; rounds--) {
+      v0 += v1;
+      v2 += v3;
+      v1 = rotl(v1, 13) ^ v0;
+      v3 = rotl(v3, 16) ^ v2;
+      v0 = rotl(v0, 32);
+      v2 += v1;
+      v0 += v3;
+      v1 = rotl(v1, 17) ^ v2;
+      v3 = rotl(v3, 21) ^ v0;
+      v2 = rotl(v2, 32);
+    }
+    v0 ^= word;
+  }
+  return v0 ^ v1 ^ v2 ^ v3;
+}

@@ -1,0 +1,168 @@
+import { AddressMode, config, configParse } from "../../kernel/config";
+import { Level, logLevel, setLogLevel } from "../../kernel/log";
+import { ascii, consoleText } from "./support/host";
+
+function parse(text: string): void {
+  const bytes = ascii(text);
+  configParse(changetype<usize>(bytes), bytes.byteLength);
+}
+
+function hostname(): string {
+  return String.UTF8.decodeUnsafe(config.hostname, config.hostnameLength);
+}
+
+/** Parses a line with one fault and returns what the console says of it. */
+function complaint(text: string): string {
+  consoleText();
+  parse(text);
+  return consoleText();
+}
+
+function mentions(text: string, part: string): void {
+  expect(text.includes(part)).toBe(true, part + " in " + text);
+}
+
+describe("the command line", () => {
+  beforeEach(() => {
+    setLogLevel(Level.Info);
+    consoleText();
+  });
+
+  it("is DHCP with a name of its own when empty, and says nothing", () => {
+    parse("");
+    expect(config.mode).toBe(AddressMode.Dhcp);
+    expect(config.address.isAny).toBe(true);
+    expect(config.gateway.isAny).toBe(true);
+    expect(config.dnsCount).toBe(0);
+    expect(hostname()).toBe("skerry");
+    expect(consoleText()).toBe("");
+  });
+
+  it("takes every key", () => {
+    parse("ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web-1 loglevel=debug");
+    expect(config.mode).toBe(AddressMode.Static);
+    expect(config.address.v4).toBe(0x0a000002);
+    expect(config.prefix).toBe(24);
+    expect(config.gateway.v4).toBe(0x0a000001);
+    expect(config.dnsCount).toBe(2);
+    expect(config.dns(0).v4).toBe(0x01010101);
+    expect(config.dns(1).v4).toBe(0x08080808);
+    expect(hostname()).toBe("web-1");
+    expect<u32>(logLevel()).toBe(Level.Debug);
+    expect(consoleText()).toBe("");
+  });
+
+  it("takes any run of blanks between words, and the last of a key given twice", () => {
+    parse("  ip=10.0.0.2/8\t\nip=dhcp \0hostname=a hostname=b ");
+    expect(config.mode).toBe(AddressMode.Dhcp);
+    expect(config.prefix).toBe(0);
+    expect(hostname()).toBe("b");
+  });
+
+  it("takes a link of two and one address (RFC 3021)", () => {
+    parse("ip=10.0.0.0/31 gw=10.0.0.1");
+    expect(config.address.v4).toBe(0x0a000000);
+    parse("ip=10.0.0.255/32");
+    expect(config.address.v4).toBe(0x0a0000ff);
+    expect(consoleText()).toBe("");
+  });
+
+  it("names an unknown key and its value", () => {
+    const text = complaint("speed=1000 ip=10.0.0.2/24");
+    mentions(text, "unknown key");
+    mentions(text, "key=speed value=1000");
+    expect(config.mode).toBe(AddressMode.Static);
+    mentions(complaint("word"), "word=word");
+    mentions(complaint("=x"), "unknown key");
+  });
+
+  it("refuses addresses that no host can have, names them, and goes on", () => {
+    const bad = [
+      "10.0.0.2",
+      "10.0.0.2/",
+      "10.0.0.2/0",
+      "10.0.0.2/33",
+      "10.0.0.2/024",
+      "10.0.0/24",
+      "10.0.0.2.3/24",
+      "10.0.0.256/24",
+      "10.0.0.02/24",
+      "10..0.2/24",
+      "10.0.0.2/24x",
+      "/24",
+      "",
+      "0.0.0.1/8",
+      "127.0.0.2/8",
+      "224.0.0.1/4",
+      "240.0.0.1/4",
+      "255.255.255.255/32",
+      "10.0.0.0/24",
+      "10.0.0.255/24",
+      "DHCP",
+      "2001:db8::1/64",
+      "4294967298.0.0.1/8",
+      "-1.0.0.1/8",
+      "10.0.0.2/99999999999",
+    ];
+    for (let i = 0; i < bad.length; i++) {
+      const text = complaint("ip=" + bad[i] + " hostname=still");
+      mentions(text, "key=ip value=" + bad[i]);
+      expect(config.mode).toBe(AddressMode.Dhcp, bad[i]);
+      expect(hostname()).toBe("still");
+    }
+  });
+
+  it("refuses a router that cannot be reached", () => {
+    mentions(complaint("ip=10.0.0.2/24 gw=10.0.1.1"), "not on the subnet");
+    expect(config.gateway.isAny).toBe(true);
+    mentions(complaint("gw=10.0.0.1"), "needs a static ip");
+    expect(config.gateway.isAny).toBe(true);
+    expect(complaint("gw=10.0.0.1 ip=10.0.0.2/24")).toBe("");
+    expect(config.gateway.v4).toBe(0x0a000001);
+    mentions(complaint("ip=10.0.0.2/24 gw=0.0.0.0"), "key=gw value=0.0.0.0");
+  });
+
+  it("takes all of a DNS list or none", () => {
+    const bad = [
+      "",
+      ",",
+      "1.1.1.1,",
+      ",1.1.1.1",
+      "1.1.1.1,,8.8.8.8",
+      "1.1.1.1,x",
+      "1.1.1.1,2.2.2.2,3.3.3.3,4.4.4.4",
+    ];
+    for (let i = 0; i < bad.length; i++) {
+      mentions(complaint("dns=" + bad[i]), "key=dns");
+      expect(config.dnsCount).toBe(0, bad[i]);
+    }
+    expect(complaint("dns=1.1.1.1,2.2.2.2,3.3.3.3")).toBe("");
+    expect(config.dnsCount).toBe(3);
+    expect(config.dns(2).v4).toBe(0x03030303);
+  });
+
+  it("holds host names to RFC 1123, 2.1", () => {
+    const bad = ["", "-a", "a-", "a_b", "a.b", "é", "a".repeat(64)];
+    for (let i = 0; i < bad.length; i++) {
+      mentions(complaint("hostname=" + bad[i]), "key=hostname");
+      expect(hostname()).toBe("skerry", bad[i]);
+    }
+    expect(complaint("hostname=" + "9".repeat(63))).toBe("");
+    expect(config.hostnameLength).toBe(63);
+    expect(complaint("hostname=A-z0")).toBe("");
+    expect(hostname()).toBe("A-z0");
+  });
+
+  it("refuses a log level that is none", () => {
+    setLogLevel(Level.Warn);
+    mentions(complaint("loglevel=loud"), "expected error, warn, info or debug");
+    expect<u32>(logLevel()).toBe(Level.Warn);
+  });
+
+  it("cuts what no sane command line holds, and never prints what is not text", () => {
+    const text = complaint("x".repeat(5000) + " ip=10.0.0.2/24");
+    mentions(text, "command line cut");
+    expect(config.mode).toBe(AddressMode.Dhcp);
+    mentions(complaint("ip=\x1b[2J"), "value=?[2J");
+  });
+});

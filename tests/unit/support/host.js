@@ -1,0 +1,95 @@
+/**
+ * The host interface for unit tests: no devices, a clock that stands where the test puts it, the
+ * console in a string, and "entropy" that is the same in each run. `control` is for the tests.
+ */
+export function host(memory) {
+  let clock = 0n;
+  let ramBytes = 4 << 20;
+  let seed = 1n;
+  let text = new Uint8Array(0);
+  let ended = 0;
+  const bytes = (at, length) => new Uint8Array(memory().buffer, at >>> 0, length >>> 0);
+  const string = (at, length) => new TextDecoder().decode(bytes(at, length));
+  const absent = () => -1;
+  const ignored = () => {};
+  /** splitmix64. */
+  const random = () => {
+    seed = BigInt.asUintN(64, seed + 0x9e3779b97f4a7c15n);
+    let z = seed;
+    z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+    z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+    return z ^ (z >> 31n);
+  };
+  return {
+    host: {
+      consoleWrite(at, length) {
+        const more = new Uint8Array(text.length + length);
+        more.set(text);
+        more.set(bytes(at, length), text.length);
+        text = more;
+      },
+      exit(code) {
+        throw new Error(`exit ${code}`);
+      },
+      panic(at, length) {
+        ended++;
+        throw new Error(`panic: ${string(at, length)}`);
+      },
+      monotonic: () => clock,
+      wallClock: () => 0n,
+      entropy(into, length) {
+        const target = bytes(into, length);
+        for (let i = 0; i < target.length; i++) target[i] = Number(random() & 0xffn);
+      },
+      bootInfo(into) {
+        const pages = Math.ceil(ramBytes / 65536);
+        const ram = memory().grow(pages) * 65536;
+        const info = new DataView(memory().buffer, into >>> 0);
+        info.setUint32(0, 2, true);
+        info.setUint32(24, ram, true);
+        info.setUint32(28, ramBytes, true);
+        info.setUint32(32, ramBytes / 1024, true);
+      },
+      portIn8: absent,
+      portIn16: absent,
+      portIn32: absent,
+      portOut8: ignored,
+      portOut16: ignored,
+      portOut32: ignored,
+      mmioMap: () => 0,
+      mmioRead8: absent,
+      mmioRead16: absent,
+      mmioRead32: absent,
+      mmioWrite8: ignored,
+      mmioWrite16: ignored,
+      mmioWrite32: ignored,
+      dmaRead32: (at) => new DataView(memory().buffer).getInt32(at >>> 0, true),
+      dmaRead64: (at) => new DataView(memory().buffer).getBigInt64(at >>> 0, true),
+      dmaWrite32: (at, value) => new DataView(memory().buffer).setInt32(at >>> 0, value, true),
+      dmaWrite64: (at, value) => new DataView(memory().buffer).setBigInt64(at >>> 0, value, true),
+      dmaReadBarrier: ignored,
+      dmaWriteBarrier: ignored,
+      interruptOpen: () => 0,
+      interruptMask: ignored,
+      interruptsPending: () => 0,
+    },
+    control: {
+      setClock(ns) {
+        clock = BigInt.asUintN(64, ns);
+      },
+      setRam(length) {
+        ramBytes = length >>> 0;
+      },
+      consoleLength: () => text.length,
+      consoleTake(into) {
+        bytes(into, text.length).set(text);
+        text = new Uint8Array(0);
+      },
+      random: () => random(),
+      reseed(value) {
+        seed = BigInt.asUintN(64, value);
+      },
+      panics: () => ended,
+    },
+  };
+}
