@@ -37,8 +37,8 @@ void power_stop(enum exit_code code) {
   console_flush();
   if (code) debug_exit(code);
   if (code <= EXIT_HIGHEST || cpu_is_virtual()) switch_off();
-  if (cpu_is_virtual()) {
-    debug_exit(code); // 0, where there is no ACPI: status 1
+  if (cpu_is_virtual() && !acpi.sleep_control && !acpi.pm1_control[0]) {
+    debug_exit(code); // code 0 comes here too: status 1
     const u8 no_idt[10] = {0};
     __asm__ volatile("lidt %0; ud2" ::"m"(no_idt)); // or a reset, by a triple fault
   }

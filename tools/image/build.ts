@@ -1,8 +1,16 @@
 /** From the C of the kernel and of boot/ to one bootable ELF. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative, resolve } from "node:path";
 import { readSections } from "./elf.ts";
 import { symbolTable } from "./symbols.ts";
 
@@ -65,7 +73,9 @@ function run(tool: string, args: string[], cwd: string, what: string): Promise<s
     let complaint = "";
     child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
-    child.on("error", () => failed(new Error(`${tool} cannot be run: install it, or set CC to another`)));
+    child.on("error", () =>
+      failed(new Error(`${tool} cannot be run: install it, or set CC to another`)),
+    );
     child.on("close", (code) => {
       if (code === 0) return done(output);
       const lines = complaint.split("\n");
@@ -108,7 +118,12 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   /** An object is named by all that it is made from, so one that exists is the right one. */
   const jobs: (() => Promise<unknown>)[] = [];
   const files: string[] = [];
-  const compile = (source: string, stem: string, extra: string[], alsoFrom: Uint8Array[] = headers) => {
+  const compile = (
+    source: string,
+    stem: string,
+    extra: string[],
+    alsoFrom: Uint8Array[] = headers,
+  ) => {
     const hash = createHash("sha256").update(JSON.stringify([cc, flags, extra]));
     for (const bytes of [readFileSync(source), ...alsoFrom]) hash.update(bytes);
     const object = join(objects, `${stem}.${hash.digest("hex").slice(0, 16)}.o`);
@@ -123,7 +138,10 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   /** A file's bytes as a section of their own. */
   const embed = (file: string, section: string) => {
     const source = join(objects, `${section}.S`);
-    writeFileSync(source, `.section .${section}, "a"\n.balign 8\n.incbin ${JSON.stringify(resolve(file))}\n`);
+    writeFileSync(
+      source,
+      `.section .${section}, "a"\n.balign 8\n.incbin ${JSON.stringify(resolve(file))}\n`,
+    );
     compile(source, section, [], [readFileSync(file)]);
   };
 
@@ -142,7 +160,15 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   const link = async () => {
     await twoAtATime(jobs.splice(0));
     const linker = ["-static", "-nostdlib", "-no-pie", ...(clang ? ["-fuse-ld=lld"] : [])];
-    const script = ["-T", "boot/linker.ld", "--build-id=none", "-z", "max-page-size=4096", "-z", "noexecstack"];
+    const script = [
+      "-T",
+      "boot/linker.ld",
+      "--build-id=none",
+      "-z",
+      "max-page-size=4096",
+      "-z",
+      "noexecstack",
+    ];
     const args = [...linker, ...script.map((word) => `-Wl,${word}`), ...files, "-o", debugImage];
     await run(cc, args, root, relative(root, out));
     return readSections(readFileSync(debugImage));
@@ -157,7 +183,8 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   embed(table, "symbols");
   const sections = await link();
   const size = (section: string) => sections.get(section)?.size ?? 0;
-  if (size(".text") !== without.get(".text")!.size) throw new Error("linking the symbols moved the code");
+  if (size(".text") !== without.get(".text")!.size)
+    throw new Error("linking the symbols moved the code");
   await run(await tool("objcopy"), ["--strip-all", debugImage, out], root, relative(root, out));
   return {
     image: out,

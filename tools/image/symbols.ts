@@ -49,7 +49,7 @@ function lineAddresses(table: Uint8Array): bigint[] {
       BigInt(Math.floor((special - opcodeBase) / lineRange)) * instructionLength;
 
     let address = 0n;
-    for (at = program; at < end; ) {
+    for (at = program; at < end;) {
       const opcode = table[at++]!;
       if (opcode >= opcodeBase) {
         address += advance(opcode);
@@ -89,7 +89,8 @@ function places(elf: string, addresses: bigint[], addr2line: string): Place[][] 
     maxBuffer: 1 << 30,
     encoding: "utf8",
   });
-  if (run.status !== 0) throw new Error(`${addr2line} failed on ${elf}: ${run.stderr || run.error}`);
+  if (run.status !== 0)
+    throw new Error(`${addr2line} failed on ${elf}: ${run.stderr || run.error}`);
   const found: Place[][] = [];
   const lines = run.stdout.split("\n");
   for (let i = 0; i < lines.length; i++) {
