@@ -2,6 +2,7 @@ import { Device, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { AddressMode, config } from "../kernel/config";
 import { entropy } from "../kernel/host";
 import { info, warn } from "../kernel/log";
+import { unreserved } from "../kernel/memory";
 import { hashInit } from "./hash";
 import { icmpInit } from "./icmp/icmp";
 import {
@@ -19,6 +20,7 @@ import { ipv4Input } from "./ip/input";
 import { Claim, claimAddress, conflictLinkUp } from "./link/conflict";
 import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
+import { tcpInit, tcpOutput } from "./tcp/tcp";
 
 /**
  * The stack as a whole: what the run loop calls. Packets come up in `netInput`, a device's batch at
@@ -27,6 +29,11 @@ import { neighboursFlush, neighboursInit } from "./link/neighbour";
 
 const seed: usize = memory.data(8, 8);
 
+/** Bytes of memory that a TCP connection costs in all tables together, more or less. */
+const CONNECTION_BYTES: u32 = 1024;
+const CONNECTIONS_MIN: u32 = 128;
+const CONNECTIONS_MAX: u32 = 32768;
+
 /** Sets up every layer and configures the interfaces. After the drivers have started. */
 export function netInit(): void {
   entropy(seed, 8);
@@ -34,6 +41,8 @@ export function netInit(): void {
   interfacesInit();
   neighboursInit();
   icmpInit();
+  const connections = (unreserved() >> 3) / CONNECTION_BYTES;
+  tcpInit(min<u32>(max<u32>(connections, CONNECTIONS_MIN), CONNECTIONS_MAX));
   for (let i: u32 = 0, n = deviceCount(); i < n; i++) {
     const device = deviceAt(i);
     const loopback = device.features & Feature.Loopback;
@@ -77,7 +86,8 @@ export function netInput(device: Device, _now: u64): void {
 }
 
 /** Sees to links that changed, has transports send, and rings each device's doorbell once. */
-export function netOutput(_now: u64): void {
+export function netOutput(now: u64): void {
+  tcpOutput(now);
   for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
     const iface = interfaceAt(i);
     if (iface.linkChanges != iface.device.linkChanges) linkChanged(iface);

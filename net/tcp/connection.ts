@@ -1,0 +1,142 @@
+import { NEVER, SECOND } from "../../kernel/timer";
+import { slotSize, PoolId } from "../../kernel/packet";
+import { EndpointEvent, notify } from "../endpoint";
+import { ipMtu } from "../ip/route";
+import { defaultSlots } from "./budget";
+import { congestionOf, CongestionId, CWND_MAX, initialWindow } from "./congestion";
+import { connectionInsert, connectionRemove, tupleHash } from "./demux";
+import { unbind } from "./ports";
+import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
+import { reassemblyClear } from "./reassembly";
+import { receiveClear } from "./receivequeue";
+import { rttInit } from "./rtt";
+import { sendClear } from "./sendqueue";
+import { tcpStats } from "./stats";
+import { setState, State, Tcb, TcbFlag, tcbFree } from "./tcb";
+import { timerCallback } from "./timers";
+
+/**
+ * How a connection begins and ends, whichever side began it and for whatever reason it ends.
+ */
+
+/** Bytes of IPv4 and TCP headers without options; of IPv6 (RFC 6691, 2). */
+const HEADERS_V4: u32 = 40;
+const HEADERS_V6: u32 = 60;
+/** Smallest MSS that we believe: an IPv4 link carries 68 bytes (RFC 791, 3.2). */
+const MSS_MIN: u32 = 28;
+/** RFC 1122, 4.2.3.6: two hours. */
+const KEEPALIVE_IDLE: u32 = 7200;
+const KEEPALIVE_INTERVAL: u32 = 75;
+const KEEPALIVE_COUNT: u32 = 9;
+/** R2 (RFC 1122, 4.2.3.5: at least 100 s), and for a SYN (at least 3 minutes), seconds. */
+const USER_TIMEOUT: u32 = 120;
+export const SYN_TIMEOUT: u32 = 180;
+
+/** The MSS that a link of `mtu` bytes allows (RFC 6691, 2). */
+@inline export function mssOfMtu(mtu: u32, v4: bool): u32 {
+  const headers = v4 ? HEADERS_V4 : HEADERS_V6;
+  return mtu > headers + MSS_MIN ? min<u32>(mtu - headers, 0xffff) : MSS_MIN;
+}
+
+/** The shift by which a window of `bytes` fits its field (RFC 7323, 2.3). */
+@inline export function scaleFor(bytes: u32): u32 {
+  return bytes <= 0xffff ? 0 : 16 - <u32>clz<u32>(bytes);
+}
+
+/** Gives a fresh block its defaults, which the program may change before it connects. */
+export function connectionDefaults(t: Tcb): void {
+  t.timer.init(timerCallback, changetype<usize>(t));
+  t.receiveLimit = <u16>defaultSlots();
+  t.sendLimit = defaultSlots() * slotSize(PoolId.Standard);
+  t.keepaliveIdle = KEEPALIVE_IDLE;
+  t.keepaliveInterval = KEEPALIVE_INTERVAL;
+  t.keepaliveCount = <u8>KEEPALIVE_COUNT;
+  t.userTimeout = USER_TIMEOUT;
+  t.congestion = <u8>CongestionId.Cubic;
+}
+
+/** With the tuple set: enters the table and sets what both ways of opening have in common. */
+export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void {
+  t.hash = tupleHash(t.local, t.localPort, t.remote, t.remotePort);
+  connectionInsert(t);
+  t.raise(TcbFlag.Hashed);
+  t.iss = iss;
+  t.sndUna = iss;
+  t.sndNxt = iss;
+  t.sndMax = iss;
+  t.sndEnd = iss + 1;
+  t.recover = iss;
+  t.tsOffset = tsOffset;
+  t.rcvMss = <u16>mssOfMtu(ipMtu(t.remote), t.remote.isV4);
+  t.receivedAt = now;
+  t.progressAt = now;
+  t.sentAt = now;
+  rttInit(t);
+}
+
+/** The peer's options are known: sets the segment size and the initial window. */
+export function connectionSized(t: Tcb, peerMss: u32): void {
+  t.peerMss = <u16>max<u32>(peerMss ? min<u32>(peerMss, 0xffff) : MSS_DEFAULT, MSS_MIN);
+  setSegmentSize(t, t.rcvMss);
+  t.cwnd = t.has(TcbFlag.SynRetransmitted) ? <u32>t.sndMss : initialWindow(t.sndMss);
+  t.ssthresh = CWND_MAX;
+  congestionOf(t.congestion).start(t);
+}
+
+/** Eff.snd.MSS (RFC 9293, 3.7.1) on a path that carries segments of `pathMss`. */
+export function setSegmentSize(t: Tcb, pathMss: u32): void {
+  const mss = min<u32>(t.peerMss, pathMss);
+  const taken: u32 = t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0;
+  t.sndMss = <u16>max<u32>(mss - taken, MSS_MIN - taken);
+}
+
+/** Both sides agree: ESTABLISHED. */
+export function connectionEstablished(t: Tcb, now: u64): void {
+  setState(t, State.Established);
+  t.progressAt = now;
+  if (t.has(TcbFlag.KeepAlive)) t.keepaliveAt = now + <u64>t.keepaliveIdle * SECOND;
+}
+
+/** Turns every timer off. */
+function stopTimers(t: Tcb): void {
+  t.timer.cancel();
+  t.rexmitAt = NEVER;
+  t.delackAt = NEVER;
+  t.keepaliveAt = NEVER;
+  t.lingerAt = NEVER;
+}
+
+/** Leaves the tables: segments for its tuple no longer come here. */
+function leaveTables(t: Tcb): void {
+  if (t.has(TcbFlag.Hashed)) connectionRemove(t);
+  if (t.has(TcbFlag.Bound)) unbind(t);
+  t.clear(TcbFlag.Hashed | TcbFlag.Bound);
+}
+
+/**
+ * Enters CLOSED after an orderly end, or TIME-WAIT with the stack's part handed to timewait.ts:
+ * what was received can still be read. The block is freed if the program has let go of it.
+ */
+export function connectionFinish(t: Tcb, state: State): void {
+  setState(t, state);
+  stopTimers(t);
+  leaveTables(t);
+  sendClear(t);
+  reassemblyClear(t);
+  t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed | TcbFlag.FinPending | TcbFlag.RetransmitHead);
+  if (t.has(TcbFlag.Detached)) {
+    receiveClear(t);
+    tcbFree(t);
+  } else {
+    notify(t.owner, EndpointEvent.Readable | EndpointEvent.Writable | EndpointEvent.Hangup);
+  }
+}
+
+/** Ends a connection for the reason `error` (an errno): all queues are flushed. */
+export function connectionFail(t: Tcb, error: u32): void {
+  tcpStats.aborted++;
+  t.error = <u16>error;
+  receiveClear(t);
+  notify(t.owner, EndpointEvent.Error);
+  connectionFinish(t, State.Closed);
+}

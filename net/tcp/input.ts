@@ -1,0 +1,580 @@
+import { now as stepTime } from "../../kernel/clock";
+import { Errno } from "../../kernel/errno";
+import { Packet } from "../../kernel/packet";
+import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
+import { EndpointEvent, notify } from "../endpoint";
+import { transportChecksumValid } from "../wire/checksum";
+import { IpAddress } from "../wire/address";
+import { Protocol } from "../wire/ipv4";
+import { TCP_HEADER, TcpFlag, TcpHeader } from "../wire/tcp";
+import { mayQueue } from "./budget";
+import {
+  connectionEstablished,
+  connectionFail,
+  connectionFinish,
+  connectionSized,
+} from "./connection";
+import { connectionFind, missedHash } from "./demux";
+import { markDirty } from "./dirty";
+import { timestampClock } from "./isn";
+import { Handshake, listenerSyn, requestConnection, requestFind, requestInput } from "./listener";
+import { NO_SCALE, options, parseOptions } from "./options";
+import { sendAck, sendReset } from "./output";
+import { listenerFind } from "./ports";
+import { reassemblyDeliver, reassemblyInsert } from "./reassembly";
+import { receiveAppend } from "./receivequeue";
+import { duplicateAck, newAck } from "./recovery";
+import { rttSample } from "./rtt";
+import { replyReset } from "./segment";
+import { sendAcknowledged, sendAdvance, sendEased } from "./sendqueue";
+import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
+import { tcpStats } from "./stats";
+import { setState, State, Tcb, TcbFlag } from "./tcb";
+import { timeWaitAdd, timeWaitFind, timeWaitInput } from "./timewait";
+import { persistStop } from "./timers";
+
+/**
+ * SEGMENT ARRIVES (RFC 9293, 3.10.7), in its order. A segment is checked once here; nothing is sent
+ * but what cannot wait: the connection is marked, and the output pass at the end of the step
+ * answers the whole burst.
+ *
+ * Most segments of an established connection are the next in order, or acknowledge what was sent.
+ * They pass one test ("header prediction", Van Jacobson 1990) and skip the rest of the checks.
+ */
+
+/** How long an ACK may wait for company (RFC 9293, 3.8.6.3: less than 0.5 s), ns. */
+const ACK_DELAY: u64 = 40 * MILLISECOND;
+/** Most segments out of order that are acknowledged one by one in a step. */
+const ACKS_OWED_MAX: u8 = 32;
+/** RFC 5961, 7: so many challenge ACKs a connection in so long. */
+const CHALLENGES: u32 = 10;
+const CHALLENGE_PERIOD_MS: u32 = 5000;
+/** TS.Recent older than this says nothing (RFC 7323, 5.5), ns. */
+const TS_RECENT_LIFE: u64 = 24 * 86400 * SECOND;
+/** How long the stack waits for a FIN that no program waits for, ns. */
+const FIN_WAIT_2_LIFE: u64 = 60 * SECOND;
+/** TSecr that says more than this of a round trip is not ours, ms. */
+const ECHO_MAX: u32 = 60_000;
+
+/** Control bits that matter to prediction: all but PSH, ECE and CWR. */
+const PREDICTED: u32 = TcpFlag.ACK | TcpFlag.FIN | TcpFlag.SYN | TcpFlag.RST | TcpFlag.URG;
+/** NOP, NOP, Timestamps, as loaded. */
+const TIMESTAMPS_WORD: u32 = 0x0a08_0101;
+const TIMESTAMPS_HEADER: u32 = 32;
+
+/** Takes a segment from IP: `packet.data` is its header. Owns the packet. */
+export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddress): void {
+  tcpStats.segmentsIn++;
+  const total = packet.length;
+  const header = changetype<TcpHeader>(packet.data);
+  const headerLength: u32 = total < TCP_HEADER ? 0 : header.headerLength;
+  if (headerLength < TCP_HEADER || headerLength > total) {
+    tcpStats.malformed++;
+    packet.release();
+    return;
+  }
+  if (!transportChecksumValid(packet, Protocol.TCP, source, destination)) {
+    tcpStats.checksumErrors++;
+    packet.release();
+    return;
+  }
+  const now = stepTime();
+  const t = connectionFind(destination, header.destinationPort, source, header.sourcePort);
+  packet.strip(headerLength);
+  if (t === null) {
+    unconnected(packet, header, source, destination, now);
+    return;
+  }
+  const seq = header.sequence;
+  const ack = header.acknowledgment;
+  const length = packet.length;
+  if (
+    t.state == State.Established &&
+    (header.flags & PREDICTED) == TcpFlag.ACK &&
+    seq == t.rcvNxt &&
+    length <= t.rcvAdv - seq &&
+    ack - t.sndUna <= t.sndMax - t.sndUna &&
+    !t.has(TcbFlag.FinPending) &&
+    predictedOptions(t, header, headerLength, now)
+  ) {
+    t.receivedAt = now;
+    acknowledgment(t, seq, ack, header.window << t.sndScale, length == 0, now);
+    if (length) text(t, packet, seq, now);
+    else packet.release();
+    return;
+  }
+  parseOptions(header.options, headerLength - TCP_HEADER);
+  if (t.state == State.SynSent) synSent(t, packet, header, now);
+  else synchronized(t, packet, header, now);
+}
+
+/** The options that the connection always has, and PAWS is content with them. */
+@inline function predictedOptions(t: Tcb, header: TcpHeader, length: u32, now: u64): bool {
+  if (!t.has(TcbFlag.Timestamps)) return length == TCP_HEADER;
+  const at = header.options;
+  if (length != TIMESTAMPS_HEADER || load<u32>(at) != TIMESTAMPS_WORD) return false;
+  const tsVal = bswap<u32>(load<u32>(at, 4));
+  if (seqLess(tsVal, t.tsRecent)) return false;
+  // The segment begins at RCV.NXT, so the rule of RFC 7323, 4.3 holds when the last ACK said so.
+  if (seqLessEqual(t.rcvNxt, t.lastAckSent)) {
+    t.tsRecent = tsVal;
+    t.tsRecentAt = now;
+  }
+  options.hasTimestamps = true;
+  options.tsEcr = bswap<u32>(load<u32>(at, 8));
+  return true;
+}
+
+/** A segment that no full connection is for: half-open, in TIME-WAIT, LISTEN, or CLOSED. */
+function unconnected(
+  packet: Packet,
+  header: TcpHeader,
+  source: IpAddress,
+  destination: IpAddress,
+  now: u64,
+): void {
+  const hash = missedHash();
+  const localPort = header.destinationPort;
+  const remotePort = header.sourcePort;
+  const flags = header.flags;
+  const seq = header.sequence;
+  const ack = header.acknowledgment;
+  const length = packet.length + u32((flags & TcpFlag.SYN) != 0) + u32((flags & TcpFlag.FIN) != 0);
+  // Our own segment come back ("land"): an endpoint that answers it answers itself for ever.
+  if (localPort == remotePort && source.equals(destination)) {
+    tcpStats.malformed++;
+    packet.release();
+    return;
+  }
+  parseOptions(header.options, <u32>(packet.data - header.options));
+  const request = requestFind(hash, destination, localPort, source, remotePort);
+  if (request !== null) {
+    const result = requestInput(request, seq, ack, flags, header.window, length, now);
+    if (result == Handshake.Complete) {
+      synchronized(requestConnection(), packet, header, now);
+      return;
+    }
+    if (result == Handshake.Done) {
+      packet.release();
+      return;
+    }
+  } else {
+    const entry = timeWaitFind(hash, destination, localPort, source, remotePort);
+    if (entry !== null && !timeWaitInput(entry, seq, flags, length, now)) {
+      packet.release();
+      return;
+    }
+  }
+  packet.release();
+  if (flags & TcpFlag.RST) {
+    tcpStats.resetsIn++;
+    return;
+  }
+  const listener = listenerFind(destination, localPort);
+  if (listener !== null && !(flags & TcpFlag.ACK)) {
+    // RFC 9293, 3.10.7.2: a SYN opens, anything else is dropped.
+    if (flags & TcpFlag.SYN && !(flags & TcpFlag.FIN)) {
+      listenerSyn(listener, hash, destination, localPort, source, remotePort, seq, now);
+    }
+    return;
+  }
+  replyReset(destination, localPort, source, remotePort, flags, seq, ack, length);
+}
+
+/** SYN-SENT (RFC 9293, 3.10.7.3). Data on a SYN is left for the peer to repeat. */
+function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
+  const flags = header.flags;
+  const seq = header.sequence;
+  const ack = header.acknowledgment;
+  const payload = packet.length;
+  packet.release();
+  const acknowledges = (flags & TcpFlag.ACK) != 0;
+  if (acknowledges && (seqLessEqual(ack, t.iss) || seqGreater(ack, t.sndMax))) {
+    if (flags & TcpFlag.RST) return;
+    replyReset(t.local, t.localPort, t.remote, t.remotePort, flags, seq, ack, payload);
+    return;
+  }
+  if (flags & TcpFlag.RST) {
+    tcpStats.resetsIn++;
+    if (acknowledges) connectionFail(t, Errno.ECONNREFUSED);
+    return;
+  }
+  if (!(flags & TcpFlag.SYN)) return;
+  const offered = t.rcvAdv - t.rcvNxt;
+  t.irs = seq;
+  t.rcvNxt = seq + 1;
+  t.rcvAdv = t.rcvNxt + offered;
+  t.lastAckSent = t.rcvNxt;
+  t.receivedAt = now;
+  if (options.hasTimestamps) {
+    t.raise(TcbFlag.Timestamps);
+    t.tsRecent = options.tsVal;
+    t.tsRecentAt = now;
+  }
+  if (options.windowScale != NO_SCALE) {
+    t.raise(TcbFlag.Scaling);
+    t.sndScale = <u8>options.windowScale;
+  } else {
+    t.rcvScale = 0;
+  }
+  connectionSized(t, options.mss);
+  t.sndWnd = header.window;
+  t.maxSndWnd = t.sndWnd;
+  t.sndWl1 = seq;
+  t.sndWl2 = acknowledges ? ack : t.iss;
+  markDirty(t);
+  if (!acknowledges) {
+    // Simultaneous open: our SYN again, now with an ACK.
+    setState(t, State.SynReceived);
+    t.sndNxt = t.iss;
+    t.clear(TcbFlag.RttTiming);
+    return;
+  }
+  t.raise(TcbFlag.AckNow);
+  acknowledge(t, ack, now);
+  opened(t, now);
+}
+
+/** Our SYN is acknowledged. */
+function opened(t: Tcb, now: u64): void {
+  connectionEstablished(t, now);
+  if (t.has(TcbFlag.FinQueued)) setState(t, State.FinWait1);
+  notify(t.owner, EndpointEvent.Writable);
+}
+
+/** SYN-RECEIVED after a simultaneous open, and every state beyond (RFC 9293, 3.10.7.4). */
+function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
+  let flags = header.flags;
+  let seq = header.sequence;
+  const ack = header.acknowledgment;
+
+  // The peer's SYN once more, with the ACK that completes a simultaneous open (3.5, figure 8).
+  if (t.state == State.SynReceived && flags & TcpFlag.SYN && seq == t.irs) {
+    flags &= ~TcpFlag.SYN;
+    seq++;
+    if (!(flags & (TcpFlag.ACK | TcpFlag.RST))) {
+      t.sndNxt = t.iss;
+      markDirty(t);
+      packet.release();
+      return;
+    }
+  }
+  const reset = (flags & TcpFlag.RST) != 0;
+
+  // RFC 7323, 3.2 and 5.3: R1.
+  if (t.has(TcbFlag.Timestamps) && !reset) {
+    if (!options.hasTimestamps) {
+      packet.release();
+      return;
+    }
+    if (seqLess(options.tsVal, t.tsRecent) && now - t.tsRecentAt < TS_RECENT_LIFE) {
+      tcpStats.pawsDrops++;
+      answer(t, packet.length, now);
+      packet.release();
+      return;
+    }
+  }
+
+  // First: the sequence number.
+  const length = packet.length + u32((flags & TcpFlag.SYN) != 0) + u32((flags & TcpFlag.FIN) != 0);
+  if (!acceptable(t, seq, length)) {
+    if (!reset) {
+      if (packet.length && seqLessEqual(seq + length, t.rcvNxt)) tcpStats.duplicates++;
+      answer(t, packet.length, now);
+    }
+    packet.release();
+    return;
+  }
+  // RFC 7323, 4.3.
+  if (t.has(TcbFlag.Timestamps) && !reset && seqLessEqual(seq, t.lastAckSent)) {
+    t.tsRecent = options.tsVal;
+    t.tsRecentAt = now;
+  }
+
+  // Second: RST, by RFC 5961, 3.2.
+  if (reset) {
+    packet.release();
+    tcpStats.resetsIn++;
+    if (seq == t.rcvNxt) resetArrived(t);
+    else challenge(t, now);
+    return;
+  }
+
+  // Fourth: SYN, by RFC 5961, 4.2.
+  if (flags & TcpFlag.SYN) {
+    packet.release();
+    challenge(t, now);
+    return;
+  }
+
+  // Fifth: ACK.
+  if (!(flags & TcpFlag.ACK)) {
+    packet.release();
+    return;
+  }
+  if (t.state == State.SynReceived) {
+    if (seqLessEqual(ack, t.sndUna) || seqGreater(ack, t.sndMax)) {
+      replyReset(t.local, t.localPort, t.remote, t.remotePort, flags, seq, ack, length);
+      packet.release();
+      return;
+    }
+    t.sndWnd = header.window << t.sndScale;
+    t.maxSndWnd = t.sndWnd;
+    t.sndWl1 = seq;
+    t.sndWl2 = ack;
+    opened(t, now);
+  } else if (seqGreater(ack, t.sndMax) || seqLess(ack, t.sndUna - t.maxSndWnd)) {
+    // RFC 5961, 5.2.
+    packet.release();
+    challenge(t, now);
+    return;
+  }
+  t.receivedAt = now;
+  const pure = packet.length == 0 && !(flags & TcpFlag.FIN);
+  acknowledgment(t, seq, ack, header.window << t.sndScale, pure, now);
+  if (t.has(TcbFlag.FinQueued) && t.sndUna == t.sndEnd + 1 && finAcknowledged(t, now)) {
+    packet.release();
+    return;
+  }
+
+  // Sixth: the urgent pointer marks nothing; urgent bytes are bytes of the stream (RFC 6093, 6).
+  // Seventh: text, as far as it is new and in the window. Eighth: FIN.
+  if (pure) packet.release();
+  else textAndFin(t, packet, seq, (flags & TcpFlag.FIN) != 0, now);
+}
+
+/** RFC 9293, 3.10.7.4, table 6; data at a shut window's edge passes, for its ACK. */
+@inline function acceptable(t: Tcb, seq: u32, length: u32): bool {
+  const window = t.rcvAdv - t.rcvNxt;
+  if (seq - t.rcvNxt < window || seq == t.rcvNxt) return true;
+  return length != 0 && seqLess(seq, t.rcvNxt) && seqGreater(seq + length, t.rcvNxt);
+}
+
+/** Acknowledges a segment that was no use. Those without data are answered at a limited rate. */
+function answer(t: Tcb, payload: u32, now: u64): void {
+  if (payload == 0 && !challengeAllowed(t, now)) return;
+  t.raise(TcbFlag.AckNow);
+  markDirty(t);
+}
+
+/** Sends a challenge ACK, if it is not one too many (RFC 5961, 7). */
+function challenge(t: Tcb, now: u64): void {
+  if (!challengeAllowed(t, now)) return;
+  tcpStats.challengeAcks++;
+  t.raise(TcbFlag.AckNow);
+  markDirty(t);
+}
+
+/** Counted by connection: a count of all would tell one peer of another's connection. */
+function challengeAllowed(t: Tcb, now: u64): bool {
+  const ms = <u32>(now / MILLISECOND);
+  if (ms - t.challengeAt >= CHALLENGE_PERIOD_MS) {
+    t.challengeAt = ms;
+    t.challengeCount = 0;
+  }
+  return t.challengeCount++ < CHALLENGES;
+}
+
+/** A reset with exactly the next sequence number. */
+function resetArrived(t: Tcb): void {
+  switch (t.state) {
+    case State.SynReceived:
+      connectionFail(t, Errno.ECONNREFUSED);
+      return;
+    case State.Closing:
+    case State.LastAck:
+      connectionFinish(t, State.Closed);
+      return;
+    default:
+      connectionFail(t, Errno.ECONNRESET);
+  }
+}
+
+/** ACK and window of an acceptable segment; `pure` if it carries neither data nor FIN. */
+function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now: u64): void {
+  if (seqGreater(ack, t.sndUna)) {
+    acknowledge(t, ack, now);
+  } else if (ack == t.sndUna) {
+    // RFC 5681, 2.
+    if (pure && window == t.sndWnd && t.sndMax != t.sndUna && !t.has(TcbFlag.Persisting)) {
+      duplicateAck(t, now);
+    }
+  } else {
+    return;
+  }
+  if (seqLess(t.sndWl1, seq) || (t.sndWl1 == seq && seqLessEqual(t.sndWl2, ack))) {
+    t.sndWl1 = seq;
+    t.sndWl2 = ack;
+    if (window != t.sndWnd) {
+      t.sndWnd = window;
+      if (window > t.maxSndWnd) t.maxSndWnd = window;
+      if (window && t.has(TcbFlag.Persisting)) persistStop(t);
+      markDirty(t);
+    }
+  }
+}
+
+/** `ack` acknowledges something new, and nothing that was not sent. */
+function acknowledge(t: Tcb, ack: u32, now: u64): void {
+  const flight = t.sndMax - t.sndUna;
+  const acked = ack - t.sndUna;
+  if (t.has(TcbFlag.RttTiming)) {
+    if (seqGreaterEqual(ack, t.rttSeq)) {
+      t.clear(TcbFlag.RttTiming);
+      rttSample(t, (now - t.rttStart) / 1000);
+    }
+  } else if (t.backoff && t.has(TcbFlag.Timestamps)) {
+    // What was sent again cannot be timed, but the echo tells which copy arrived (RFC 7323, 4).
+    const ms = timestampClock(now) + t.tsOffset - options.tsEcr;
+    if (ms < ECHO_MAX) rttSample(t, <u64>max<u32>(ms, 1) * 1000);
+  }
+  t.backoff = 0;
+  t.softError = 0;
+  t.progressAt = now;
+  t.sndUna = ack;
+  sendAcknowledged(t);
+  if (seqLess(t.sndNxt, ack)) {
+    t.sndNxt = ack;
+    sendAdvance(t);
+  }
+  newAck(t, acked, flight, now);
+  if (t.has(TcbFlag.Persisting)) {
+    // A probe's byte was taken; probing goes on until the window opens.
+  } else if (t.sndMax == ack) {
+    t.rexmitAt = NEVER;
+  }
+  if (t.has(TcbFlag.Blocked) && sendEased(t)) {
+    t.clear(TcbFlag.Blocked);
+    notify(t.owner, EndpointEvent.Writable);
+  }
+  markDirty(t);
+}
+
+/** Our FIN is acknowledged: true if that was the end of the connection. */
+function finAcknowledged(t: Tcb, now: u64): bool {
+  switch (t.state) {
+    case State.FinWait1:
+      setState(t, State.FinWait2);
+      if (t.has(TcbFlag.Detached)) t.lingerAt = now + FIN_WAIT_2_LIFE;
+      return false;
+    case State.Closing:
+      enterTimeWait(t, now);
+      return true;
+    case State.LastAck:
+      connectionFinish(t, State.Closed);
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Both FINs are acknowledged but for our last ACK, which goes at once. */
+function enterTimeWait(t: Tcb, now: u64): void {
+  sendAck(t, now);
+  timeWaitAdd(t, now);
+  connectionFinish(t, State.TimeWait);
+}
+
+/** Data and FIN of an acceptable segment whose ACK has been dealt with. */
+function textAndFin(t: Tcb, packet: Packet, seq: u32, fin: bool, now: u64): void {
+  // After the peer's FIN there is no more (RFC 9293, 3.10.7.4: ignore); only its FIN comes again.
+  if (t.has(TcbFlag.FinReceived)) {
+    t.raise(TcbFlag.AckNow);
+    markDirty(t);
+    packet.release();
+    return;
+  }
+  // Trim to the window: what is before it is known, what is behind it is too much.
+  if (seqLess(seq, t.rcvNxt)) {
+    packet.strip(min<u32>(t.rcvNxt - seq, packet.length));
+    seq = t.rcvNxt;
+    t.raise(TcbFlag.AckNow);
+  }
+  const room = t.rcvAdv - seq;
+  if (packet.length > room) {
+    packet.length = room;
+    fin = false;
+    t.raise(TcbFlag.AckNow);
+  }
+  if (packet.length && t.has(TcbFlag.Detached)) {
+    // Nobody will read it (RFC 9293, 3.6.1: SHLD-3).
+    packet.release();
+    sendReset(t, now);
+    connectionFail(t, Errno.ECONNRESET);
+    return;
+  }
+  if (fin && !t.has(TcbFlag.FinPending)) {
+    t.raise(TcbFlag.FinPending);
+    t.rcvFin = seq + packet.length;
+  }
+  if (t.has(TcbFlag.FinPending) && seqGreater(seq + packet.length, t.rcvFin)) {
+    packet.length = seqLess(seq, t.rcvFin) ? t.rcvFin - seq : 0;
+  }
+  markDirty(t);
+  if (packet.length) text(t, packet, seq, now);
+  else packet.release();
+  if (!t.has(TcbFlag.FinPending)) return;
+  if (t.rcvNxt == t.rcvFin) finArrived(t, now);
+  else t.raise(TcbFlag.AckNow);
+}
+
+/** Queues the bytes of a packet, all of them new and in the window. */
+function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
+  markDirty(t);
+  if (seq != t.rcvNxt) {
+    // RFC 5681, 4.2: the sender counts these.
+    if (t.acksOwed < ACKS_OWED_MAX) t.acksOwed++;
+    t.raise(TcbFlag.AckNow);
+    reassemblyInsert(t, packet, seq);
+    return;
+  }
+  t.acksOwed = 0;
+  const tail = t.receiveTail;
+  if (t.has(TcbFlag.ReadShutdown)) {
+    t.rcvNxt = seq + packet.length;
+    packet.release();
+  } else if ((tail !== null && packet.length <= tail.tailroom) || mayQueue(t)) {
+    t.rcvNxt = seq + packet.length;
+    receiveAppend(t, packet);
+  } else {
+    tcpStats.memoryDrops++;
+    t.raise(TcbFlag.AckNow);
+    packet.release();
+    return;
+  }
+  if (t.outOfOrder) {
+    reassemblyDeliver(t);
+    // RFC 5681, 4.2: what fills a gap is acknowledged at once.
+    t.raise(TcbFlag.AckNow);
+  }
+  t.ackPending++;
+  if (t.ackPending >= 2) {
+    // RFC 9293, 3.8.6.3: every second segment at least.
+    t.raise(TcbFlag.AckNow);
+  } else if (!t.has(TcbFlag.AckDelayed)) {
+    t.raise(TcbFlag.AckDelayed);
+    t.delackAt = now + ACK_DELAY;
+  }
+  notify(t.owner, EndpointEvent.Readable);
+}
+
+/** The peer's FIN has its turn. */
+function finArrived(t: Tcb, now: u64): void {
+  t.clear(TcbFlag.FinPending);
+  t.raise(TcbFlag.FinReceived | TcbFlag.AckNow);
+  t.rcvNxt++;
+  // A FIN that had to stand at the very edge.
+  if (seqLess(t.rcvAdv, t.rcvNxt)) t.rcvAdv = t.rcvNxt;
+  switch (t.state) {
+    case State.Established:
+      setState(t, State.CloseWait);
+      notify(t.owner, EndpointEvent.Readable);
+      return;
+    case State.FinWait1:
+      setState(t, State.Closing);
+      notify(t.owner, EndpointEvent.Readable);
+      return;
+    default:
+      enterTimeWait(t, now);
+  }
+}

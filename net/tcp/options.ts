@@ -1,0 +1,114 @@
+import { TcpOption } from "../wire/tcp";
+
+/**
+ * TCP options: parsed once into one record, and built.
+ */
+
+/** Default MSS when the peer sends none (RFC 9293, 3.7.1), over IPv4. */
+export const MSS_DEFAULT: u32 = 536;
+/** Largest shift of a window (RFC 7323, 2.3). */
+export const WINDOW_SCALE_MAX: u32 = 14;
+/** No Window Scale option. */
+export const NO_SCALE: u32 = 0xff;
+
+/** Bytes that timestamps take in every segment: two NOPs and the option. */
+export const TIMESTAMPS_LENGTH: u32 = 12;
+/** NOP, NOP, kind 8, length 10, as loaded: how nearly everybody sends it (RFC 7323, appendix A). */
+const TIMESTAMPS_WORD: u32 = 0x0a08_0101;
+
+
+@unmanaged
+export class Options {
+  /** The peer's MSS, or 0. */
+  mss: u32;
+  /** Shift count, or `NO_SCALE`. */
+  windowScale: u32;
+  hasTimestamps: bool;
+  sackPermitted: bool;
+  tsVal: u32;
+  tsEcr: u32;
+}
+
+/** What `parseOptions` found last. */
+export const options = changetype<Options>(memory.data(offsetof<Options>(), 4));
+
+/**
+ * Reads `length` bytes of options at `at`. An option that lies about its length ends the reading:
+ * what came before it counts (RFC 9293, 3.2: MUST-68, without a reset).
+ */
+export function parseOptions(at: usize, length: u32): void {
+  options.mss = 0;
+  options.windowScale = NO_SCALE;
+  options.hasTimestamps = false;
+  options.sackPermitted = false;
+  if (length == TIMESTAMPS_LENGTH && load<u32>(at) == TIMESTAMPS_WORD) {
+    options.hasTimestamps = true;
+    options.tsVal = bswap<u32>(load<u32>(at, 4));
+    options.tsEcr = bswap<u32>(load<u32>(at, 8));
+    return;
+  }
+  const end = at + length;
+  while (at < end) {
+    const kind = load<u8>(at);
+    if (kind == TcpOption.End) return;
+    if (kind == TcpOption.NoOperation) {
+      at++;
+      continue;
+    }
+    if (end - at < 2) return;
+    const size: u32 = load<u8>(at, 1);
+    if (size < 2 || <usize>size > end - at) return;
+    if (kind == TcpOption.MaximumSegmentSize) {
+      if (size == 4) options.mss = bswap<u16>(load<u16>(at, 2));
+    } else if (kind == TcpOption.WindowScale) {
+      // A count above 14 is used as 14 (RFC 7323, 2.3).
+      if (size == 3) options.windowScale = min<u32>(load<u8>(at, 2), WINDOW_SCALE_MAX);
+    } else if (kind == TcpOption.SackPermitted) {
+      if (size == 2) options.sackPermitted = true;
+    } else if (kind == TcpOption.Timestamps) {
+      if (size == 10) {
+        options.hasTimestamps = true;
+        options.tsVal = bswap<u32>(load<u32>(at, 2));
+        options.tsEcr = bswap<u32>(load<u32>(at, 6));
+      }
+    }
+    at += size;
+  }
+}
+
+/** Writes the Timestamps option, padded to `TIMESTAMPS_LENGTH`. */
+@inline export function putTimestamps(at: usize, tsVal: u32, tsEcr: u32): void {
+  store<u32>(at, TIMESTAMPS_WORD);
+  store<u32>(at, bswap<u32>(tsVal), 4);
+  store<u32>(at, bswap<u32>(tsEcr), 8);
+}
+
+/**
+ * Writes the options of a SYN and returns how many bytes they take: MSS always, Window Scale
+ * unless `windowScale` is `NO_SCALE`, Timestamps if asked for (a SYN that answers one without
+ * them leaves them out: RFC 7323, 2.2 and 3.2).
+ */
+export function putSynOptions(
+  at: usize,
+  mss: u32,
+  windowScale: u32,
+  timestamps: bool,
+  tsVal: u32,
+  tsEcr: u32,
+): u32 {
+  const start = at;
+  store<u16>(at, TcpOption.MaximumSegmentSize | (4 << 8));
+  store<u16>(at, bswap<u16>(<u16>mss), 2);
+  at += 4;
+  if (windowScale != NO_SCALE) {
+    store<u8>(at, TcpOption.NoOperation);
+    store<u16>(at, TcpOption.WindowScale | (3 << 8), 1);
+    store<u8>(at, <u8>windowScale, 3);
+    at += 4;
+  }
+  if (timestamps) {
+    putTimestamps(at, tsVal, tsEcr);
+    at += TIMESTAMPS_LENGTH;
+  }
+  return <u32>(at - start);
+}

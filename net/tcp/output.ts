@@ -1,0 +1,290 @@
+import { Packet, Purpose } from "../../kernel/packet";
+import { NEVER } from "../../kernel/timer";
+import { TcpFlag } from "../wire/tcp";
+import { receiveRoom } from "./budget";
+import { congestionOf } from "./congestion";
+import { scaleFor } from "./connection";
+import { timestampClock } from "./isn";
+import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
+import { rtoNs } from "./rtt";
+import { headerPacket, optionsAt, segmentSend } from "./segment";
+import { sendAdvance, sendGather } from "./sendqueue";
+import { seqGreater, seqLess } from "./seq";
+import { tcpStats } from "./stats";
+import { State, Tcb, TcbFlag } from "./tcb";
+import { persistStart, persistStop, schedule } from "./timers";
+
+/**
+ * The output pass: what a connection sends, once a step, after all input, timers and the program
+ * have had their say. It decides how much may go (the peer's window, the congestion window), and
+ * what is worth a segment (RFC 9293, 3.8.6.2.1; Nagle: 3.7.4); an ACK rides on data if there is any.
+ */
+
+/** Largest window field. */
+const WINDOW_FIELD_MAX: u32 = 0xffff;
+
+/** Sends what `t` has to send. */
+export function outputConnection(t: Tcb, now: u64): void {
+  const state = t.state;
+  if (state >= State.Established && state != State.TimeWait) {
+    if (t.has(TcbFlag.RetransmitHead)) retransmitHead(t, now);
+    if (t.has(TcbFlag.Probe)) probe(t, now);
+    sendData(t, now);
+    sendAcks(t, now);
+  } else if (state == State.SynSent || state == State.SynReceived) {
+    if (t.sndNxt == t.iss) sendSyn(t, now);
+    else if (t.has(TcbFlag.AckNow)) sendAck(t, now);
+  } else {
+    return;
+  }
+  schedule(t);
+}
+
+/** Bytes beyond `sndUna` that congestion control allows; two segments more by RFC 3042. */
+@inline function congestionWindow(t: Tcb): u32 {
+  const extra: u32 = t.has(TcbFlag.Recovery) ? 0 : min<u32>(t.dupAcks, 2);
+  return t.cwnd + extra * t.sndMss;
+}
+
+/** Sends new data, or after a time-out old data again, and the FIN, as far as both windows allow. */
+function sendData(t: Tcb, now: u64): void {
+  let unsent = <i32>(t.sndEnd - t.sndNxt);
+  if (unsent < 0 || (unsent == 0 && !t.has(TcbFlag.FinQueued))) {
+    t.clear(TcbFlag.CwndLimited);
+    return;
+  }
+  if (t.sndMax == t.sndUna && now - t.sentAt > rtoNs(t)) {
+    congestionOf(t.congestion).onIdle(t, now);
+  }
+  const mss: u32 = t.sndMss;
+  const allowed = congestionWindow(t);
+  const window = min<u32>(t.sndWnd, allowed);
+  while (unsent >= 0) {
+    const flight = t.sndNxt - t.sndUna;
+    const open = window > flight ? window - flight : 0;
+    let length = min<u32>(min<u32>(unsent, open), mss);
+    if (length < mss && !worthSending(t, length, unsent)) length = 0;
+    // A FIN alone takes no room in the peer's buffer and waits for no window.
+    const fin = t.has(TcbFlag.FinQueued) && length == <u32>unsent;
+    if (!length && !fin) break;
+    if (!sendSegment(t, length, fin, now)) break;
+    unsent = <i32>(t.sndEnd - t.sndNxt);
+  }
+  if (unsent <= 0) {
+    t.clear(TcbFlag.CwndLimited);
+    return;
+  }
+  if (allowed < t.sndWnd) t.raise(TcbFlag.CwndLimited);
+  else t.clear(TcbFlag.CwndLimited);
+  if (t.has(TcbFlag.Persisting)) return;
+  if (!t.sndWnd && t.sndMax != t.sndUna) {
+    // The peer took its window back (RFC 9293, 3.8.6): what it dropped is sent when it opens.
+    t.sndNxt = t.sndUna;
+    t.sendCursor = t.sendHead;
+    persistStart(t, now);
+  } else if (t.rexmitAt == NEVER) {
+    persistStart(t, now);
+  }
+}
+
+/**
+ * Whether less than a full segment should go: all there is, when nothing is in flight or Nagle is
+ * off or the stream ends; half of the largest window the peer ever had; or what was sent before.
+ */
+@inline function worthSending(t: Tcb, length: u32, unsent: u32): bool {
+  if (!length) return false;
+  if (seqLess(t.sndNxt, t.sndMax)) return true;
+  if (length == unsent) {
+    if (t.sndMax == t.sndUna || t.has(TcbFlag.NoDelay | TcbFlag.FinQueued)) return true;
+  }
+  return length >= t.maxSndWnd >> 1;
+}
+
+/** Sends `length` bytes from `sndNxt` and perhaps the FIN. False when there is no memory. */
+function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
+  const packet = headerPacket(Purpose.Data);
+  if (packet === null) {
+    // Nothing was sent, but something must look again.
+    if (t.rexmitAt == NEVER) t.rexmitAt = now + rtoNs(t);
+    return false;
+  }
+  const seq = t.sndNxt;
+  const sent = length ? sendGather(packet, t.sendCursor, seq, length) : 0;
+  let end = seq + sent;
+  let flags: u32 = TcpFlag.ACK;
+  if (end == t.sndEnd) {
+    if (sent) flags |= TcpFlag.PSH;
+    if (fin) {
+      flags |= TcpFlag.FIN;
+      end++;
+    }
+  }
+  t.sndNxt = end;
+  sendAdvance(t);
+  if (seqLess(seq, t.sndMax)) {
+    tcpStats.retransmits++;
+  } else if (!t.has(TcbFlag.RttTiming)) {
+    t.raise(TcbFlag.RttTiming);
+    t.rttSeq = end;
+    t.rttStart = now;
+  }
+  if (seqGreater(end, t.sndMax)) t.sndMax = end;
+  if (t.has(TcbFlag.Persisting)) persistStop(t);
+  if (t.rexmitAt == NEVER) {
+    t.rexmitAt = now + rtoNs(t);
+    t.progressAt = now;
+  }
+  t.sentAt = now;
+  emit(t, packet, seq, flags, sent, now);
+  return true;
+}
+
+/** Fast retransmission: the first segment not acknowledged, once more; `sndNxt` stays. */
+function retransmitHead(t: Tcb, now: u64): void {
+  t.clear(TcbFlag.RetransmitHead);
+  if (t.sndMax == t.sndUna) return;
+  const packet = headerPacket(Purpose.Data);
+  if (packet === null) return;
+  const data = min<u32>(t.sndEnd - t.sndUna, t.sndMax - t.sndUna);
+  const length = min<u32>(data, t.sndMss);
+  const sent = length ? sendGather(packet, t.sendHead, t.sndUna, length) : 0;
+  let flags: u32 = TcpFlag.ACK;
+  if (t.sndUna + sent == t.sndEnd && seqGreater(t.sndMax, t.sndEnd)) flags |= TcpFlag.FIN;
+  t.clear(TcbFlag.RttTiming);
+  tcpStats.retransmits++;
+  emit(t, packet, t.sndUna, flags, sent, now);
+}
+
+/** The probe timer expired: a byte, or whatever fits, makes the peer say what its window is. */
+function probe(t: Tcb, now: u64): void {
+  t.clear(TcbFlag.Probe);
+  const unsent = <i32>(t.sndEnd - t.sndUna);
+  if (!t.has(TcbFlag.Persisting) || unsent <= 0) return;
+  if (t.sndWnd) {
+    // Small, but the peer has had its time to open further (RFC 9293, 3.8.6.2.1, last condition).
+    sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), t.sndMss), false, now);
+    return;
+  }
+  const packet = headerPacket(Purpose.Control);
+  if (packet === null) return;
+  tcpStats.windowProbes++;
+  sendGather(packet, t.sendHead, t.sndUna, 1);
+  if (t.sndMax == t.sndUna) t.sndMax = t.sndUna + 1;
+  emit(t, packet, t.sndUna, TcpFlag.ACK, 1, now);
+}
+
+/** What is still owed after the data: one ACK, or one for each segment out of order. */
+@inline function sendAcks(t: Tcb, now: u64): void {
+  let owed: u32 = t.acksOwed;
+  if (!owed && t.has(TcbFlag.AckNow)) owed = 1;
+  for (; owed; owed--) sendAck(t, now);
+}
+
+/** Sends an ACK without data: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>. */
+export function sendAck(t: Tcb, now: u64): void {
+  const packet = headerPacket(Purpose.Control);
+  if (packet === null) return;
+  // While probing, the highest number sent lies outside the peer's window.
+  emit(t, packet, t.has(TcbFlag.Persisting) ? t.sndNxt : t.sndMax, TcpFlag.ACK, 0, now);
+}
+
+/** RFC 1122, 4.2.3.6: a number that the peer has acknowledged already makes it answer. */
+export function sendKeepalive(t: Tcb, now: u64): void {
+  const packet = headerPacket(Purpose.Control);
+  if (packet === null) return;
+  tcpStats.keepaliveProbes++;
+  emit(t, packet, t.sndUna - 1, TcpFlag.ACK, 0, now);
+}
+
+/** Tells the peer that the connection is no more (RFC 9293, 3.10.5), if it knows of it. */
+export function sendReset(t: Tcb, now: u64): void {
+  if (t.state < State.SynReceived || t.state == State.TimeWait) return;
+  const packet = headerPacket(Purpose.Control);
+  if (packet === null) return;
+  tcpStats.resetsOut++;
+  emit(t, packet, t.sndMax, TcpFlag.RST | TcpFlag.ACK, 0, now);
+}
+
+/** Sends a segment of a synchronized connection; whatever it carries acknowledges `rcvNxt`. */
+function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32, now: u64): void {
+  let optionsLength: u32 = 0;
+  if (t.has(TcbFlag.Timestamps)) {
+    optionsLength = TIMESTAMPS_LENGTH;
+    putTimestamps(optionsAt(packet), timestampClock(now) + t.tsOffset, t.tsRecent);
+  }
+  const window = advertise(t);
+  t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed);
+  t.delackAt = NEVER;
+  t.ackPending = 0;
+  t.acksOwed = 0;
+  t.lastAckSent = t.rcvNxt;
+  segmentSend(packet, t, seq, t.rcvNxt, flags, window, optionsLength, payload);
+}
+
+/**
+ * The window field, and `rcvAdv` with it. The right edge moves on by a full segment or half the
+ * buffer at least (RFC 9293, 3.8.6.2.2), and never back: what the scale cuts off is rounded up.
+ */
+function advertise(t: Tcb): u32 {
+  const scale: u32 = t.rcvScale;
+  const offered = t.rcvAdv - t.rcvNxt;
+  const kept = min<u32>((offered + ((1 << scale) - 1)) >> scale, WINDOW_FIELD_MAX);
+  const room = receiveRoom(t);
+  let field = kept;
+  if (room >= offered + min<u32>(t.rcvMss, (<u32>t.receiveLimit * t.rcvMss) >> 1)) {
+    field = max<u32>(kept, min<u32>(room >> scale, WINDOW_FIELD_MAX));
+  }
+  t.rcvAdv = t.rcvNxt + (field << scale);
+  return field;
+}
+
+/**
+ * The program has read: whether the peer should hear of the new room before the next ACK. When the
+ * window would open by a quarter of the buffer, or had all but shut.
+ */
+export function windowWorthTelling(t: Tcb): bool {
+  const offered = t.rcvAdv - t.rcvNxt;
+  const room = min<u32>(receiveRoom(t), WINDOW_FIELD_MAX << t.rcvScale);
+  if (room <= offered) return false;
+  const gain = room - offered;
+  const mss: u32 = t.rcvMss;
+  const all = <u32>t.receiveLimit * mss;
+  return gain >= all >> 2 || (offered < 2 * mss && gain >= min<u32>(mss, all >> 1));
+}
+
+/**
+ * SYN, or SYN and ACK after a simultaneous open. Its window is not scaled (RFC 7323, 2.2); until the
+ * peer's SYN has come, `rcvAdv` counts from 0.
+ */
+function sendSyn(t: Tcb, now: u64): void {
+  const packet = headerPacket(Purpose.Data);
+  if (t.rexmitAt == NEVER) t.rexmitAt = now + rtoNs(t);
+  if (packet === null) return;
+  const answering = t.state == State.SynReceived;
+  const timestamps = !answering || t.has(TcbFlag.Timestamps);
+  if (!answering) t.rcvScale = <u8>scaleFor(<u32>t.receiveLimit * t.rcvMss);
+  const scale = answering && !t.has(TcbFlag.Scaling) ? NO_SCALE : <u32>t.rcvScale;
+  const length = putSynOptions(
+    optionsAt(packet),
+    t.rcvMss,
+    scale,
+    timestamps,
+    timestampClock(now) + t.tsOffset,
+    t.tsRecent,
+  );
+  const window = max<u32>(t.rcvAdv - t.rcvNxt, min<u32>(receiveRoom(t), WINDOW_FIELD_MAX));
+  t.rcvAdv = t.rcvNxt + window;
+  t.lastAckSent = t.rcvNxt;
+  t.clear(TcbFlag.AckNow);
+  if (t.sndMax == t.iss) {
+    t.raise(TcbFlag.RttTiming);
+    t.rttSeq = t.iss + 1;
+    t.rttStart = now;
+  } else {
+    tcpStats.retransmits++;
+  }
+  t.sndNxt = t.iss + 1;
+  t.sndMax = t.iss + 1;
+  const flags: u32 = answering ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN;
+  segmentSend(packet, t, t.iss, answering ? t.rcvNxt : 0, flags, window, length, 0);
+}

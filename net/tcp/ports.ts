@@ -1,0 +1,123 @@
+import { Errno } from "../../kernel/errno";
+import { random32 } from "../../kernel/random";
+import { IpAddress } from "../wire/address";
+import { connections, tupleHash } from "./demux";
+import { State, Tcb, TcbFlag } from "./tcb";
+import { timeWaitFind } from "./timewait";
+
+/**
+ * Local ports: who has bound one, who listens on one, and which are free for connecting out. Bound
+ * blocks hang on chains by port; a machine has few of them, and a chain's length is not in the
+ * hands of strangers.
+ */
+
+const BUCKETS: u32 = 256;
+const buckets: usize = memory.data(256 * 4, 64);
+
+/** Dynamic ports (RFC 6335, 6). */
+const EPHEMERAL_FIRST: u32 = 49152;
+const EPHEMERAL_COUNT: u32 = 16384;
+/** Ports tried before connecting is refused. */
+const ATTEMPTS: u32 = 256;
+
+
+@inline function bucket(port: u32): usize {
+  return buckets + ((<usize>(port & (BUCKETS - 1))) << 2);
+}
+
+
+@inline function first(port: u32): Tcb | null {
+  return changetype<Tcb | null>(load<usize>(bucket(port)));
+}
+
+/** Whether somebody has bound this port on this address, or on all when either is unspecified. */
+function taken(address: IpAddress, port: u32): bool {
+  let t = first(port);
+  while (t !== null) {
+    if (t.localPort == port) {
+      if (address.isAny || t.local.isAny || t.local.equals(address)) return true;
+    }
+    t = t.portNext;
+  }
+  return false;
+}
+
+/**
+ * Binds `t` to an address and port; port 0 chooses a free one. 0 or -EADDRINUSE. Old connections
+ * of the port are no obstacle, whatever SO_REUSEADDR says: their tuples are told apart.
+ */
+export function bind(t: Tcb, address: IpAddress, port: u32): i32 {
+  if (port == 0) {
+    port = choosePort(address);
+    if (port == 0) return -Errno.EADDRINUSE;
+  } else if (taken(address, port)) {
+    return -Errno.EADDRINUSE;
+  }
+  t.local.copy(address);
+  t.localPort = <u16>port;
+  const head = bucket(port);
+  t.portNext = changetype<Tcb | null>(load<usize>(head));
+  store<usize>(head, changetype<usize>(t));
+  t.raise(TcbFlag.Bound);
+  return 0;
+}
+
+/** Takes `t` off its chain. */
+export function unbind(t: Tcb): void {
+  const head = bucket(t.localPort);
+  let at = changetype<Tcb>(load<usize>(head));
+  if (at === t) {
+    store<usize>(head, changetype<usize>(t.portNext));
+    return;
+  }
+  while (at.portNext !== t) at = changetype<Tcb>(at.portNext);
+  at.portNext = t.portNext;
+}
+
+/** A free port to bind, chosen at random (RFC 6056, 3.3.1), or 0. */
+function choosePort(address: IpAddress): u32 {
+  const start = random32();
+  for (let i: u32 = 0; i < ATTEMPTS; i++) {
+    const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
+    if (!taken(address, port)) return port;
+  }
+  return 0;
+}
+
+/** Whether a connection of this tuple exists or has lately. */
+export function tupleTaken(
+  local: IpAddress,
+  localPort: u32,
+  remote: IpAddress,
+  remotePort: u32,
+): bool {
+  const hash = tupleHash(local, localPort, remote, remotePort);
+  return (
+    connections.find(hash, local, localPort, remote, remotePort) !== null ||
+    timeWaitFind(hash, local, localPort, remote, remotePort) !== null
+  );
+}
+
+/** A port from which `local` can connect to `remote`, chosen at random (RFC 6056, 3.3.1), or 0. */
+export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u32): u32 {
+  const start = random32();
+  for (let i: u32 = 0; i < ATTEMPTS; i++) {
+    const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
+    if (!taken(local, port) && !tupleTaken(local, port, remote, remotePort)) return port;
+  }
+  return 0;
+}
+
+/** Who listens on this port for this address: an exact match before the unspecified address. */
+export function listenerFind(address: IpAddress, port: u32): Tcb | null {
+  let general: Tcb | null = null;
+  let t = first(port);
+  while (t !== null) {
+    if (t.localPort == port && t.state == State.Listen) {
+      if (t.local.equals(address)) return t;
+      if (t.local.isAny) general = t;
+    }
+    t = t.portNext;
+  }
+  return general;
+}

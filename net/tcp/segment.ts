@@ -1,0 +1,84 @@
+import { allocate, HEADROOM, Packet, PacketFlag, PoolId, Purpose } from "../../kernel/packet";
+import { ipSend } from "../ip/output";
+import { pseudoHeaderSum } from "../wire/checksum";
+import { IpAddress } from "../wire/address";
+import { Protocol } from "../wire/ipv4";
+import { TCP_CHECKSUM_OFFSET, TCP_HEADER, TcpFlag, TcpHeader } from "../wire/tcp";
+import { tcpStats } from "./stats";
+import { Tuple } from "./tcb";
+
+/**
+ * One segment on its way out, for whatever has a tuple: a connection, half a one, what is left of
+ * one, or nobody. Each segment has a header slot of its own, so a header that a device still reads
+ * is never edited.
+ */
+
+/** A packet for a header; null when memory is short. */
+@inline export function headerPacket(purpose: Purpose): Packet | null {
+  return allocate(PoolId.Small, purpose, HEADROOM);
+}
+
+/** Where options go in such a packet. */
+@inline export function optionsAt(packet: Packet): usize {
+  return packet.data + TCP_HEADER;
+}
+
+/**
+ * Writes the header before `optionsLength` bytes of options, which stand already, and sends it
+ * with the `payload` bytes of fragments that the packet has. `window` is the field. Owns the packet.
+ * A failure is the network's to report or a timer's to repair, as for any segment that is lost.
+ */
+export function segmentSend(
+  packet: Packet,
+  tuple: Tuple,
+  seq: u32,
+  ack: u32,
+  flags: u32,
+  window: u32,
+  optionsLength: u32,
+  payload: u32,
+): void {
+  const length = TCP_HEADER + optionsLength;
+  const header = changetype<TcpHeader>(packet.data);
+  packet.length = length;
+  header.sourcePort = tuple.localPort;
+  header.destinationPort = tuple.remotePort;
+  header.sequence = seq;
+  header.acknowledgment = ack;
+  header.headerLength = length;
+  header.flags = flags;
+  header.window = window;
+  header.urgentPointer = 0;
+  // The device, or the link layer for it, sums the rest.
+  header.checksum = <u16>pseudoHeaderSum(tuple.local, tuple.remote, Protocol.TCP, length + payload);
+  packet.flags |= <u8>PacketFlag.ChecksumPending;
+  packet.checksumStart = 0;
+  packet.checksumOffset = <u16>TCP_CHECKSUM_OFFSET;
+  tcpStats.segmentsOut++;
+  ipSend(packet, Protocol.TCP, tuple.local, tuple.remote);
+}
+
+const stranger = changetype<Tuple>(memory.data(offsetof<Tuple>(), 8));
+
+/**
+ * Answers a segment that belongs to no connection, or not in this way, with a reset that its
+ * sender will accept (RFC 9293, 3.10.7.1). `length` counts its payload, SYN and FIN. Never call it
+ * for a segment that is a reset itself.
+ */
+export function replyReset(
+  local: IpAddress,
+  localPort: u32,
+  remote: IpAddress,
+  remotePort: u32,
+  flags: u32,
+  seq: u32,
+  ack: u32,
+  length: u32,
+): void {
+  const packet = headerPacket(Purpose.Control);
+  if (packet === null) return;
+  stranger.setTuple(local, localPort, remote, remotePort);
+  tcpStats.resetsOut++;
+  if (flags & TcpFlag.ACK) segmentSend(packet, stranger, ack, 0, TcpFlag.RST, 0, 0, 0);
+  else segmentSend(packet, stranger, 0, seq + length, TcpFlag.RST | TcpFlag.ACK, 0, 0, 0);
+}

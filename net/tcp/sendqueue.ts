@@ -1,0 +1,192 @@
+import { allocate, Owner, Packet, PoolId, Purpose, FRAGMENTS } from "../../kernel/packet";
+import { reserve } from "../../kernel/memory";
+import { maySend } from "./budget";
+import { seqLessEqual } from "./seq";
+import { Extent, Tcb } from "./tcb";
+
+/**
+ * What the program has given to send and the peer has not acknowledged: a list of extents, each a
+ * run of bytes that stays where it is. A segment refers to at most `FRAGMENTS` of them, so bytes
+ * are never copied again, however often they are sent.
+ *
+ *     sendHead                   sendCursor                sendTail
+ *     ┌───────────┐   ┌──────────────────────┐   ┌──────────┬───────┐
+ *     │ copied    │──►│ static               │──►│ copied   │ room  │
+ *     └───────────┘   └──────────────────────┘   └──────────┴───────┘
+ *        ▲ sndUna              ▲ sndNxt                     ▲ sndEnd
+ *
+ * A copied extent fills a slot and grows in its tail while there is room. It is done when its last
+ * byte is acknowledged and no descriptor reads it: the queue holds one reference to its packet,
+ * each segment in flight another, and the last to let go frees the slot. Static memory needs no
+ * such care.
+ */
+
+/** Extents of one connection; pieces of static memory could otherwise take them all. */
+const EXTENTS_PER_CONNECTION: u32 = 1024;
+
+let freeExtents: Extent | null = null;
+let freeCount: u32 = 0;
+
+/** Reserves `count` extents. Start-up only. */
+export function sendQueueInit(count: u32): void {
+  const base = reserve(count * offsetof<Extent>(), 64);
+  freeExtents = null;
+  for (let i = count; i-- > 0;) {
+    const extent = changetype<Extent>(base + <usize>i * offsetof<Extent>());
+    extent.next = freeExtents;
+    freeExtents = extent;
+  }
+  freeCount = count;
+}
+
+/** Extents in use nowhere. */
+export function extentsFree(): u32 {
+  return freeCount;
+}
+
+/** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
+function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
+  const extent = freeExtents;
+  if (extent === null || t.sendExtents >= EXTENTS_PER_CONNECTION) return null;
+  freeExtents = extent.next;
+  freeCount--;
+  extent.next = null;
+  extent.seq = t.sndEnd;
+  extent.length = 0;
+  extent.address = address;
+  extent.packet = packet;
+  extent.room = room;
+  const tail = t.sendTail;
+  if (tail === null) t.sendHead = extent;
+  else tail.next = extent;
+  t.sendTail = extent;
+  t.sendExtents++;
+  return extent;
+}
+
+/** Accounts for `length` new bytes at the end of `extent`, the last one. */
+@inline function grow(t: Tcb, extent: Extent, length: u32): void {
+  extent.length += length;
+  t.sndEnd += length;
+  if (t.sendCursor === null) t.sendCursor = extent;
+}
+
+/** Bytes that may still be copied in. */
+@inline export function sendRoom(t: Tcb): u32 {
+  return t.sendBytes < t.sendLimit ? t.sendLimit - t.sendBytes : 0;
+}
+
+/** Whether enough is free again to tell a program that was refused. */
+@inline export function sendEased(t: Tcb): bool {
+  return t.sendBytes <= t.sendLimit >> 1 && t.sendExtents <= EXTENTS_PER_CONNECTION >> 1;
+}
+
+/** Copies in at most `length` bytes; returns how many found room. */
+export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
+  length = min<u32>(length, sendRoom(t));
+  let left = length;
+  while (left) {
+    let tail = t.sendTail;
+    if (tail === null || !tail.room) {
+      if (!maySend(t)) break;
+      const packet = allocate(PoolId.Standard, Purpose.Data, 0);
+      if (packet === null) break;
+      tail = extend(t, packet.data, packet, packet.tailroom);
+      if (tail === null) {
+        packet.release();
+        break;
+      }
+      packet.give(Owner.Socket);
+      t.sendSlots++;
+    }
+    const part = min<u32>(left, tail.room);
+    memory.copy(tail.address + tail.length, from, part);
+    tail.room -= part;
+    grow(t, tail, part);
+    from += part;
+    left -= part;
+  }
+  length -= left;
+  t.sendBytes += length;
+  return length;
+}
+
+/** Queues memory that never changes, as it is. False when there is no extent for it. */
+export function sendStatic(t: Tcb, from: usize, length: u32): bool {
+  const tail = t.sendTail;
+  // Pieces that follow each other in memory are one.
+  if (tail !== null && tail.packet === null && tail.address + tail.length == from) {
+    grow(t, tail, length);
+    return true;
+  }
+  const extent = extend(t, from, null, 0);
+  if (extent === null) return false;
+  grow(t, extent, length);
+  return true;
+}
+
+/**
+ * Adds up to `length` bytes of the stream from `seq` on, which `extent` holds, to a segment.
+ * Returns how many: fewer when they lie in more runs than a packet carries.
+ */
+export function sendGather(packet: Packet, extent: Extent | null, seq: u32, length: u32): u32 {
+  let left = length;
+  while (left && extent !== null && <u32>packet.fragmentCount < FRAGMENTS) {
+    const skip = seq - extent.seq;
+    const part = min<u32>(left, extent.length - skip);
+    packet.addFragment(extent.address + skip, part, extent.packet);
+    seq += part;
+    left -= part;
+    extent = extent.next;
+  }
+  return length - left;
+}
+
+/** Moves the cursor on to the extent that holds `sndNxt`. At most `FRAGMENTS` steps a segment. */
+@inline export function sendAdvance(t: Tcb): void {
+  let cursor = t.sendCursor;
+  while (cursor !== null && seqLessEqual(cursor.seq + cursor.length, t.sndNxt)) {
+    cursor = cursor.next;
+  }
+  t.sendCursor = cursor;
+}
+
+/** Lets go of everything before `sndUna`. */
+export function sendAcknowledged(t: Tcb): void {
+  let head = t.sendHead;
+  while (head !== null && seqLessEqual(head.seq + head.length, t.sndUna)) {
+    const next = head.next;
+    if (t.sendCursor === head) t.sendCursor = next;
+    drop(t, head);
+    head = next;
+  }
+  t.sendHead = head;
+  if (head === null) t.sendTail = null;
+}
+
+
+@inline function drop(t: Tcb, extent: Extent): void {
+  const packet = extent.packet;
+  if (packet !== null) {
+    t.sendSlots--;
+    t.sendBytes -= extent.length;
+    packet.release();
+  }
+  t.sendExtents--;
+  extent.next = freeExtents;
+  freeExtents = extent;
+  freeCount++;
+}
+
+/** Lets go of everything. */
+export function sendClear(t: Tcb): void {
+  let extent = t.sendHead;
+  while (extent !== null) {
+    const next = extent.next;
+    drop(t, extent);
+    extent = next;
+  }
+  t.sendHead = null;
+  t.sendTail = null;
+  t.sendCursor = null;
+}

@@ -1,0 +1,29 @@
+import { EndpointEvent, notify } from "../endpoint";
+import { memoryEased } from "./budget";
+import { Tcb, TcbFlag, tcbFree } from "./tcb";
+
+/**
+ * Connections whose program could not send because memory was short, not because its own queue was
+ * full: no ACK will tell them when there is room, so they are told when the pool has eased.
+ */
+
+let head: Tcb | null = null;
+
+/** Notes that `t` waits for memory. */
+export function starve(t: Tcb): void {
+  if (t.has(TcbFlag.Starved | TcbFlag.Unaccepted)) return;
+  t.raise(TcbFlag.Starved);
+  t.next = head;
+  head = t;
+}
+
+/** Tells all that wait, if there is memory again. */
+export function relieve(): void {
+  if (head === null || !memoryEased()) return;
+  for (let t = head; t !== null; t = head) {
+    head = t.next;
+    t.clear(TcbFlag.Starved);
+    if (t.has(TcbFlag.Free)) tcbFree(t);
+    else notify(t.owner, EndpointEvent.Writable);
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * What TCP has counted since it started. Names follow the MIB where it has one (RFC 4022).
+ */
+@unmanaged
+export class TcpStats {
+  segmentsIn: u64;
+  segmentsOut: u64;
+  /** Segments sent again, for whatever reason. */
+  retransmits: u64;
+  /** Retransmission timer expiries. */
+  timeouts: u64;
+  fastRetransmits: u64;
+  duplicateAcks: u64;
+  /** Segments queued out of order. */
+  outOfOrder: u64;
+  /** Segments whose bytes had all arrived before. */
+  duplicates: u64;
+  checksumErrors: u64;
+  /** Segments too short, or with lengths that lie. */
+  malformed: u64;
+  resetsIn: u64;
+  resetsOut: u64;
+  /** Challenge ACKs sent (RFC 5961). */
+  challengeAcks: u64;
+  /** Segments dropped by PAWS (RFC 7323, 5). */
+  pawsDrops: u64;
+  /** In-window data dropped because packet memory was short. */
+  memoryDrops: u64;
+  /** Zero-window probes sent. */
+  windowProbes: u64;
+  keepaliveProbes: u64;
+  activeOpens: u64;
+  passiveOpens: u64;
+  /** Connections that ended in a reset or a time-out. */
+  aborted: u64;
+  /** SYNs, or last ACKs of a handshake, refused because the accept queue or the table was full. */
+  listenOverflows: u64;
+  /** Half-open connections given up for newer ones. */
+  synDrops: u64;
+  /** ICMP errors that named no data in flight (RFC 5927). */
+  icmpIgnored: u64;
+  /** Gauges. */
+  established: u32;
+  connections: u32;
+  halfOpen: u32;
+  timeWait: u32;
+}
+
+export const tcpStats = changetype<TcpStats>(memory.data(offsetof<TcpStats>(), 64));

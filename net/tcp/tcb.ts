@@ -1,0 +1,380 @@
+import { Packet } from "../../kernel/packet";
+import { reserve } from "../../kernel/memory";
+import { NEVER, Timer } from "../../kernel/timer";
+import { IpAddress } from "../wire/address";
+import { tcpStats } from "./stats";
+
+/**
+ * The transmission control block (RFC 9293, 3.3.1): all that a connection is. The first 128 bytes,
+ * two cache lines, are what a segment in order touches; what follows is for timers, losses and
+ * the program's calls. Variables carry the RFC's names: SND.UNA is `sndUna`.
+ */
+
+/** Connection states (RFC 9293, 3.3.2). */
+export const enum State {
+  Closed = 0,
+  Listen = 1,
+  SynSent = 2,
+  SynReceived = 3,
+  Established = 4,
+  FinWait1 = 5,
+  FinWait2 = 6,
+  CloseWait = 7,
+  Closing = 8,
+  LastAck = 9,
+  TimeWait = 10,
+}
+
+/** Bits of `Tcb.flags`. */
+export const enum TcbFlag {
+  /** An ACK is owed at the next output. */
+  AckNow = 1 << 0,
+  /** An ACK is owed when `delackAt` comes. */
+  AckDelayed = 1 << 1,
+  /** The program ended its stream: a FIN follows the last byte at `sndEnd`. */
+  FinQueued = 1 << 2,
+  /** The peer's FIN has been reached in order. */
+  FinReceived = 1 << 3,
+  /** The peer's FIN is known to stand at `rcvFin`, but bytes before it are missing. */
+  FinPending = 1 << 4,
+  /** Both sides sent the Timestamps option (RFC 7323, 3). */
+  Timestamps = 1 << 5,
+  /** Nagle's algorithm is off (RFC 9293, 3.7.4). */
+  NoDelay = 1 << 6,
+  KeepAlive = 1 << 7,
+  /** In fast recovery, until `recover` is acknowledged (RFC 6582). */
+  Recovery = 1 << 8,
+  /** The segment that ends at `rttSeq` is being timed since `rttStart`. */
+  RttTiming = 1 << 9,
+  /** `rexmitAt` times window probes, not retransmissions (RFC 9293, 3.8.6.1). */
+  Persisting = 1 << 10,
+  /** The program has closed: nobody reads, and the block goes when the connection does. */
+  Detached = 1 << 11,
+  /** On the list of connections that want an output pass. */
+  Dirty = 1 << 12,
+  /** To be freed when it leaves the dirty list. */
+  Free = 1 << 13,
+  /** The program reads no more: bytes that arrive are acknowledged and dropped. */
+  ReadShutdown = 1 << 14,
+  /** The SYN was sent more than once: the initial window is one segment (RFC 6928, 2). */
+  SynRetransmitted = 1 << 15,
+  /** The first unacknowledged segment is to be sent again at the next output. */
+  RetransmitHead = 1 << 16,
+  /** One segment is to be sent whatever the window says. */
+  Probe = 1 << 17,
+  /** A send was refused or cut short: the program wants to hear when there is room. */
+  Blocked = 1 << 18,
+  /** On the list of those that wait for packet memory. */
+  Starved = 1 << 19,
+  /** In the table of local ports. */
+  Bound = 1 << 20,
+  /** In the table of connections. */
+  Hashed = 1 << 21,
+  /** Waits in a listener's accept queue. */
+  Unaccepted = 1 << 22,
+  /** The congestion window, not the program or the peer, holds sending back. */
+  CwndLimited = 1 << 23,
+  /** A partial acknowledgment has come in this recovery (RFC 6582, 3.2, step 3). */
+  PartialAck = 1 << 24,
+  /** Both sides sent the Window Scale option (RFC 7323, 2.2). */
+  Scaling = 1 << 25,
+}
+
+/** What tells one connection from another. 40 bytes, the head of everything that a table holds. */
+@unmanaged
+export class Tuple {
+  private localHi: u64;
+  private localLo: u64;
+  private remoteHi: u64;
+  private remoteLo: u64;
+  localPort: u16;
+  remotePort: u16;
+  /** Keyed hash of the above; set by the table. */
+  hash: u32;
+
+
+  @inline get local(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this));
+  }
+
+
+  @inline get remote(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Tuple>("remoteHi"));
+  }
+
+
+  @inline setTuple(local: IpAddress, localPort: u32, remote: IpAddress, remotePort: u32): void {
+    this.local.copy(local);
+    this.remote.copy(remote);
+    this.localPort = <u16>localPort;
+    this.remotePort = <u16>remotePort;
+  }
+
+
+  @inline matches(local: IpAddress, localPort: u32, remote: IpAddress, remotePort: u32): bool {
+    return (
+      this.remotePort == remotePort &&
+      this.localPort == localPort &&
+      this.remoteLo == remote.lo &&
+      this.localLo == local.lo &&
+      this.remoteHi == remote.hi &&
+      this.localHi == local.hi
+    );
+  }
+}
+
+/** A run of bytes to send: see sendqueue.ts. */
+@unmanaged
+export class Extent {
+  next: Extent | null;
+  /** Sequence number of the first byte. */
+  seq: u32;
+  length: u32;
+  address: usize;
+  /** The packet whose slot holds the bytes; null for memory that never changes. */
+  packet: Packet | null;
+  /** Bytes that still fit behind the last one. */
+  room: u32;
+}
+
+
+@unmanaged
+export class Tcb extends Tuple {
+  /** `TcbFlag` bits. */
+  flags: u32;
+  private stateByte: u8;
+  /** Snd.Wind.Shift and Rcv.Wind.Shift (RFC 7323, 2.3). */
+  sndScale: u8;
+  rcvScale: u8;
+  /** Duplicate ACKs in a row. */
+  dupAcks: u8;
+  rcvNxt: u32;
+  /** The right edge of the window as last advertised: RCV.NXT + RCV.WND. Never goes back. */
+  rcvAdv: u32;
+  sndUna: u32;
+  /** Next to send; goes back to `sndUna` after a time-out, while `sndMax` stays. */
+  sndNxt: u32;
+
+  /** One beyond the highest sequence number ever sent. */
+  sndMax: u32;
+  sndWnd: u32;
+  sndWl1: u32;
+  sndWl2: u32;
+  /** One beyond the last byte that the program gave; where the FIN goes. */
+  sndEnd: u32;
+  /** Congestion window, bytes (RFC 5681). */
+  cwnd: u32;
+  /** TS.Recent (RFC 7323, 4.3). */
+  tsRecent: u32;
+  /** Last.ACK.sent (RFC 7323, 4.3). */
+  lastAckSent: u32;
+  /** Bytes in order that the program has not taken: see receivequeue.ts. */
+  receiveHead: Packet | null;
+  receiveTail: Packet | null;
+  receiveBytes: u32;
+  /** Slots that those bytes hold, and slots out of order. */
+  receiveSlots: u16;
+  outOfOrderSlots: u16;
+  /** Bytes not acknowledged or not sent: see sendqueue.ts. */
+  sendHead: Extent | null;
+  /** The extent that holds `sndNxt`; null when there is nothing behind it. */
+  sendCursor: Extent | null;
+  /** Payload bytes of a full-size segment: Eff.snd.MSS (RFC 9293, 3.7.1) less our options. */
+  sndMss: u16;
+  /** Data segments since our last ACK. */
+  ackPending: u8;
+  /** Out-of-order segments to acknowledge one by one (RFC 5681, 4.2). */
+  acksOwed: u8;
+  /** First run out of order: see reassembly.ts. */
+  outOfOrder: usize;
+
+  // ---- The cold part ------------------------------------------------------------------
+
+  private timer0: u64;
+  private timer1: u64;
+  private timer2: u64;
+  private timer3: u64;
+  /** Retransmission or window probe, delayed ACK, keepalive, giving up: ns, `NEVER` when off. */
+  rexmitAt: u64;
+  delackAt: u64;
+  keepaliveAt: u64;
+  lingerAt: u64;
+  /** When a segment last came, when data last went, and when SND.UNA last moved (or had to). */
+  receivedAt: u64;
+  sentAt: u64;
+  progressAt: u64;
+  /** When `tsRecent` was set (RFC 7323, 5.5). */
+  tsRecentAt: u64;
+  rttStart: u64;
+  rttSeq: u32;
+  /** Smoothed round trip, eighths of a µs; its variation, quarters of a µs; the time-out, µs. */
+  srtt: u32;
+  rttvar: u32;
+  rto: u32;
+  iss: u32;
+  irs: u32;
+  ssthresh: u32;
+  /** The NewReno variable (RFC 6582, 3.2). */
+  recover: u32;
+  /** Bytes in flight when the first duplicate ACK came. */
+  lossFlight: u32;
+  /** Largest window that the peer ever offered: MAX.SND.WND (RFC 5961, 5.2). */
+  maxSndWnd: u32;
+  /** Added to our clock in TSval (RFC 7323, 7.1). */
+  tsOffset: u32;
+  /** Where the peer's FIN stands, with `FinPending`. */
+  rcvFin: u32;
+  /** Whom to tell: the socket's number, 0 for nobody. */
+  owner: u32;
+  /** Errno of what ended the connection, or of what slows it down, until taken. */
+  error: u16;
+  softError: u16;
+  /** Doublings of `rto` or of the probe interval since SND.UNA or the window moved. */
+  backoff: u8;
+  /** Index into the table of congestion controls. */
+  congestion: u8;
+  keepaliveProbes: u8;
+  keepaliveCount: u8;
+  /** Seconds. */
+  keepaliveIdle: u32;
+  keepaliveInterval: u32;
+  /** R2 (RFC 1122, 4.2.3.5) in seconds: without progress for so long, the connection is given up. */
+  userTimeout: u32;
+  /** The MSS that we sent, and that the peer sent or the default (RFC 9293, 3.7.1). */
+  rcvMss: u16;
+  peerMss: u16;
+  /** Most slots of data received, and most bytes of data copied in to be sent: see budget.ts. */
+  receiveLimit: u16;
+  /** Slots that copies hold in the send queue. */
+  sendSlots: u16;
+  sendLimit: u32;
+  /** Copied bytes in the send queue. */
+  sendBytes: u32;
+  sendExtents: u32;
+  sendTail: Extent | null;
+  /** Last run out of order, and how many there are. */
+  outOfOrderTail: usize;
+  outOfOrderRuns: u32;
+  dirtyNext: Tcb | null;
+  /** Next in the accept queue, the list of the starved, or the free list. */
+  next: Tcb | null;
+  /** Next with the same bucket of local ports. */
+  portNext: Tcb | null;
+  /** Of a listener: connections to accept; of an unaccepted connection: its listener. */
+  acceptHead: Tcb | null;
+  acceptTail: Tcb | null;
+  listener: Tcb | null;
+  acceptCount: u16;
+  backlog: u16;
+  /** Challenge ACKs in the window of time that began at `challengeAt`, ms. */
+  challengeAt: u32;
+  challengeCount: u32;
+  /** The congestion control's own. */
+  cc0: u64;
+  cc1: u64;
+  cc2: u32;
+  cc3: u32;
+  cc4: u32;
+  cc5: u32;
+
+  /** Its one node in the timer wheel. */
+  @inline get timer(): Timer {
+    return changetype<Timer>(changetype<usize>(this) + offsetof<Tcb>("timer0"));
+  }
+
+  /** Where it stands; `setState` moves it. */
+  @inline get state(): State {
+    return <State>this.stateByte;
+  }
+
+
+  @inline set state(state: State) {
+    this.stateByte = <u8>state;
+  }
+
+  /** RCV.WND: bytes that the peer may still send. */
+  @inline get rcvWnd(): u32 {
+    return this.rcvAdv - this.rcvNxt;
+  }
+
+
+  @inline has(flag: u32): bool {
+    return (this.flags & flag) != 0;
+  }
+
+
+  @inline raise(flag: u32): void {
+    this.flags |= flag;
+  }
+
+
+  @inline clear(flag: u32): void {
+    this.flags &= ~flag;
+  }
+}
+
+/** Bytes of a block in the array. */
+const TCB_BYTES: u32 = 512;
+
+let blocks: usize = 0;
+let blockCount: u32 = 0;
+let free: Tcb | null = null;
+
+/** Reserves room for `count` blocks. Start-up only. */
+export function tcbInit(count: u32): void {
+  assert(offsetof<Tcb>() <= TCB_BYTES && offsetof<Tcb>("timer0") == 128);
+  blocks = reserve(count * TCB_BYTES, 64);
+  blockCount = count;
+  free = null;
+  for (let i = count; i-- > 0;) {
+    const t = changetype<Tcb>(blocks + <usize>i * TCB_BYTES);
+    t.next = free;
+    free = t;
+  }
+}
+
+/** How many blocks there are. */
+export function tcbCount(): u32 {
+  return blockCount;
+}
+
+/** A zeroed block in CLOSED with every timer off, or null when all are in use. */
+export function tcbAllocate(): Tcb | null {
+  const t = free;
+  if (t === null) return null;
+  free = t.next;
+  memory.fill(changetype<usize>(t), 0, TCB_BYTES);
+  t.rexmitAt = NEVER;
+  t.delackAt = NEVER;
+  t.keepaliveAt = NEVER;
+  t.lingerAt = NEVER;
+  tcpStats.connections++;
+  return t;
+}
+
+/**
+ * Gives a block back: it holds nothing and no table knows it. One that is on the list of the dirty
+ * or the starved goes when the list lets go of it and calls again.
+ */
+export function tcbFree(t: Tcb): void {
+  if (t.has(TcbFlag.Dirty | TcbFlag.Starved)) {
+    t.raise(TcbFlag.Free);
+    return;
+  }
+  t.flags = 0;
+  t.next = free;
+  free = t;
+  tcpStats.connections--;
+}
+
+/** Moves to another state. */
+export function setState(t: Tcb, state: State): void {
+  const was = t.state;
+  t.state = state;
+  tcpStats.established += <u32>isCurrent(state) - <u32>isCurrent(was);
+}
+
+/** States that RFC 4022 counts as established now. */
+@inline function isCurrent(state: State): bool {
+  return state == State.Established || state == State.CloseWait;
+}
