@@ -29,7 +29,7 @@ export const enum Owner {
   /** A transmit descriptor: the device reads it, nobody edits it. */
   NicTx = 5,
 }
-export const OWNERS = 6;
+export const OWNERS: u32 = 6;
 
 /** Bits of `Packet.flags`. */
 export const enum PacketFlag {
@@ -204,7 +204,7 @@ export const enum PoolId {
   /** One jumbo frame. */
   Jumbo = 2,
 }
-export const POOLS = 3;
+export const POOLS: u32 = 3;
 
 
 @unmanaged
@@ -273,7 +273,7 @@ export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
   const pool = poolOf(id);
   const packets = reserve(slots * 64, 64);
   const bytes = reserveUncleared(slots * slotBytes, 4096);
-  pool.free = null;
+  memory.fill(changetype<usize>(pool), 0, offsetof<Pool>());
   pool.slotBytes = slotBytes;
   pool.slots = slots;
   pool.lowest = slots;

@@ -52,7 +52,7 @@ export class Timer {
     return this.link != 0;
   }
 
-  /** Fires at the first `timersAdvance` at or after `deadline`, never before it. */
+  /** Fires at the first `timersAdvance` in or after the tick that `deadline` rounds up to; never before it. */
   arm(deadline: u64): void {
     this.deadline = deadline;
     if (this.link != 0) {
