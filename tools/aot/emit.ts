@@ -24,8 +24,24 @@ export interface Options {
   readonly file?: string;
 }
 
+/** A module in C, and what its names became there. */
+export interface Translation {
+  readonly c: string;
+  readonly module: Module;
+  /** C name of each export, by its Wasm name. */
+  readonly exports: ReadonlyMap<string, string>;
+  /** C name of each import, by kind and then position among the imports of that kind. */
+  readonly imports: Readonly<
+    Record<"funcs" | "globals" | "tables" | "memories", readonly string[]>
+  >;
+}
+
 /** Translates a module to C. Throws `WasmError` if it is malformed, invalid or unsupported. */
-export function translate(bytes: Uint8Array, options: Options): string {
+export const translate = (bytes: Uint8Array, options: Options): string =>
+  translateModule(bytes, options).c;
+
+/** The same, for those who also need to know the names. */
+export function translateModule(bytes: Uint8Array, options: Options): Translation {
   return new ModuleEmitter(bytes, options).run();
 }
 
@@ -246,7 +262,7 @@ class ModuleEmitter implements Scope {
     }
   }
 
-  run(): string {
+  run(): Translation {
     const { module, name } = this;
     // Bodies first: they find out which functions are values.
     const bodies = new Map<number, FunctionEmitter>();
@@ -299,7 +315,21 @@ class ModuleEmitter implements Scope {
       "}",
       "",
     );
-    return this.lines.join("\n");
+    const imported = (
+      names: readonly string[],
+      items: readonly { imported: Import | undefined }[],
+    ) => names.filter((_, i) => items[i]!.imported);
+    return {
+      c: this.lines.join("\n"),
+      module,
+      exports: new Map(module.exports.map((item, i) => [item.name, this.exportNames[i]!])),
+      imports: {
+        funcs: imported(this.funcNames, module.funcs),
+        globals: imported(this.globalNames, module.globals),
+        tables: imported(this.tableNames, module.tables),
+        memories: this.memoryName ? [this.memoryName] : [],
+      },
+    };
   }
 
   private prototype(index: number, params = this.funcType(index).params.map(() => "")): string {

@@ -145,7 +145,7 @@ const CONVERSION = `
   b8 f64.convert_i32_u i:F (f64)$0
   b9 f64.convert_i64_s I:F (f64)(s64)$0
   ba f64.convert_i64_u I:F (f64)$0
-  bb f64.promote_f32   f:F (f64)$0
+  bb f64.promote_f32    f:F
   bc i32.reinterpret_f32 f:i
   bd i64.reinterpret_f64 F:I
   be f32.reinterpret_i32 i:f

@@ -1,8 +1,5 @@
 /** Floating point as WebAssembly has it (spec 4.3.3), for modules that use it. */
 
-typedef float f32;
-typedef double f64;
-
 #define WASM_FLOAT(F, U, S, bits, sign, whole, one)                                            \
   /* NaNs keep every bit on the way between integer and float. */                              \
   WASM_INLINE U wasm_i##bits##_reinterpret_f##bits(F x) {                                      \
@@ -90,3 +87,10 @@ WASM_TRUNCATION(s64, s, 64, f32, x >= -0x1p63f, x < 0x1p63f, INT64_MIN, INT64_MA
 WASM_TRUNCATION(u64, u, 64, f32, x > -1.0f, x < 0x1p64f, 0, UINT64_MAX)
 WASM_TRUNCATION(s64, s, 64, f64, x >= -0x1p63, x < 0x1p63, INT64_MIN, INT64_MAX)
 WASM_TRUNCATION(u64, u, 64, f64, x > -1.0, x < 0x1p64, 0, UINT64_MAX)
+
+/** Behind a barrier, or gcc would take a conversion there and back for none and keep a NaN signalling. */
+WASM_INLINE f64 wasm_f64_promote_f32(f32 x) {
+  f64 wide = (f64)x;
+  __asm__("" : "+x"(wide));
+  return wide;
+}

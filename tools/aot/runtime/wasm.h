@@ -64,6 +64,8 @@ typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
 typedef long long s64;
+typedef float f32;
+typedef double f64;
 
 #define WASM_INLINE static inline __attribute__((always_inline, unused))
 #define WASM_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
