@@ -24,7 +24,7 @@ import { newRenoInit } from "./newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
 import { bind, chooseSource, tupleTaken } from "./ports";
 import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
-import { sendCopy, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
+import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
@@ -189,6 +189,17 @@ function blocked(t: Tcb): void {
 /** Bytes that `tcpSend` would take, memory permitting; 0 when it would not take any. */
 export function tcpSendSpace(t: Tcb): u32 {
   return maySendNow(t) < 0 ? 0 : sendRoom(t);
+}
+
+/**
+ * Whether the send queue is at most half full. If not, Writable follows when it is: for a program
+ * that wants room before it begins.
+ */
+export function tcpSendReady(t: Tcb): bool {
+  if (maySendNow(t) < 0) return false;
+  if (sendEased(t)) return true;
+  t.raise(TcbFlag.Blocked);
+  return false;
 }
 
 /** What reading finds when there is nothing to read: 0 at the end of the stream, else -Errno. */
