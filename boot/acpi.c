@@ -14,10 +14,10 @@ struct table {
   u8 rest_of_header[28];
 };
 
-static u8 sum(const u8 *bytes, u32 length) {
+static bool sums_to_zero(const void *bytes, u32 length) {
   u8 total = 0;
-  while (length--) total += *bytes++;
-  return total;
+  for (u32 i = 0; i < length; i++) total += ((const u8 *)bytes)[i];
+  return !total;
 }
 
 // The table at `physical`, noted for the kernel to read, or NULL.
@@ -26,10 +26,8 @@ static const struct table *table_at(u64 physical) {
   if (physical < PAGE || physical > LOW_END - sizeof *table) return NULL;
   const u32 length = table->length;
   if (length < sizeof *table || length > 1u << 20 || physical + length > LOW_END) return NULL;
-  if (sum((const u8 *)table, length)) return NULL;
-  if (acpi.table_count < sizeof acpi.tables / sizeof *acpi.tables) {
-    acpi.tables[acpi.table_count++] = (struct range){physical, physical + length};
-  }
+  if (acpi.table_count == sizeof acpi.tables / sizeof *acpi.tables || !sums_to_zero(table, length)) return NULL;
+  acpi.tables[acpi.table_count++] = (struct range){physical, physical + length};
   return table;
 }
 
@@ -74,9 +72,9 @@ static void read_fadt(const struct table *fadt) {
 
 void acpi_read(void) {
   const u8 *rsdp = boot_page.rsdp;
-  has_rsdp = has_rsdp && !memcmp(rsdp, "RSD PTR ", 8) && !sum(rsdp, 20);
+  has_rsdp = has_rsdp && !memcmp(rsdp, "RSD PTR ", 8) && sums_to_zero(rsdp, 20);
   if (!has_rsdp) return;
-  const bool extended = rsdp[15] >= 2 && !sum(rsdp, 36);
+  const bool extended = rsdp[15] >= 2 && sums_to_zero(rsdp, 36);
   const u32 width = extended ? 8 : 4;
   u64 root = 0;
   memcpy(&root, rsdp + (extended ? 24 : 16), width);

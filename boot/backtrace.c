@@ -24,28 +24,20 @@ static u32 difference(void) { // zigzag; sums wrap
   return value >> 1 ^ -(value & 1);
 }
 
-static const struct header {
-  u32 scopes, rows, row_count;
-  char strings[];
-} *const table = (const struct header *)symbols_start;
-
 static const char *string(u32 index) {
-  const char *text = table->strings;
-  while (index--) {
-    while (*text++) continue;
-  }
+  const char *text = symbols.strings;
+  for (; index; text++) index -= !*text;
   return text;
 }
 
-// Where some code is: a scope (a function of its own, or one inlined into another scope), file, line.
-struct place {
+struct place { // a scope is a function, or one inlined into another scope
   u32 scope, file, line;
 };
 
 // Prints the function at `p`, and makes `p` the place where it was inlined. False if it was not.
 static bool print_scope(struct place *p) {
   u32 up = 0, function = 0, file = 0, line = 0;
-  at = symbols_start + table->scopes;
+  at = (const u8 *)&symbols + symbols.scopes;
   for (u32 i = 0; i <= p->scope; i++) {
     up = number();
     function = number();
@@ -62,8 +54,8 @@ static void print_address(const char *mark, u64 address) {
   struct place p = {0, 0, 0}, found = p;
   u64 row = (u64)image_start;
   bool known = false;
-  at = symbols_start + table->rows;
-  for (u32 i = 0; i < table->row_count; i++) {
+  at = (const u8 *)&symbols + symbols.rows;
+  for (u32 i = 0; i < symbols.row_count; i++) {
     const u32 step = number();
     row += step >> 2;
     if (row > address) break;
@@ -81,8 +73,8 @@ static void print_address(const char *mark, u64 address) {
 static bool is_code(u64 address) { return address >= (u64)image_start && address < (u64)code_end; }
 
 static bool is_stack(u64 address) {
-  const u64 end = (u64)ist_stacks + IST_STACKS * (PAGE + IST_STACK_BYTES) - 16;
-  return address >= (u64)kernel_stack_guard && address <= end && address % 8 == 0 && !paging_is_guard(address);
+  const u64 start = (u64)kernel_stack_guard, end = (u64)ist_stacks + IST_STACKS * (PAGE + IST_STACK_BYTES);
+  return address >= start && address <= end - 16 && address % 8 == 0 && !paging_is_guard(address);
 }
 
 void backtrace(u64 rip, u64 rsp, u64 rbp) {
@@ -92,8 +84,7 @@ void backtrace(u64 rip, u64 rsp, u64 rbp) {
     const u64 *frame = (const u64 *)rbp;
     if (!is_code(frame[1])) return;
     print_address("by", frame[1] - 1);
-    if (frame[0] <= rbp) return;
-    rbp = frame[0];
+    rbp = frame[0] > rbp ? frame[0] : 0;
   }
   if (is_stack(rbp)) print("    and so on\n");
 }

@@ -1,4 +1,4 @@
-// What the shim's files offer each other. Each function's file tells the how.
+// What the shim's files offer each other; how, is said in each.
 #pragma once
 
 #include "host.h"
@@ -18,7 +18,6 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 int memcmp(const void *a, const void *b, size_t bytes);
-
 // memory.c
 enum memory_kind { MEMORY_RAM, MEMORY_FIRMWARE };
 void memory_add(enum memory_kind kind, u64 start, u64 length);
@@ -27,28 +26,23 @@ u64 memory_take(u64 bytes);
 struct range memory_largest(u64 lowest);
 bool memory_has(enum memory_kind kind, u64 start, u64 end);
 u32 memory_total_kib(void);
-
 // boot_info.c
-struct boot_page { // which the kernel may read, at its physical address
+extern struct boot_page { // which the kernel may read, at its physical address
   char command_line[PAGE - 64];
   u8 rsdp[64];
-};
-extern struct boot_page boot_page;
+} boot_page;
 extern bool has_rsdp;
 void boot_info_read(u32 magic, u32 information);
-
-// acpi.c; zero for what the machine has not
-struct acpi {
+// acpi.c
+extern struct acpi { // zero for what the machine has not
   u16 pm1_control[2], pm_timer; // ports
   u32 sleep_control;            // physical address
   u8 sleep_type[2];             // what \_S5 says to write to the control registers
   u8 century;                   // index in CMOS
   u32 table_count;
   struct range tables[64];
-};
-extern struct acpi acpi;
+} acpi;
 void acpi_read(void);
-
 // paging.c
 extern u64 load_offset; // where the image is, less where it was linked
 u64 physical_of(const void *high);
@@ -57,33 +51,32 @@ void paging_grow_emulator_tlb(void);
 struct range paging_ram(void); // what is the kernel's
 volatile void *paging_map_device(u64 physical);
 bool paging_is_guard(u64 address);
-
 // console.c
 void console_start(void);
 void console_flush(void);
 void console_write(const char *text, u64 length);
 __attribute__((format(printf, 1, 2))) void print(const char *format, ...);
-
-// traps.c, backtrace.c, power.c
+// traps.c, backtrace.c, power.c (which tells what the codes become)
 enum exit_code { EXIT_HIGHEST = 99, EXIT_PANIC = 100, EXIT_WASM_TRAP = 101, EXIT_EXCEPTION = 102 };
 void traps_start(void);
 void traps_gate(u32 vector, const void *entry, u32 ist);
 __attribute__((noreturn)) void panic(const char *what);
 void backtrace(u64 rip, u64 rsp, u64 rbp);
 __attribute__((noreturn)) void power_stop(enum exit_code code);
-
 // clock.c, entropy.c, interrupts.c
 extern u64 tsc_hertz;
 void clock_start(u64 tsc_at_entry);
-u64 clock_tsc_at(u64 nanoseconds); // the TSC when host_monotonic reads this
 void entropy_start(void);
 void interrupts_start(void);
 void timer_start(void);
 void timer_calibrate(void);
 void sleep_until(u64 deadline);
-
 // linker.ld, entry.S
 extern u8 image_start[], code_end[], constants_start[], constants_end[], data_start[], image_end[];
-extern u8 pack_start[], pack_end[], symbols_start[];
+extern u8 pack_start[], pack_end[];
 extern u8 kernel_stack_guard[], kernel_stack_top[], ist_stacks[];
+extern const struct { // tools/image/symbols.ts
+  u32 scopes, rows, row_count;
+  char strings[];
+} symbols;
 enum { IST_STACKS = 4, IST_STACK_BYTES = 8192 };

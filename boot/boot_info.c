@@ -31,8 +31,8 @@ static void take_command_line(const char *text, u64 bound) {
 }
 
 static void take_rsdp(const void *rsdp, u64 bound) {
+  has_rsdp = bound >= 20; // as long as its first version is
   memcpy(boot_page.rsdp, rsdp, bound < sizeof boot_page.rsdp ? bound : sizeof boot_page.rsdp);
-  has_rsdp = true;
 }
 
 struct pvh_start_info {
@@ -91,21 +91,14 @@ struct boot_information {
 };
 
 void host_bootInfo(u32 into) {
-  enum { METAL = 1 };
-  static u64 boot_ns;
-  if (!boot_ns) boot_ns = host_monotonic();
+  const u32 metal = 1;
   const struct range ram = paging_ram();
   const u32 pack_length = (u32)(pack_end - pack_start);
+  static u64 boot_ns;
+  if (!boot_ns) boot_ns = host_monotonic();
   *(struct boot_information *)(u64)into = (struct boot_information){
-      .kind = METAL,
-      .command_line_length = command_line_length,
-      .command_line = (u32)physical_of(boot_page.command_line),
-      .pack = pack_length ? (u32)physical_of(pack_start) : 0,
-      .pack_length = pack_length,
-      .rsdp = has_rsdp ? (u32)physical_of(boot_page.rsdp) : 0,
-      .ram = (u32)ram.start,
-      .ram_length = (u32)(ram.end - ram.start),
-      .machine_kib = memory_total_kib(),
-      .boot_ns = boot_ns,
-  };
+      metal, command_line_length, (u32)physical_of(boot_page.command_line),
+      pack_length ? (u32)physical_of(pack_start) : 0, pack_length,
+      has_rsdp ? (u32)physical_of(boot_page.rsdp) : 0, (u32)ram.start, (u32)(ram.end - ram.start),
+      memory_total_kib(), boot_ns};
 }

@@ -1,8 +1,7 @@
 // Time: the TSC, its rate asked for or measured, and checked.
 //
-// Who may know the rate: KVM's clock, the processor or the hypervisor through CPUID. Timers of a
-// known rate to measure it by: ACPI's and the PIT. The first of these that answers is believed; a
-// second one that contradicts it is mentioned on the console.
+// KVM's clock, the processor or the hypervisor may know it; ACPI's timer and the PIT serve to measure
+// it. The first of these that answers is believed; one that contradicts it is told on the console.
 
 #include "boot.h"
 #include "cpu.h"
@@ -14,31 +13,25 @@ static u64 tsc_zero, ns_per_tick_32; // nanoseconds per tick, 32 bits after the 
 
 static void rate_is(u64 hertz, const char *by) {
   static const char *first;
-  const u64 difference = hertz > tsc_hertz ? hertz - tsc_hertz : tsc_hertz - hertz;
-  if (!hertz) return;
-  if (first && difference > tsc_hertz / 100) {
+  if (hertz && !first) {
+    first = by;
+    tsc_hertz = hertz;
+  } else if (hertz && (hertz < tsc_hertz - tsc_hertz / 100 || hertz > tsc_hertz + tsc_hertz / 100)) {
     print("boot: the TSC runs at %llu Hz by %s, but at %llu Hz by %s\n", tsc_hertz, first, hertz, by);
   }
-  if (first) return;
-  first = by;
-  tsc_hertz = hertz;
 }
 
 // KVM's clock page: nanoseconds = (ticks << shift) * multiplier / 2^32 (Linux, virt/kvm/x86/msr).
 static u64 ask_kvm(void) {
   enum { FEATURE_CLOCKSOURCE2 = 1 << 3, MSR_SYSTEM_TIME_NEW = 0x4b564d01 };
   static volatile __attribute__((aligned(64))) struct {
-    u32 version, padding;
-    u64 tsc, time;
-    u32 multiplier;
-    int8_t shift;
-    u8 flags, padding_2[2];
+    u32 version, unused[5], multiplier, shift; // of the last, a signed byte
   } page;
   if (!cpu_is_virtual() || cpuid(0x40000000).ebx != 0x4b4d564b) return 0; // "KVMK"
   if (!(cpuid(0x40000001).eax & FEATURE_CLOCKSOURCE2)) return 0;
   write_msr(MSR_SYSTEM_TIME_NEW, physical_of((const void *)&page) | 1);
   const u32 multiplier = page.multiplier;
-  const int shift = page.shift;
+  const int shift = (int8_t)page.shift;
   write_msr(MSR_SYSTEM_TIME_NEW, 0);
   if (!multiplier || shift < -31 || shift > 31) return 0;
   const u64 rate = ((u64)SECOND << 32) / multiplier;
@@ -72,10 +65,7 @@ static u64 sample(u32 (*read)(void), u32 *count) {
     const u64 before = rdtsc();
     const u32 value = read();
     const u64 width = rdtsc() - before;
-    if (width >= narrowest) continue;
-    narrowest = width;
-    tsc = before + width / 2;
-    *count = value;
+    if (width < narrowest) narrowest = width, tsc = before + width / 2, *count = value;
   }
   return tsc;
 }
@@ -83,7 +73,7 @@ static u64 sample(u32 (*read)(void), u32 *count) {
 // The TSC's rate by a timer that counts up: 5 ms for the first, 1 ms where it is only a check.
 static u64 measure(u32 (*read)(void), u32 hertz, u32 mask) {
   const u32 window = hertz / (tsc_hertz ? 1000 : 200);
-  u32 start, now;
+  u32 start = 0, now = 0;
   const u64 tsc = sample(read, &start);
   for (u32 still = 0; still < 1000;) {
     const u64 tsc_now = sample(read, &now);
@@ -109,14 +99,10 @@ void clock_start(u64 tsc_at_entry) {
 
 u64 host_monotonic(void) {
   static u64 last;
-  u64 low, high;
-  __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(rdtsc() - tsc_zero), "r"(ns_per_tick_32) : "cc");
-  const u64 now = high << 32 | low >> 32;
+  const u64 now = (u64)((unsigned __int128)(rdtsc() - tsc_zero) * ns_per_tick_32 >> 32);
   if (now > last) last = now;
   return last;
 }
-
-u64 clock_tsc_at(u64 nanoseconds) { return tsc_zero + multiply_divide(nanoseconds, tsc_hertz, SECOND); }
 
 // ---- The calendar: CMOS RTC (MC146818A data sheet) -----------------------------------------------
 
@@ -141,13 +127,11 @@ u64 host_wallClock(void) {
   }
   const u32 mode = cmos(STATUS_B);
   const bool afternoon = !(mode & HOURS_24) && f[HOURS] & PM;
-  if (afternoon) f[HOURS] &= ~(u32)PM;
+  f[HOURS] &= ~(u32)PM;
   for (u32 i = 0; i < FIELDS && !(mode & BINARY); i++) f[i] = (f[i] >> 4) * 10 + (f[i] & 15);
   if (!(mode & HOURS_24)) f[HOURS] = f[HOURS] % 12 + (afternoon ? 12 : 0);
-  if (same < FIELDS || f[SECONDS] > 59 || f[MINUTES] > 59 || f[HOURS] > 23 || f[DAY] - 1 > 30 ||
-      f[MONTH] - 1 > 11 || f[YEAR] > 99) {
-    return 0;
-  }
+  if (same < FIELDS || f[SECONDS] > 59 || f[MINUTES] > 59 || f[HOURS] > 23) return 0;
+  if (f[DAY] - 1 > 30 || f[MONTH] - 1 > 11 || f[YEAR] > 99) return 0;
   const u32 century = acpi.century && f[CENTURY] - 19 < 10 ? f[CENTURY] : 20;
   // Days of the Gregorian calendar before this one, counting years from March; then from 1970.
   const u64 year = century * 100 + f[YEAR] - (f[MONTH] < 3), month = (f[MONTH] + 9) % 12;

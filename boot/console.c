@@ -4,7 +4,7 @@
 
 #include <stdarg.h>
 
-enum { COM1 = 0x3f8, THR = COM1, IER, FCR, LCR, MCR, LSR, SCR = COM1 + 7, DLL = COM1, DLM };
+enum { THR = 0x3f8, IER, FCR, LCR, MCR, LSR, MSR, SCR, DLL = THR, DLM };
 enum { LCR_8N1 = 0x03, LCR_DLAB = 0x80, FCR_ENABLE_CLEAR = 0x07, MCR_DTR_RTS_OUT2 = 0x0b };
 enum { LSR_THRE = 0x20, LSR_TEMT = 0x40, FIFO_BYTES = 16 };
 
@@ -21,24 +21,19 @@ static void serial_write(const char *text, u64 length) {
       serial_wait(LSR_THRE);
       room = FIFO_BYTES;
     }
-    if (text[i] == '\n') {
-      host_portOut8(THR, '\r');
-      room--;
-    }
+    if (text[i] == '\n') host_portOut8(THR, '\r');
     host_portOut8(THR, (u8)text[i]);
-    room--;
+    room -= 1 + (text[i] == '\n');
   }
 }
 
 static void (*const sinks[])(const char *text, u64 length) = {serial_write};
 
 void console_start(void) {
-  host_portOut8(SCR, 0x5a);
-  has_serial = host_portIn8(SCR) == 0x5a; // a scratch register that remembers is a UART
-  if (!has_serial) return;
-  const u16 set_up[][2] = {{IER, 0},       {LCR, LCR_DLAB},         {DLL, 1}, {DLM, 0}, // 115200 / 1
-                           {LCR, LCR_8N1}, {FCR, FCR_ENABLE_CLEAR}, {MCR, MCR_DTR_RTS_OUT2}};
+  const u16 set_up[][2] = {{IER, 0}, {LCR, LCR_DLAB}, {DLL, 1}, {DLM, 0}, // 115200 / 1
+                           {LCR, LCR_8N1}, {FCR, FCR_ENABLE_CLEAR}, {MCR, MCR_DTR_RTS_OUT2}, {SCR, 0x5a}};
   for (u32 i = 0; i < sizeof set_up / sizeof *set_up; i++) host_portOut8(set_up[i][0], set_up[i][1]);
+  has_serial = host_portIn8(SCR) == 0x5a; // a scratch register that remembers is a UART
 }
 
 // Until the last bit has left: before switching off.

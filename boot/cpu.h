@@ -3,7 +3,7 @@
 
 #include "host.h"
 
-enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
+#define MSR_APIC_BASE 0x1bu
 #define MSR_EFER 0xc0000080u
 
 struct cpuid {
@@ -15,31 +15,26 @@ static inline struct cpuid cpuid(u32 leaf) {
   __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(0));
   return r;
 }
-
 static inline bool cpu_is_virtual(void) { return cpuid(1).ecx & 1u << 31; }
 
-static inline u64 rdtsc(void) {
-  u32 low, high;
-  __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
-  return (u64)high << 32 | low;
+static inline u64 rdtsc(void) { // not before what stands before it
+  __asm__ volatile("lfence" ::: "memory");
+  return __builtin_ia32_rdtsc();
 }
-
 static inline u64 read_msr(u32 msr) {
   u32 low, high;
   __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
   return (u64)high << 32 | low;
 }
-
 static inline void write_msr(u32 msr, u64 value) {
   __asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
-
 static inline void write_cr3(u64 value) { __asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory"); }
 
 // a * b / c without losing the upper half of the product; the quotient must fit 64 bits.
 static inline u64 multiply_divide(u64 a, u64 b, u64 c) {
-  u64 low, high;
-  __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "r"(b) : "cc");
+  const unsigned __int128 product = (unsigned __int128)a * b;
+  u64 low = (u64)product, high = (u64)(product >> 64);
   __asm__("divq %2" : "+a"(low), "+d"(high) : "r"(c) : "cc");
   return low;
 }

@@ -13,7 +13,6 @@ static u32 pool[8];
 static bool has_rdrand, has_rdseed;
 
 static u32 rotate(u32 value, u32 by) { return value << by | value >> (32 - by); }
-
 static void quarter_round(u32 *s, u32 a, u32 b, u32 c, u32 d) {
   s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 16);
   s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 12);
@@ -41,12 +40,10 @@ static void stir(u64 first, u64 second, u32 output[8]) {
 
 static u64 hardware_random(void) {
   u64 value = 0;
-  u8 valid = 0;
-  for (u32 tries = 0; has_rdseed && !valid && tries < 10; tries++) {
-    __asm__ volatile("rdseed %0; setc %1" : "=r"(value), "=qm"(valid)::"cc");
-  }
-  for (u32 tries = 0; has_rdrand && !valid && tries < 10; tries++) {
-    __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(valid)::"cc");
+  bool valid = false;
+  for (u32 tries = 0; !valid && tries < 20; tries++) { // rdseed may run dry; rdrand hardly ever does
+    if (has_rdseed && tries < 10) __asm__ volatile("rdseed %0" : "=r"(value), "=@ccc"(valid));
+    else if (has_rdrand) __asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(valid));
   }
   return value;
 }
@@ -71,26 +68,21 @@ void entropy_start(void) {
   has_rdseed = cpuid(0).eax >= 7 && cpuid(7).ebx & 1 << 18;
   // Some processors answer the same for ever and call it random (AMD's family 15h, after a suspend);
   // two equal answers by chance are a matter of 2^-64. No answer at all is zero, and equal too.
-  u64 last = hardware_random();
   for (u32 i = 0; i < 4; i++) {
-    const u64 value = hardware_random();
-    if (value == last) has_rdrand = has_rdseed = false;
-    last = value;
+    if (hardware_random() == hardware_random()) has_rdrand = has_rdseed = false;
   }
   u32 output[8];
-  stir(host_wallClock(), last, output);
+  stir(host_wallClock(), rdtsc(), output);
   // A machine whose every access takes equally long has little jitter to give: ask it for more.
   for (u32 round = 0; round < 64 && gather(SAMPLES_AT_START) < SAMPLES_AT_START / 8; round++) continue;
 }
 
 void host_entropy(u32 into, u32 length) {
   gather(SAMPLES_PER_CALL);
-  for (u8 *to = (u8 *)(u64)into; length;) {
-    u32 output[8];
+  u32 output[8];
+  for (u32 bytes; length; into += bytes, length -= bytes) {
     stir(rdtsc(), 0, output);
-    const u32 bytes = length < sizeof output ? length : sizeof output;
-    memcpy(to, output, bytes);
-    to += bytes;
-    length -= bytes;
+    bytes = length < sizeof output ? length : sizeof output;
+    memcpy((void *)(u64)into, output, bytes);
   }
 }

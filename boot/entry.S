@@ -7,27 +7,18 @@
 
 #define HIGH 0xffffffff80000000
 #define PHYSICAL(symbol) (symbol - HIGH)(%ebp) // EBP: where the image is, less where it was linked
-
 #define TABLE 0x003 // page table entries: present, writable
 #define LARGE 0x083 // and 2 MiB
-#define CR0_PG_WP 0x80010000
-#define CR4_PAE 0x20
-#define MSR_EFER 0xc0000080
-#define EFER_LME 0x100
 #define KERNEL_STACK_BYTES 65536
 #define IST_STACK_BYTES 8192
 
-  // Multiboot2 header (Multiboot2 3.1): no tag asks for anything but to be placed anywhere.
+  // Multiboot2 header (3.1): asks for nothing but to be placed anywhere (3.1.11).
   .section .multiboot2, "a"
   .balign 8
 multiboot2:
   .long 0xe85250d6, 0, multiboot2_end - multiboot2, -(0xe85250d6 + (multiboot2_end - multiboot2))
-  .balign 8
-  .short 10, 0 // relocatable (3.1.11): lowest, highest, alignment, "lowest possible address"
-  .long 24, 0x200000, 0xfffff000, 0x200000, 1
-  .balign 8
-  .short 0, 0
-  .long 8
+  .long 10, 24, 0x200000, 0xfffff000, 0x200000, 1 // lowest, highest, alignment, prefer low
+  .long 0, 8
 multiboot2_end:
 
   // PVH: XEN_ELFNOTE_PHYS32_ENTRY, the physical address to enter at.
@@ -41,8 +32,7 @@ multiboot2_end:
   .code32
   .globl entry
 entry:
-  cld
-  cli
+  cld; cli
   movl %eax, %esi
   rdtsc
   movl %eax, %edi
@@ -72,47 +62,38 @@ entry:
 
   // Tables to start with: all of the low 4 GiB as it is, and 1 GiB of it, from where the image
   // lies, at -2 GiB. One directory pointer table serves both. paging.c replaces them.
+  .macro fill count, step // entries at EDX, from EAX on
+  movl $\count, %ecx
+1:
+  movl %eax, (%edx)
+  addl $\step, %eax
+  addl $8, %edx
+  loop 1b
+  .endm
   leal PHYSICAL(page_tables), %edi
   leal 0x1000 + TABLE(%edi), %eax
   movl %eax, (%edi)
   movl %eax, 511 * 8(%edi)
   leal 0x2000 + TABLE(%edi), %eax
   leal 0x1000(%edi), %edx
-  movl $4, %ecx
-2:
-  movl %eax, (%edx)
-  addl $0x1000, %eax
-  addl $8, %edx
-  loop 2b
+  fill 4, 0x1000
   movl %eax, 0x1000 + 510 * 8(%edi)
-
   leal 0x2000(%edi), %edx
   movl $LARGE, %eax
-  movl $2048, %ecx
-3:
-  movl %eax, (%edx)
-  addl $0x200000, %eax
-  addl $8, %edx
-  loop 3b
+  fill 2048, 0x200000
   leal LARGE(%ebp), %eax
-  movl $512, %ecx
-4:
-  movl %eax, (%edx)
-  addl $0x200000, %eax
-  addl $8, %edx
-  loop 4b
+  fill 512, 0x200000
 
   movl %edi, %cr3
-  movl $CR4_PAE, %eax
+  movl $0x20, %eax // PAE
   movl %eax, %cr4
-  movl $MSR_EFER, %ecx
+  movl $0xc0000080, %ecx // EFER
   rdmsr
-  orl $EFER_LME, %eax
+  orl $0x100, %eax // LME
   wrmsr
   movl %cr0, %eax
-  orl $CR0_PG_WP, %eax
+  orl $0x80010000, %eax // PG, WP
   movl %eax, %cr0
-
   leal PHYSICAL(gdt), %eax
   leal PHYSICAL(gdt_pointer), %edx
   movl %eax, 2(%edx)
@@ -131,10 +112,7 @@ entry_64:
   movabsq $entry_high, %rax
   jmp *%rax
 entry_high:
-  movl %ebp, %eax
-  movabsq $HIGH, %rdx
-  subq %rax, %rdx
-  addq %rdx, %rsp
+  movq $kernel_stack_top - 4 * 8, %rsp // the same stack, by its other address
   movq $gdt, gdt_pointer + 2
   lgdt gdt_pointer
   xorl %eax, %eax

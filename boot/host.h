@@ -16,7 +16,7 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef unsigned long long u64;
 
-// wasm.h: linear memory is all that a pointer reaches; what is not mapped faults.
+// For wasm.h: bulk instructions go by this; what of it is not mapped faults.
 #define WASM_MEMORY_BYTES 0x100000000u
 
 // The kernel's exports, as tools/aot makes them.
@@ -36,31 +36,22 @@ u32 host_interruptOpen(u32 line);
 void host_interruptMask(u32 line, u32 masked);
 u32 host_interruptsPending(void);
 
-#define HOST_PORT(bits, register_name)                                                  \
+#define HOST_PORT(bits, a)                                                              \
   static inline u32 host_portIn##bits(u32 port) {                                       \
     u##bits value;                                                                      \
     __asm__ volatile("in %w1, %0" : "=a"(value) : "Nd"(port) : "memory");               \
     return value;                                                                       \
   }                                                                                     \
   static inline void host_portOut##bits(u32 port, u32 value) {                          \
-    __asm__ volatile("out %" register_name "0, %w1" ::"a"(value), "Nd"(port) : "memory"); \
+    __asm__ volatile("out %" a "0, %w1" ::"a"(value), "Nd"(port) : "memory");           \
   }
-HOST_PORT(8, "b")
-HOST_PORT(16, "w")
-HOST_PORT(32, "k")
+HOST_PORT(8, "b") HOST_PORT(16, "w") HOST_PORT(32, "k")
 
-#define HOST_CELL(name, bits, value_type)                             \
-  static inline value_type host_##name##Read##bits(u32 address) {     \
-    return *(volatile u##bits *)(uintptr_t)address;                   \
-  }                                                                   \
-  static inline void host_##name##Write##bits(u32 address, value_type value) { \
-    *(volatile u##bits *)(uintptr_t)address = (u##bits)value;         \
-  }
-HOST_CELL(mmio, 8, u32)
-HOST_CELL(mmio, 16, u32)
-HOST_CELL(mmio, 32, u32)
-HOST_CELL(dma, 32, u32)
-HOST_CELL(dma, 64, u64)
+#define HOST_CELL(kind, bits, type)                                                     \
+  static inline type host_##kind##Read##bits(u32 at) { return *(volatile u##bits *)(u64)at; } \
+  static inline void host_##kind##Write##bits(u32 at, type value) { *(volatile u##bits *)(u64)at = (u##bits)value; }
+HOST_CELL(mmio, 8, u32) HOST_CELL(mmio, 16, u32) HOST_CELL(mmio, 32, u32)
+HOST_CELL(dma, 32, u32) HOST_CELL(dma, 64, u64)
 
 static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }

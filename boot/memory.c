@@ -16,12 +16,10 @@ static u64 total_bytes;
 
 static void add(struct ranges *to, u64 start, u64 end) {
   if (start >= end) return;
-  for (u32 i = 0; i < to->count; i++) {
-    if (to->items[i].end != start) continue;
-    to->items[i].end = end; // it goes on where another ends
-    return;
-  }
-  if (to->count < MOST_RANGES) to->items[to->count++] = (struct range){start, end}; // else: done without
+  u32 i = 0;
+  while (i < to->count && to->items[i].end != start) i++;
+  if (i < to->count) to->items[i].end = end; // it goes on where another ends
+  else if (i < MOST_RANGES) to->items[to->count++] = (struct range){start, end}; // else: done without
 }
 
 // One entry of the loader's memory map.
@@ -39,19 +37,17 @@ void memory_add(enum memory_kind kind, u64 start, u64 length) {
 void memory_remove(u64 start, u64 end) {
   const u32 count = available.count;
   for (u32 i = 0; i < count; i++) {
-    struct range *range = &available.items[i];
-    if (end <= range->start || range->end <= start) continue;
-    const u64 tail = range->end;
-    range->end = start < range->start ? range->start : start;
-    add(&available, end, tail);
+    struct range *range = &available.items[i], old = *range;
+    if (end <= old.start || old.end <= start) continue;
+    range->end = start < old.start ? old.start : start;
+    add(&available, end, old.end);
   }
 }
 
 // A run of `bytes` (whole pages) off the top of the smallest range that has it; 0 if none has.
 u64 memory_take(u64 bytes) {
   struct range *best = NULL;
-  for (u32 i = 0; i < available.count; i++) {
-    struct range *range = &available.items[i];
+  for (struct range *range = available.items; range < available.items + available.count; range++) {
     const u64 size = range->end - range->start;
     if (size >= bytes && (!best || size < best->end - best->start)) best = range;
   }
@@ -78,7 +74,4 @@ bool memory_has(enum memory_kind kind, u64 start, u64 end) {
   return false;
 }
 
-u32 memory_total_kib(void) {
-  const u64 kib = total_bytes / 1024;
-  return kib < 0xffffffff ? (u32)kib : 0xffffffff;
-}
+u32 memory_total_kib(void) { return total_bytes >> 42 ? 0xffffffff : (u32)(total_bytes >> 10); }

@@ -45,12 +45,9 @@ static u64 *entry_at(u64 address, u32 level) {
   for (u32 above = 4;; above--) {
     u64 *entry = &table[address >> (12 + 9 * (above - 1)) & 511];
     if (above == level) return entry;
-    if (!*entry) {
-      u64 *next = table_allocate();
-      if (!next) return NULL;
-      *entry = physical_of(next) | PRESENT | WRITE;
-    }
-    if (*entry & LARGE) return NULL;
+    u64 *next = *entry ? NULL : table_allocate();
+    if (next) *entry = physical_of(next) | PRESENT | WRITE;
+    if (!*entry || *entry & LARGE) return NULL;
     table = (u64 *)((*entry & ADDRESS) - load_offset + HIGH);
   }
 }
@@ -89,12 +86,10 @@ bool paging_is_guard(u64 address) {
 
 static void protect(void) {
   enum { CR4_UMIP = 1 << 11, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, EFER_NXE = 1 << 11 };
+  const struct cpuid has = cpuid(0).eax >= 7 ? cpuid(7) : (struct cpuid){0, 0, 0, 0};
   u64 cr4;
   __asm__("mov %%cr4, %0" : "=r"(cr4));
-  const struct cpuid features = cpuid(0).eax >= 7 ? cpuid(7) : (struct cpuid){0, 0, 0, 0};
-  if (features.ebx & 1 << 7) cr4 |= CR4_SMEP;
-  if (features.ebx & 1 << 20) cr4 |= CR4_SMAP;
-  if (features.ecx & 1 << 2) cr4 |= CR4_UMIP;
+  cr4 |= (has.ebx & 1 << 7 ? CR4_SMEP : 0) | (has.ebx & 1 << 20 ? CR4_SMAP : 0) | (has.ecx & 1 << 2 ? CR4_UMIP : 0);
   __asm__ volatile("mov %0, %%cr4" ::"r"(cr4) : "memory");
   if (cpuid(0x80000001).edx & 1 << 20) {
     write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_NXE);
@@ -148,9 +143,9 @@ void paging_start(void) {
   map_readable(physical_of(pack_start), physical_of(pack_end));
   map_readable(physical_of(&boot_page), physical_of(&boot_page + 1));
   for (u32 i = 0; i < acpi.table_count; i++) {
-    const struct range table = acpi.tables[i];
-    if (table.start < static_end) has_rsdp = false; // hidden by static data: rather none than half
-    else if (!memory_has(MEMORY_RAM, PAGE_DOWN(table.start), PAGE_UP(table.end))) map_readable(table.start, table.end);
+    const u64 start = PAGE_DOWN(acpi.tables[i].start), end = PAGE_UP(acpi.tables[i].end);
+    if (start < static_end) has_rsdp = false; // hidden by static data: rather none than half
+    else if (!memory_has(MEMORY_RAM, start, end)) map_readable(start, end);
   }
   write_cr3(physical_of(root));
   tables_limit += EARLY_TABLES;

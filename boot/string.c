@@ -15,8 +15,8 @@ void *memmove(void *to, const void *from, size_t bytes) {
   }
   for (; bytes >= 32; bytes -= 32, d += 32, s += 32) {
     const word *w = (const word *)s;
-    const u64 first = w[0], second = w[1], third = w[2], fourth = w[3];
-    ((word *)d)[0] = first, ((word *)d)[1] = second, ((word *)d)[2] = third, ((word *)d)[3] = fourth;
+    const u64 a = w[0], b = w[1], c = w[2], e = w[3];
+    ((word *)d)[0] = a, ((word *)d)[1] = b, ((word *)d)[2] = c, ((word *)d)[3] = e;
   }
   for (; bytes >= 8; bytes -= 8, d += 8, s += 8) *(word *)d = *(const word *)s;
   while (bytes--) *d++ = *s++;

@@ -4,7 +4,7 @@
 #include "cpu.h"
 #include "wasm.h"
 
-enum { CODE_SELECTOR = 0x08, TSS_SELECTOR = 0x10 };
+enum { CODE_SELECTOR = 0x08, TSS_SELECTOR = 0x10, WAS_PRESENT = 1, WAS_WRITE = 2, WAS_FETCH = 16 };
 enum { NMI = 2, DOUBLE_FAULT = 8, PAGE_FAULT = 14, MACHINE_CHECK = 18, EXCEPTIONS = 32 };
 
 static const char *const exception_names[EXCEPTIONS] = {
@@ -42,8 +42,8 @@ extern u64 gdt[];
 
 void traps_gate(u32 vector, const void *entry, u32 ist) {
   const u64 at = (u64)entry;
-  const u8 interrupt_gate = 0x8e;
-  idt[vector] = (struct gate){(u16)at, CODE_SELECTOR, (u8)ist, interrupt_gate, (u16)(at >> 16), (u32)(at >> 32), 0};
+  const u8 type = 0x8e; // present, interrupt gate
+  idt[vector] = (struct gate){(u16)at, CODE_SELECTOR, (u8)ist, type, (u16)(at >> 16), (u32)(at >> 32), 0};
 }
 
 void traps_start(void) {
@@ -54,10 +54,9 @@ void traps_start(void) {
   }
   for (u32 i = 0; i < IST_STACKS; i++) tss.ist[i] = (u64)ist_stacks + (i + 1) * (PAGE + IST_STACK_BYTES);
   tss.io_map = sizeof tss;
-  const u64 base = (u64)&tss, available_tss = 0x89;
-  gdt[TSS_SELECTOR / 8] =
-      (sizeof tss - 1) | (base & 0xffffff) << 16 | available_tss << 40 | (base >> 24 & 0xff) << 56;
-  gdt[TSS_SELECTOR / 8 + 1] = base >> 32;
+  const u64 at = (u64)&tss, type = 0x89; // present, available TSS
+  gdt[TSS_SELECTOR / 8] = (sizeof tss - 1) | (at & 0xffffff) << 16 | type << 40 | (at >> 24 & 0xff) << 56;
+  gdt[TSS_SELECTOR / 8 + 1] = at >> 32;
   const struct __attribute__((packed)) {
     u16 limit;
     u64 base;
@@ -68,7 +67,6 @@ void traps_start(void) {
 // ---- The end -------------------------------------------------------------------------------------
 
 static const char *hint(u64 address, u64 error) {
-  enum { WAS_PRESENT = 1, WAS_WRITE = 2, WAS_FETCH = 16 };
   if (paging_is_guard(address)) return "stack overflow";
   if (address < PAGE) return "null pointer";
   if (error & WAS_FETCH) return "a jump to what is not code";
@@ -77,17 +75,15 @@ static const char *hint(u64 address, u64 error) {
   return address < 2 * LOW_END ? "past the end of linear memory" : "nothing is mapped there";
 }
 
-// A trap while explaining a trap must not go round for ever.
-static void once(void) {
+static void once(void) { // a trap while explaining a trap must not go round for ever
   static bool stopping;
   if (stopping) power_stop(EXIT_EXCEPTION);
   stopping = true;
 }
 
 void trap_stop(const struct trap_frame *f) {
-  const u32 pushes_error = 0x60227d00; // by vector (Intel SDM 3A, 6.15; AMD's APM 2, 8.2 for #VC, #SX)
   const u32 vector = (u32)(f->entry - (u64)exception_entries) / 8;
-  const bool has_error = pushes_error >> vector & 1;
+  const bool has_error = 0x60227d00 >> vector & 1; // SDM 3A, 6.15; AMD's APM 2, 8.2 for #VC and #SX
   const u64 error = has_error ? f->pushed[0] : 0;
   const u64 rip = f->pushed[has_error], rsp = f->pushed[has_error + 3];
   const char *name = exception_names[vector];
@@ -96,7 +92,8 @@ void trap_stop(const struct trap_frame *f) {
   if (vector == PAGE_FAULT) {
     u64 address;
     __asm__("mov %%cr2, %0" : "=r"(address));
-    print("    %s at %llx: %s\n", error & 16 ? "fetch" : error & 2 ? "write" : "read", address, hint(address, error));
+    const char *deed = error & WAS_FETCH ? "fetch" : error & WAS_WRITE ? "write" : "read";
+    print("    %s at %llx: %s\n", deed, address, hint(address, error));
   }
   print("    rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n", f->rax, f->rbx, f->rcx, f->rdx);
   print("    rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx\n", f->rsi, f->rdi, f->rbp, rsp);
@@ -106,24 +103,24 @@ void trap_stop(const struct trap_frame *f) {
   power_stop(EXIT_EXCEPTION);
 }
 
-// For a caller that is to end with `code`: from where, then the end.
-__attribute__((noreturn, always_inline)) static inline void stop_here(enum exit_code code) {
-  const u64 *frame = __builtin_frame_address(0);
-  backtrace(frame[1] - 1, (u64)(frame + 2), frame[0]);
-  power_stop(code);
-}
+// From where the function that this stands in was called; then the end.
+#define STOP(code)                                                \
+  do {                                                            \
+    const u64 *frame = __builtin_frame_address(0);                \
+    backtrace(frame[1] - 1, (u64)(frame + 2), frame[0]);          \
+    power_stop(code);                                             \
+  } while (0)
 
-// The shim's own: what the machine lacks, or what its firmware got wrong.
-void panic(const char *what) {
+void panic(const char *what) { // the shim's own: what the machine lacks
   once();
   print("\n*** boot: %s\n", what);
-  stop_here(EXIT_PANIC);
+  STOP(EXIT_PANIC);
 }
 
 void wasm_trap(enum wasm_trap_kind kind) {
   once();
   print("\n*** trap: %s\n", wasm_trap_text(kind));
-  stop_here(EXIT_WASM_TRAP);
+  STOP(EXIT_WASM_TRAP);
 }
 
 void host_panic(u32 text, u32 length) {
@@ -131,5 +128,5 @@ void host_panic(u32 text, u32 length) {
   print("\n*** panic: ");
   host_consoleWrite(text, length);
   print("\n");
-  stop_here(EXIT_PANIC);
+  STOP(EXIT_PANIC);
 }
