@@ -1,18 +1,12 @@
 // The little of ACPI that is needed: how to switch off, which timer there is, which pages hold
 // tables. ACPI specification 6.4: 5.2.5 (RSDP), 5.2.7/8 (RSDT, XSDT), 5.2.9 (FADT), 7.4.2 (\_S5).
-//
-// Read while all of the low 4 GiB is mapped as it is. A table that lies, is cut or does not sum to
-// zero is as good as absent: everything here has a fallback.
+// Read while the low 4 GiB is mapped as it is. A table that lies is as good as absent.
 
 #include "boot.h"
 
 struct acpi acpi;
 
-struct table {
-  char signature[4];
-  u32 length;
-  u8 rest_of_header[28];
-};
+struct table { char signature[4]; u32 length; u8 rest_of_header[28]; };
 
 static bool sums_to_zero(const void *bytes, u32 length) {
   u8 total = 0;

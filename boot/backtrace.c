@@ -1,13 +1,11 @@
 // From an address to "function, file:line", also through inlined calls.
 //
-// The table is made by tools/image/symbols.ts, where its form is described; this reads it from the
-// start to the address, which is fast enough for what happens once. Frames are walked by RBP (the
-// image is compiled with -fno-omit-frame-pointer), only as long as they lie on a stack.
+// tools/image/symbols.ts makes the table, and describes it; this reads it from the start, which is
+// fast enough for what happens once. Frames are walked by RBP, as long as they lie on a stack.
 
 #include "boot.h"
 
 enum { MOST_FRAMES = 24 };
-
 static const u8 *at; // what `number` reads next
 
 static u32 number(void) { // LEB128
@@ -30,9 +28,7 @@ static const char *string(u32 index) {
   return text;
 }
 
-struct place { // a scope is a function, or one inlined into another scope
-  u32 scope, file, line;
-};
+struct place { u32 scope, file, line; }; // a scope is a function, or one inlined into another scope
 
 // Prints the function at `p`, and makes `p` the place where it was inlined. False if it was not.
 static bool print_scope(struct place *p) {

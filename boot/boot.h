@@ -9,9 +9,7 @@
 #define PAGE_DOWN(address) ((address) & ~(u64)(PAGE - 1))
 #define PAGE_UP(address) PAGE_DOWN((address) + PAGE - 1)
 
-struct range { // physical addresses; the end is the first byte after
-  u64 start, end;
-};
+struct range { u64 start, end; }; // physical addresses; the end is the first byte after
 
 // string.c: what a compiler may call for an assignment
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);

@@ -2,7 +2,6 @@
 //
 // The loader's structures lie in RAM that is free from now on, so everything is copied before
 // anyone takes a page. All of it comes from outside and is read within its stated bounds.
-//
 // PVH: Xen's public/arch-x86/hvm/start_info.h. Multiboot2: specification 2.0, section 3.6.
 
 #include "boot.h"
@@ -40,10 +39,7 @@ struct pvh_start_info {
   u64 modules, command_line, rsdp, map;
   u32 map_count, reserved; // since version 1
 };
-struct map_entry { // the same in both protocols
-  u64 start, length;
-  u32 type, reserved;
-};
+struct map_entry { u64 start, length; u32 type, reserved; }; // the same in both protocols
 
 static void read_pvh(const struct pvh_start_info *info) {
   if (info->version < 1) panic("the loader gave no memory map (PVH version 0)");
@@ -53,9 +49,7 @@ static void read_pvh(const struct pvh_start_info *info) {
   if (info->rsdp && info->rsdp < LOW_END) take_rsdp((const void *)info->rsdp, 36);
 }
 
-struct tag {
-  u32 type, size, entry_size, entry_version; // the last two in a memory map's
-};
+struct tag { u32 type, size, entry_size, entry_version; }; // the last two in a memory map's
 enum { TAG_HEAD = 8, TAG_END = 0, TAG_COMMAND_LINE = 1, TAG_MAP = 6, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
 
 static void read_multiboot2(const u8 *info) {

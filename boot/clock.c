@@ -33,20 +33,16 @@ static u64 ask_kvm(void) {
   const u32 multiplier = page.multiplier;
   const int shift = (int8_t)page.shift;
   write_msr(MSR_SYSTEM_TIME_NEW, 0);
-  if (!multiplier || shift < -31 || shift > 31) return 0;
-  const u64 rate = ((u64)SECOND << 32) / multiplier;
+  const u64 rate = multiplier ? ((u64)SECOND << 32) / multiplier : 0;
   return shift < 0 ? rate << -shift : rate >> shift;
 }
 
 static u64 ask_cpuid(void) {
   const u32 leaves = cpuid(0).eax;
-  if (leaves >= 0x15) { // TSC = crystal * ebx / eax
-    const struct cpuid id = cpuid(0x15);
-    if (id.eax && id.ebx && id.ecx) return (u64)id.ecx * id.ebx / id.eax;
-  }
-  if (cpu_is_virtual() && cpuid(0x40000000).eax >= 0x40000010 && cpuid(0x40000010).eax) {
-    return cpuid(0x40000010).eax * 1000ull;
-  }
+  const bool has_hypervisor_leaf = cpu_is_virtual() && cpuid(0x40000000).eax >= 0x40000010;
+  const struct cpuid id = leaves >= 0x15 ? cpuid(0x15) : (struct cpuid){0, 0, 0, 0};
+  if (id.eax && id.ebx && id.ecx) return (u64)id.ecx * id.ebx / id.eax; // crystal * ebx / eax
+  if (has_hypervisor_leaf && cpuid(0x40000010).eax) return cpuid(0x40000010).eax * 1000ull;
   return leaves >= 0x16 ? (cpuid(0x16).eax & 0xffff) * 1000000ull : 0;
 }
 
@@ -106,10 +102,7 @@ u64 host_monotonic(void) {
 
 // ---- The calendar: CMOS RTC (MC146818A data sheet) -----------------------------------------------
 
-static u32 cmos(u32 index) {
-  host_portOut8(0x70, index);
-  return host_portIn8(0x71);
-}
+static u32 cmos(u32 index) { return host_portOut8(0x70, index), host_portIn8(0x71); }
 
 u64 host_wallClock(void) {
   enum { STATUS_A = 0x0a, STATUS_B = 0x0b, UPDATING = 0x80, BINARY = 0x04, HOURS_24 = 0x02, PM = 0x80 };

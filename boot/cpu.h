@@ -6,10 +6,7 @@
 #define MSR_APIC_BASE 0x1bu
 #define MSR_EFER 0xc0000080u
 
-struct cpuid {
-  u32 eax, ebx, ecx, edx;
-};
-
+struct cpuid { u32 eax, ebx, ecx, edx; };
 static inline struct cpuid cpuid(u32 leaf) {
   struct cpuid r;
   __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(0));

@@ -1,8 +1,7 @@
 // Unpredictable bits: the processor's generator where it has one, and always the jitter of timing.
 //
-// Everything gathered goes into a 256-bit pool: each sample is the last four words of a ChaCha20
-// block (RFC 8439, 2.3) keyed with the pool, and half of the block's output becomes the pool. What
-// is given out is the other half, so giving it out tells nothing of what comes next.
+// Each sample is the last four words of a ChaCha20 block (RFC 8439, 2.3) keyed with a 256-bit pool.
+// Half of the block becomes the pool; the other half may be given out, and tells nothing of it.
 
 #include "boot.h"
 #include "cpu.h"
@@ -66,8 +65,7 @@ static u32 gather(u32 samples) {
 void entropy_start(void) {
   has_rdrand = cpuid(1).ecx & 1 << 30;
   has_rdseed = cpuid(0).eax >= 7 && cpuid(7).ebx & 1 << 18;
-  // Some processors answer the same for ever and call it random (AMD's family 15h, after a suspend);
-  // two equal answers by chance are a matter of 2^-64. No answer at all is zero, and equal too.
+  // Some processors answer the same for ever and call it random (AMD's family 15h, after a suspend).
   for (u32 i = 0; i < 4; i++) {
     if (hardware_random() == hardware_random()) has_rdrand = has_rdseed = false;
   }

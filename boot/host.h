@@ -1,10 +1,9 @@
 // The host interface on metal: what the C generated from kernel.wasm calls.
 //
 // kernel/host.ts is the contract; here is only how this host keeps it. Register and descriptor
-// accesses are inline, so a driver pays for the access and nothing else, and volatile, so the
-// compiler makes exactly the accesses the driver wrote, in its order. Device memory is mapped
-// uncached; for RAM shared with a device, x86 keeps loads in order among loads and stores among
-// stores, and so the barriers need only hold the compiler.
+// accesses are inline, so that they cost no call, and volatile, so that the compiler makes them as
+// written and in order. Device memory is mapped uncached; among loads and among stores to RAM, x86
+// keeps the order by itself, so the barriers need only hold the compiler.
 #pragma once
 
 #include <stdbool.h>
@@ -16,8 +15,7 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef unsigned long long u64;
 
-// For wasm.h: bulk instructions go by this; what of it is not mapped faults.
-#define WASM_MEMORY_BYTES 0x100000000u
+#define WASM_MEMORY_BYTES 0x100000000u // for wasm.h: what of it is not mapped faults
 
 // The kernel's exports, as tools/aot makes them.
 void kernel_instantiate(void);
@@ -36,14 +34,14 @@ u32 host_interruptOpen(u32 line);
 void host_interruptMask(u32 line, u32 masked);
 u32 host_interruptsPending(void);
 
-#define HOST_PORT(bits, a)                                                              \
-  static inline u32 host_portIn##bits(u32 port) {                                       \
-    u##bits value;                                                                      \
-    __asm__ volatile("in %w1, %0" : "=a"(value) : "Nd"(port) : "memory");               \
-    return value;                                                                       \
-  }                                                                                     \
-  static inline void host_portOut##bits(u32 port, u32 value) {                          \
-    __asm__ volatile("out %" a "0, %w1" ::"a"(value), "Nd"(port) : "memory");           \
+#define HOST_PORT(bits, a)                                                    \
+  static inline u32 host_portIn##bits(u32 port) {                             \
+    u##bits value;                                                            \
+    __asm__ volatile("in %w1, %0" : "=a"(value) : "Nd"(port) : "memory");     \
+    return value;                                                             \
+  }                                                                           \
+  static inline void host_portOut##bits(u32 port, u32 value) {                \
+    __asm__ volatile("out %" a "0, %w1" ::"a"(value), "Nd"(port) : "memory"); \
   }
 HOST_PORT(8, "b") HOST_PORT(16, "w") HOST_PORT(32, "k")
 

@@ -21,7 +21,7 @@ enum { ICW1_INIT_ICW4 = 0x11, ICW4_8086 = 0x01, OCW2_EOI = 0x20, OCW3_READ_ISR =
 
 static u32 line_masks = 0xffff & ~(1u << CASCADE);
 
-static void both(u32 port, u32 first, u32 second) { // to the same port of both controllers
+static void both(u32 port, u32 first, u32 second) { // controllers' same port
   host_portOut8(PIC_1 + port, first);
   host_portOut8(PIC_2 + port, second);
 }

@@ -1,8 +1,7 @@
 // Which RAM there is below 4 GiB and who has it.
 //
-// A handful of ranges in no order: the loader adds, the image's own pages are removed, the shim
-// takes what it needs from the smallest range that has it, and the kernel gets the largest. The
-// first MiB is left to the firmware that still lives there.
+// A handful of ranges in no order: the loader adds, the shim takes what it needs from the smallest
+// that has it, and the kernel gets the largest. The first MiB is left to the firmware that is there.
 
 #include "boot.h"
 

@@ -1,13 +1,12 @@
 // Who may touch what: the page tables that the machine runs on.
 //
-//   0                 nothing: a null pointer faults
-//   4096 ..           the kernel's static data, on private pages (firmware owns the real ones)
-//   .. 4 GiB          the kernel's RAM read-write; the file pack, command line and ACPI tables
-//                     read-only; devices as they are asked for: all at their physical address
-//   4 GiB ..          nothing: the 33-bit sums of Wasm addresses end here
-//   -2 GiB ..         the image: code, constants, data, each with its own rights; below each stack
-//                     a page of nothing
-//   -1 GiB ..         device registers for the shim itself
+//   0          nothing: a null pointer faults
+//   4096 ..    the kernel's static data, on private pages (firmware owns the real ones)
+//   .. 4 GiB   the kernel's RAM read-write; the file pack, command line and ACPI tables read-only;
+//              devices as they are asked for: all at their physical address
+//   4 GiB ..   nothing: the 33-bit sums of Wasm addresses end here
+//   -2 GiB ..  the image: code, constants, data, each with its rights; a page of nothing below a stack
+//   -1 GiB ..  device registers for the shim itself
 //
 // Nothing is both writable and executable, and code and tables have no address in the low window.
 // Intel SDM 3A, 4.5 (4-level paging), 11.5 (memory types).
@@ -26,10 +25,7 @@ __attribute__((aligned(4096))) u64 page_tables[TABLES][512];
 static u32 tables_used = EARLY_TABLES, tables_limit = TABLES;
 
 u64 load_offset;
-static u64 *root;
-static u64 no_execute; // the bit that says so, where the processor has it
-static u64 device_rights;
-static u64 static_end;
+static u64 *root, no_execute, device_rights, static_end;
 static struct range ram;
 
 u64 physical_of(const void *high) { return (u64)high - HIGH + load_offset; }
@@ -72,16 +68,9 @@ static void map_readable(u64 start, u64 end) {
   map(PAGE_DOWN(start), PAGE_DOWN(start), PAGE_UP(end) - PAGE_DOWN(start), no_execute);
 }
 
-// The page of nothing below the kernel's stack (0) and the others.
-static u64 guard(u32 index) {
-  return index ? (u64)ist_stacks + (index - 1) * (PAGE + IST_STACK_BYTES) : (u64)kernel_stack_guard;
-}
-
+// Whether it is in a page of nothing, below a stack.
 bool paging_is_guard(u64 address) {
-  for (u32 i = 0; i <= IST_STACKS; i++) {
-    if (PAGE_DOWN(address) == guard(i)) return true;
-  }
-  return false;
+  return root && address >= (u64)data_start && address < (u64)image_end && !*entry_at(address, 1);
 }
 
 static void protect(void) {
@@ -107,7 +96,7 @@ void paging_grow_emulator_tlb(void) {
   const u64 window = 0xffff800000000000u; // root[SPARE]
   if (!cpu_is_virtual() || cpuid(0x40000000).ebx != 0x54474354) return; // "TCGT"
   u64 *directory = table_allocate(), *pointers = table_allocate();
-  if (!directory || !pointers) panic("out of page tables");
+  if (!pointers) return;
   const u64 here = physical_of(image_start) & ~(u64)(LARGE_PAGE - 1);
   for (u32 i = 0; i < 512; i++) directory[i] = here | PRESENT | LARGE | no_execute;
   pointers[0] = physical_of(directory) | PRESENT;
@@ -123,7 +112,7 @@ void paging_grow_emulator_tlb(void) {
 
 void paging_start(void) {
   const u64 image = physical_of(image_start);
-  static_end = KERNEL_MEMORY_BYTES;
+  static_end = KERNEL_MEMORY_BYTES; // as kernel.wasm declares it: tools/image knows
   if (static_end > image) panic("the kernel's static data reaches up to where the image was loaded");
   memory_remove(image, physical_of(image_end));
   const u64 private_pages = memory_take(static_end - PAGE);
@@ -136,7 +125,8 @@ void paging_start(void) {
   map_image(image_start, code_end, 0);
   map_image(constants_start, constants_end, no_execute);
   map_image(data_start, image_end, no_execute | WRITE);
-  for (u32 i = 0; i <= IST_STACKS; i++) *entry_at(guard(i), 1) = 0;
+  *entry_at((u64)kernel_stack_guard, 1) = 0;
+  for (u32 i = 0; i < IST_STACKS; i++) *entry_at((u64)ist_stacks + i * (PAGE + IST_STACK_BYTES), 1) = 0;
 
   map(PAGE, private_pages, static_end - PAGE, no_execute | WRITE);
   map(ram.start, ram.start, ram.end - ram.start, no_execute | WRITE);

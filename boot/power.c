@@ -1,14 +1,10 @@
 // The end of the machine.
 //
-//   host_exit(0)       switches off: QEMU ends with status 0
-//   host_exit(1..99)   QEMU's isa-debug-exit device (port 0xf4), where there is one, makes this
-//                      QEMU's status: 2 * code + 1. Without the device, switches off
-//   host_panic         as code 100: status 201
-//   wasm_trap          as code 101: status 203
-//   CPU exception      as code 102: status 205
-//
-// After the last three a real machine halts, with its message on the screen; a virtual one
-// switches off, so that what started it can go on.
+//   host_exit(0)      switches off: QEMU ends with status 0
+//   host_exit(1..99)  through QEMU's isa-debug-exit (port 0xf4), where it is: QEMU's status is
+//                     2 * code + 1; else switches off
+//   host_panic, wasm_trap, CPU exceptions: as codes 100, 101, 102, so status 201, 203, 205. Then a
+//                     real machine halts, its message on the screen; a virtual one switches off
 
 #include "boot.h"
 #include "cpu.h"
@@ -22,10 +18,8 @@ static void debug_exit(u32 code) {
 // ACPI 4.8.3.2.1 (PM1 control) and 4.8.3.7 (sleep control), with the types that \_S5 gave.
 static void switch_off(void) {
   enum { SLP_EN = 1 << 13, SLP_TYP_SHIFT = 10, SCI_EN = 1, CONTROL_SLP_EN = 1 << 5, CONTROL_TYP_SHIFT = 2 };
-  if (acpi.sleep_control) {
-    volatile u8 *control = paging_map_device(acpi.sleep_control);
-    *control = (u8)(acpi.sleep_type[0] << CONTROL_TYP_SHIFT | CONTROL_SLP_EN);
-  }
+  volatile u8 *control = acpi.sleep_control ? paging_map_device(acpi.sleep_control) : NULL;
+  if (control) *control = (u8)(acpi.sleep_type[0] << CONTROL_TYP_SHIFT | CONTROL_SLP_EN);
   for (u32 i = 0; i < 2; i++) {
     if (!acpi.pm1_control[i]) continue;
     const u32 kept = host_portIn16(acpi.pm1_control[i]) & SCI_EN;

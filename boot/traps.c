@@ -16,8 +16,7 @@ static const char *const exception_names[EXCEPTIONS] = {
     "#HV hypervisor injection", "#VC VMM communication", "#SX security", 0,
 };
 
-// As traps.S pushes it. Above `entry` are the processor's words: for some exceptions an error code,
-// then RIP, CS, RFLAGS, RSP.
+// As traps.S pushes it; above `entry`, the processor's: for some an error code, then RIP, CS, RFLAGS, RSP.
 struct trap_frame {
   u64 rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15, entry, pushed[5];
 };
@@ -49,18 +48,13 @@ void traps_gate(u32 vector, const void *entry, u32 ist) {
 void traps_start(void) {
   // These strike when the stack is not to be trusted, and get stacks of their own.
   const u8 ist[EXCEPTIONS] = {[DOUBLE_FAULT] = 1, [PAGE_FAULT] = 2, [NMI] = 3, [MACHINE_CHECK] = 4};
-  for (u32 vector = 0; vector < EXCEPTIONS; vector++) {
-    traps_gate(vector, exception_entries + 8 * vector, ist[vector]);
-  }
+  for (u32 i = 0; i < EXCEPTIONS; i++) traps_gate(i, exception_entries + 8 * i, ist[i]);
   for (u32 i = 0; i < IST_STACKS; i++) tss.ist[i] = (u64)ist_stacks + (i + 1) * (PAGE + IST_STACK_BYTES);
   tss.io_map = sizeof tss;
   const u64 at = (u64)&tss, type = 0x89; // present, available TSS
   gdt[TSS_SELECTOR / 8] = (sizeof tss - 1) | (at & 0xffffff) << 16 | type << 40 | (at >> 24 & 0xff) << 56;
   gdt[TSS_SELECTOR / 8 + 1] = at >> 32;
-  const struct __attribute__((packed)) {
-    u16 limit;
-    u64 base;
-  } pointer = {sizeof idt - 1, (u64)idt};
+  const struct __attribute__((packed)) { u16 limit; u64 base; } pointer = {sizeof idt - 1, (u64)idt};
   __asm__ volatile("lidt %0; ltr %w1" ::"m"(pointer), "r"(TSS_SELECTOR));
 }
 
@@ -103,30 +97,20 @@ void trap_stop(const struct trap_frame *f) {
   power_stop(EXIT_EXCEPTION);
 }
 
-// From where the function that this stands in was called; then the end.
-#define STOP(code)                                                \
-  do {                                                            \
-    const u64 *frame = __builtin_frame_address(0);                \
-    backtrace(frame[1] - 1, (u64)(frame + 2), frame[0]);          \
-    power_stop(code);                                             \
-  } while (0)
-
-void panic(const char *what) { // the shim's own: what the machine lacks
+// `frame` is that of the function that was called; the place is where from.
+__attribute__((noreturn)) static void stop(const u64 *frame, enum exit_code code, const char *kind,
+                                           const char *text, u64 length) {
   once();
-  print("\n*** boot: %s\n", what);
-  STOP(EXIT_PANIC);
-}
-
-void wasm_trap(enum wasm_trap_kind kind) {
-  once();
-  print("\n*** trap: %s\n", wasm_trap_text(kind));
-  STOP(EXIT_WASM_TRAP);
-}
-
-void host_panic(u32 text, u32 length) {
-  once();
-  print("\n*** panic: ");
-  host_consoleWrite(text, length);
+  print("\n*** %s: ", kind);
+  for (u64 i = 0; i < length && text[i]; i++) console_write(text + i, 1);
   print("\n");
-  STOP(EXIT_PANIC);
+  backtrace(frame[1] - 1, (u64)(frame + 2), frame[0]);
+  power_stop(code);
+}
+void panic(const char *what) { stop(__builtin_frame_address(0), EXIT_PANIC, "boot", what, ~0ull); }
+void wasm_trap(enum wasm_trap_kind kind) {
+  stop(__builtin_frame_address(0), EXIT_WASM_TRAP, "trap", wasm_trap_text(kind), ~0ull);
+}
+void host_panic(u32 text, u32 length) {
+  stop(__builtin_frame_address(0), EXIT_PANIC, "panic", (const char *)(u64)text, length);
 }
