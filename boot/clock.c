@@ -101,7 +101,6 @@ u64 host_monotonic(void) {
 }
 
 // ---- The calendar: CMOS RTC (MC146818A data sheet) -----------------------------------------------
-
 static u32 cmos(u32 index) { return host_portOut8(0x70, index), host_portIn8(0x71); }
 
 u64 host_wallClock(void) {

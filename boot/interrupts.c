@@ -17,8 +17,7 @@ static u32 pending;
 
 // ---- Lines: 8259A data sheet; ELCR in 82371AB's, 4.2.6 ------------------------------------------
 enum { PIC_1 = 0x20, PIC_2 = 0xa0, ELCR_1 = 0x4d0, ELCR_2 = 0x4d1, CASCADE = 2 };
-enum { ICW1_INIT_ICW4 = 0x11, ICW4_8086 = 0x01, OCW2_EOI = 0x20, OCW3_READ_ISR = 0x0b };
-
+enum { ICW1_INIT_ICW4 = 0x11, ICW4_8086_AUTO_EOI = 0x03 };
 static u32 line_masks = 0xffff & ~(1u << CASCADE);
 
 static void both(u32 port, u32 first, u32 second) { // controllers' same port
@@ -30,17 +29,8 @@ static void lines_start(void) {
   both(0, ICW1_INIT_ICW4, ICW1_INIT_ICW4);
   both(1, VECTOR_LINES, VECTOR_LINES + 8);
   both(1, 1 << CASCADE, CASCADE);
-  both(1, ICW4_8086, ICW4_8086);
+  both(1, ICW4_8086_AUTO_EOI, ICW4_8086_AUTO_EOI); // with one interrupt a sleep, nothing to hold back
   both(1, line_masks & 0xff, line_masks >> 8);
-}
-
-static void line_taken(u32 line) {
-  const u32 controller = line < 8 ? PIC_1 : PIC_2;
-  host_portOut8(controller, OCW3_READ_ISR);
-  const bool real = host_portIn8(controller) & 1u << line % 8; // 7 and 15 also come for nothing
-  if (real) pending |= 1u << line;
-  if (real && line >= 8) host_portOut8(PIC_2, OCW2_EOI);
-  if (real || line >= 8) host_portOut8(PIC_1, OCW2_EOI); // the cascade is real either way
 }
 
 // PCI's lines are level-triggered: firmware says so in the ELCR, and this makes sure, where it may be.
@@ -101,10 +91,10 @@ static void timer_arm(u64 ns) {
 }
 
 // ---- Sleep ---------------------------------------------------------------------------------------
-
-// Called by traps.S with interrupts off. A spurious one wants no answer (Intel SDM 3A, 10.9).
+// Called by traps.S with interrupts off. A spurious one wants no answer (Intel SDM 3A, 10.9), and the
+// 8259A's come as line 7 or 15, which is masked or else woken for nothing.
 void interrupt_taken(u32 number) {
-  if (number < LINES) line_taken(number);
+  if (number < LINES) pending |= 1u << number & ~line_masks;
   if (number == NUMBER_TIMER) apic[EOI / 4] = 0;
 }
 
@@ -113,7 +103,7 @@ void sleep_until(u64 deadline) {
   const u64 now = host_monotonic();
   if (deadline <= now) return;
   if (deadline != ~0ull) timer_arm(deadline - now);
-  __asm__ volatile("sti; hlt; cli" ::: "memory");
+  __asm__ volatile("sti; hlt" ::: "memory");
   apic[INITIAL_COUNT / 4] = 0;
 }
 

@@ -26,7 +26,7 @@ exception:
   call trap_stop
 
 // Interrupts arrive only at the `hlt` of interrupts.c, and stay off after the return: one ends one
-// sleep, so a level-triggered line that nobody has served yet cannot storm.
+// sleep, so that a level-triggered line cannot storm before it is served.
 interrupt:
   .irp register, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
   pushq %\register
