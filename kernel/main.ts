@@ -16,10 +16,13 @@ import {
   idleWake,
   idleWorked,
 } from "./idle";
-import { boot, memoryInit } from "./memory";
+import { boot, memoryInit, unreserved } from "./memory";
 import { poolsInit } from "./packet";
 import { randomInit } from "./random";
+import { socketsInit } from "./socket";
 import { SECOND, Timer, timersAdvance } from "./timer";
+
+export { syscall } from "./syscall";
 
 /**
  * The kernel from the host's side: bring the machine up, then do what is ready, again and again.
@@ -42,6 +45,8 @@ export function init(): void {
   idleInit();
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
+  // Before the stack takes its share: one for each connection and datagram endpoint it may have.
+  socketsInit(min<u32>(max<u32>(unreserved() >> 13, 128), 32768) + 512);
   netInit();
   appStart();
 }

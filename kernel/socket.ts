@@ -1,0 +1,435 @@
+import { EndpointEvent, setEndpointSink } from "../net/endpoint";
+import {
+  Tcb,
+  tcpAccept,
+  tcpAvailable,
+  tcpBind,
+  tcpClose,
+  tcpConnect,
+  tcpConsume,
+  tcpError,
+  tcpGetOption,
+  tcpListen,
+  tcpLocal,
+  tcpOpen,
+  tcpPeekLength,
+  tcpPeekRun,
+  tcpQueued,
+  tcpReceive,
+  tcpRemote,
+  tcpSend,
+  tcpSendReady,
+  tcpSendSpace,
+  tcpSendStatic,
+  tcpSetOption,
+  tcpShutdown,
+} from "../net/tcp/tcp";
+import { IpAddress } from "../net/wire/address";
+import { Shutdown, SocketOption, SocketType } from "../sdk/assembly/syscalls";
+import { Errno } from "./errno";
+import { reserve } from "./memory";
+
+/**
+ * Sockets: what a program holds of a TCP endpoint. Berkeley's calls, none of which blocks:
+ * each returns 0 or more, or `-Errno`. Beyond Berkeley, `sendStatic`, `peekRun` and `consume` move
+ * no bytes, and `nextReady` names the sockets with news in O(1) each.
+ *
+ * A socket's number is its place in the table and, above it, how often that place has been used,
+ * so the number of a closed socket names no other one for 2,047 reuses of its place.
+ */
+
+const INDEX_BITS: u32 = 20;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+const GENERATION_MASK: u32 = 2047;
+/** Most sockets that a table can have. */
+export const SOCKETS_MAX: u32 = 1 << INDEX_BITS;
+
+/**
+ * A socket's or peer's address; the layout that sdk/assembly/syscalls.ts promises. It begins with
+ * an `IpAddress` and a `UdpPeer`.
+ */
+@unmanaged
+export class SocketAddress {
+  hi: u64;
+  lo: u64;
+  /** Native byte order. */
+  port: u16;
+  private zero0: u16;
+  private zero1: u32;
+
+  /** Any address of this machine, and `port`. */
+  @inline set(port: u16): void {
+    this.hi = 0;
+    this.lo = 0;
+    this.port = port;
+  }
+}
+
+const enum Kind {
+  Free = 0,
+  Stream = 1,
+  Listener = 2,
+  Datagram = 3,
+}
+
+/** 32 bytes. */
+@unmanaged
+class Socket {
+  /** The `Tcb` or `Udp`. */
+  endpoint: usize;
+  /** Its number while it is open; its generation alone, in place, while it is free. */
+  number: u32;
+  /** Links of the ready list; `next` also of the free list. */
+  next: Socket | null;
+  previous: Socket | null;
+  /** Whatever the program keeps with it. */
+  context: usize;
+  /** News since `nextReady` last named it. */
+  events: u16;
+  kind: u8;
+  queued: bool;
+  private spare: u64;
+
+
+  @inline get tcb(): Tcb {
+    return changetype<Tcb>(this.endpoint);
+  }
+}
+
+let table: usize = 0;
+let capacity: u32 = 0;
+let open: u32 = 0;
+let free: Socket | null = null;
+let readyHead: Socket | null = null;
+let readyTail: Socket | null = null;
+let lastEvents: u32 = 0;
+let lastContext: usize = 0;
+let lastRun: usize = 0;
+const scratch: usize = memory.data(8, 8);
+
+/** Makes room for `count` sockets, at most `SOCKETS_MAX`. Start-up only, before TCP and UDP open. */
+export function socketsInit(count: u32): void {
+  assert(offsetof<Socket>() == 32 && offsetof<SocketAddress>() == 24);
+  table = reserve(count << 5, 64);
+  capacity = count;
+  for (let i: u32 = count; i-- > 0;) {
+    const socket = changetype<Socket>(table + ((<usize>i) << 5));
+    socket.number = i;
+    socket.next = free;
+    free = socket;
+  }
+  setEndpointSink(onEvents);
+}
+
+/** Sockets that the table has room for. */
+@inline export function socketCapacity(): u32 {
+  return capacity;
+}
+
+/** Sockets open now. */
+@inline export function socketsOpen(): u32 {
+  return open;
+}
+
+/** The open socket of this number, or null. */
+function find(number: u32): Socket | null {
+  const index = number & INDEX_MASK;
+  if (index >= capacity) return null;
+  const socket = changetype<Socket>(table + ((<usize>index) << 5));
+  return socket.kind != Kind.Free && socket.number == number ? socket : null;
+}
+
+/** Takes a place of the table, which has one, for an endpoint. */
+function take(kind: Kind, endpoint: usize): Socket {
+  const socket = changetype<Socket>(free);
+  free = socket.next;
+  open++;
+  const generation = ((socket.number >> INDEX_BITS) % GENERATION_MASK) + 1;
+  socket.number = (generation << INDEX_BITS) | (socket.number & INDEX_MASK);
+  socket.kind = <u8>kind;
+  socket.endpoint = endpoint;
+  socket.next = null;
+  socket.context = 0;
+  return socket;
+}
+
+function post(socket: Socket, events: u32): void {
+  socket.events |= <u16>events;
+  if (socket.queued) return;
+  socket.queued = true;
+  socket.next = null;
+  socket.previous = readyTail;
+  if (readyTail !== null) readyTail!.next = socket;
+  else readyHead = socket;
+  readyTail = socket;
+}
+
+function unpost(socket: Socket): void {
+  const next = socket.next;
+  const previous = socket.previous;
+  if (previous !== null) previous.next = next;
+  else readyHead = next;
+  if (next !== null) next.previous = previous;
+  else readyTail = previous;
+  socket.queued = false;
+  socket.events = 0;
+}
+
+function onEvents(owner: u32, events: u32): void {
+  const socket = find(owner);
+  if (socket !== null) post(socket, events);
+}
+
+/**
+ * The next socket with news, or 0. It is named once for all its news so far and again when there
+ * is more: an edge, so the program goes on until it meets `-EAGAIN`.
+ */
+export function nextReady(): u32 {
+  const socket = readyHead;
+  if (socket === null) return 0;
+  lastEvents = socket.events;
+  lastContext = socket.context;
+  unpost(socket);
+  return socket.number;
+}
+
+/** `SocketEvent` bits of the socket that `nextReady` named last. */
+@inline export function readyEvents(): u32 {
+  return lastEvents;
+}
+
+/** What `setContext` gave that socket. */
+@inline export function readyContext(): usize {
+  return lastContext;
+}
+
+/** A new socket of a `SocketType`: its number. */
+export function socket(type: u32): i32 {
+  if (free === null) return -Errno.EMFILE;
+  if (type == SocketType.Stream) {
+    const tcb = tcpOpen();
+    if (tcb === null) return -Errno.ENOBUFS;
+    const made = take(Kind.Stream, changetype<usize>(tcb));
+    tcb.owner = made.number;
+    return made.number;
+  }
+  return -Errno.EPROTONOSUPPORT;
+}
+
+/** Lets a program find its own record of the socket without a search. */
+export function setContext(number: u32, context: usize): void {
+  const socket = find(number);
+  if (socket !== null) socket.context = context;
+}
+
+/** Binds to a local address, any for the unspecified one, and a port, 0 for a free one. */
+export function bind(number: u32, address: SocketAddress): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  const ip = changetype<IpAddress>(address);
+  return tcpBind(socket.tcb, ip, address.port);
+}
+
+/** Accepts connections from now on, up to `backlog` of them waiting for `accept`. */
+export function listen(number: u32, backlog: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  const result = tcpListen(socket.tcb, backlog);
+  if (result >= 0) socket.kind = <u8>Kind.Listener;
+  return result;
+}
+
+/** The next waiting connection: its number. Its first news is posted with it. */
+export function accept(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Listener) return -Errno.EINVAL;
+  if (free === null) return -Errno.EMFILE;
+  const tcb = tcpAccept(socket.tcb);
+  if (tcb === null) return -Errno.EAGAIN;
+  const made = take(Kind.Stream, changetype<usize>(tcb));
+  tcb.owner = made.number;
+  // Whatever came before it had an owner raised no event.
+  post(made, EndpointEvent.Readable | EndpointEvent.Writable);
+  return made.number;
+}
+
+/** TCP: begins to connect, -EINPROGRESS. UDP: sets the peer of `send` and the only one heard. */
+export function connect(number: u32, address: SocketAddress): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  const ip = changetype<IpAddress>(address);
+  if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
+  return tcpConnect(socket.tcb, ip, address.port);
+}
+
+/** Queues a copy of `length` bytes: how many of them found room. UDP: one datagram to the peer. */
+export function send(number: u32, from: usize, length: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Stream) return tcpSend(socket.tcb, from, length);
+  if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
+  return -Errno.EOPNOTSUPP;
+}
+
+/**
+ * Queues bytes where they are, all or none (-EAGAIN, -ENOBUFS). They must never change again, and
+ * a device must be able to read them: the file pack, or memory from `reserve`.
+ */
+export function sendStatic(number: u32, from: usize, length: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Stream) return -Errno.EOPNOTSUPP;
+  return tcpSendStatic(socket.tcb, from, length);
+}
+
+/** Bytes that `send` would take now; 0 for what is no stream. */
+export function sendSpace(number: u32): u32 {
+  const socket = find(number);
+  return socket !== null && socket.kind == Kind.Stream ? tcpSendSpace(socket.tcb) : 0;
+}
+
+/** Bytes of a stream that are queued and not acknowledged. */
+export function queued(number: u32): u32 {
+  const socket = find(number);
+  return socket !== null && socket.kind == Kind.Stream ? tcpQueued(socket.tcb) : 0;
+}
+
+/**
+ * Whether a stream's send queue is at most half full. If not, Writable follows when it is: for
+ * programs that want room before they begin.
+ */
+export function sendReady(number: u32): bool {
+  const socket = find(number);
+  return socket !== null && socket.kind == Kind.Stream && tcpSendReady(socket.tcb);
+}
+
+/** Copies what has come, at most `length`; 0 is the end of the stream. */
+export function receive(number: u32, into: usize, length: u32, peek: bool): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Stream) return tcpReceive(socket.tcb, into, length, peek);
+  if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
+  return -Errno.EOPNOTSUPP;
+}
+
+/** Bytes received and not yet read. */
+export function available(number: u32): u32 {
+  const socket = find(number);
+  return socket !== null && socket.kind == Kind.Stream ? tcpAvailable(socket.tcb) : 0;
+}
+
+/**
+ * Lends the first run of unread bytes, or the first datagram, where it lies: its length, with
+ * `runAddress()`. 0 is the end of a stream, -EAGAIN nothing yet. It stays until `consume`.
+ */
+export function peekRun(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Stream) {
+    lastRun = tcpPeekRun(socket.tcb);
+    if (lastRun) return tcpPeekLength();
+    return tcpReceive(socket.tcb, scratch, 1, true);
+  }
+  if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
+  return -Errno.EOPNOTSUPP;
+}
+
+/** `peekRun` of a datagram, with where it came from. */
+export function peekRunFrom(number: u32, from: SocketAddress): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  peerAddress(number, from);
+  return -Errno.EOPNOTSUPP;
+}
+
+/** Where the run that `peekRun` lent last begins. */
+@inline export function runAddress(): usize {
+  return lastRun;
+}
+
+/** Gives back `length` bytes at the front of the run; a datagram as a whole. */
+export function consume(number: u32, length: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Stream) tcpConsume(socket.tcb, length);
+  else return -Errno.ENOTCONN;
+  return 0;
+}
+
+/** Sends one datagram. */
+export function sendTo(number: u32, from: usize, length: u32, to: SocketAddress): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  return from && length && to.port ? -Errno.EISCONN : -Errno.EINVAL;
+}
+
+/** Copies one datagram, cut to `length`, and, unless it is null, where it came from. */
+export function receiveFrom(
+  number: u32,
+  into: usize,
+  length: u32,
+  from: SocketAddress | null,
+): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (from !== null) peerAddress(number, from);
+  return receive(number, into, length, false);
+}
+
+/** Ends one direction or both (`Shutdown`). */
+export function shutdown(number: u32, how: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Stream) return -Errno.ENOTCONN;
+  if (how > <u32>Shutdown.Both) return -Errno.EINVAL;
+  return tcpShutdown(socket.tcb, how != Shutdown.Write, how != Shutdown.Read);
+}
+
+/** Gives the number back. What a stream has still to send is sent in the background. */
+export function close(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  socket.tcb.owner = 0;
+  tcpClose(socket.tcb);
+  if (socket.queued) unpost(socket);
+  socket.kind = <u8>Kind.Free;
+  socket.next = free;
+  free = socket;
+  open--;
+  return 0;
+}
+
+/** The local address and port; unspecified and 0 before `bind` or `connect`. */
+export function localAddress(number: u32, into: SocketAddress): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  memory.fill(changetype<usize>(into), 0, offsetof<SocketAddress>());
+  const ip = changetype<IpAddress>(into);
+  into.port = <u16>tcpLocal(socket.tcb, ip);
+  return 0;
+}
+
+/** The peer's address and port. */
+export function peerAddress(number: u32, into: SocketAddress): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  memory.fill(changetype<usize>(into), 0, offsetof<SocketAddress>());
+  const ip = changetype<IpAddress>(into);
+  into.port = <u16>tcpRemote(socket.tcb, ip);
+  return into.port ? 0 : -Errno.ENOTCONN;
+}
+
+/** Sets a `SocketOption`. */
+export function setOption(number: u32, option: u32, value: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  return tcpSetOption(socket.tcb, option, value);
+}
+
+/** The value of a `SocketOption`. */
+export function getOption(number: u32, option: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  return option == SocketOption.Error ? tcpError(socket.tcb) : tcpGetOption(socket.tcb, option);
+}

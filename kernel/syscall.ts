@@ -1,0 +1,158 @@
+import { Layout, ReceiveFlag, Statistics, Syscall } from "../sdk/assembly/syscalls";
+import { TcpStats, tcpStats } from "../net/tcp/stats";
+import { Errno } from "./errno";
+import { OWNERS, POOLS, poolOf } from "./packet";
+import * as sockets from "./socket";
+import { SocketAddress } from "./socket";
+
+/**
+ * The system calls: numbers and contract in sdk/assembly/syscalls.ts. This file is the border:
+ * every pointer from a caller passes `memoryOf`, which is also where an address of a guest's own
+ * memory becomes one of the kernel's.
+ */
+
+/** Lowest address that can be anybody's: page 0 is nobody's. */
+const FIRST: u32 = 4096;
+const LISTEN_MAX: u32 = 4096;
+const scratch: usize = memory.data(64, 8);
+
+/** The kernel's address of `length` bytes at the caller's `address`, or 0 if they are not its own. */
+function memoryOf(address: u32, length: u32): usize {
+  const end = <u64>address + length;
+  return address >= FIRST && end <= (<u64>memory.size()) << 16 ? <usize>address : 0;
+}
+
+function addressOf(address: u32): SocketAddress | null {
+  return changetype<SocketAddress | null>(memoryOf(address, Layout.Address));
+}
+
+/** The bytes that a count may name at most: results are signed. */
+@inline function bounded(length: u32): u32 {
+  return min<u32>(length, i32.MAX_VALUE);
+}
+
+/** One call of a program: `number` is a `Syscall`; returns its result or `-Errno`. */
+export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u32): i32 {
+  switch (number) {
+    case Syscall.Socket:
+      return sockets.socket(a0);
+    case Syscall.Bind: {
+      const address = addressOf(a1);
+      return address === null ? -Errno.EFAULT : sockets.bind(a0, address);
+    }
+    case Syscall.Listen:
+      return sockets.listen(a0, min<u32>(a1, LISTEN_MAX));
+    case Syscall.Accept:
+      return accept(a0, a1);
+    case Syscall.Connect: {
+      const address = addressOf(a1);
+      return address === null ? -Errno.EFAULT : sockets.connect(a0, address);
+    }
+    case Syscall.Send: {
+      const length = bounded(a2);
+      const from = memoryOf(a1, length);
+      return from ? sockets.send(a0, from, length) : -Errno.EFAULT;
+    }
+    case Syscall.Receive: {
+      const length = bounded(a2);
+      const into = memoryOf(a1, length);
+      return into ? sockets.receive(a0, into, length, (a3 & ReceiveFlag.Peek) != 0) : -Errno.EFAULT;
+    }
+    case Syscall.SendTo: {
+      const length = bounded(a2);
+      const from = memoryOf(a1, length);
+      const address = addressOf(a3);
+      return from && address !== null ? sockets.sendTo(a0, from, length, address) : -Errno.EFAULT;
+    }
+    case Syscall.ReceiveFrom: {
+      const length = bounded(a2);
+      const into = memoryOf(a1, length);
+      const address = addressOf(a3);
+      return into && (address !== null || !a3)
+        ? sockets.receiveFrom(a0, into, length, address)
+        : -Errno.EFAULT;
+    }
+    case Syscall.Shutdown:
+      return sockets.shutdown(a0, a1);
+    case Syscall.Close:
+      return sockets.close(a0);
+    case Syscall.LocalAddress: {
+      const address = addressOf(a1);
+      return address === null ? -Errno.EFAULT : sockets.localAddress(a0, address);
+    }
+    case Syscall.PeerAddress: {
+      const address = addressOf(a1);
+      return address === null ? -Errno.EFAULT : sockets.peerAddress(a0, address);
+    }
+    case Syscall.SetOption:
+      return sockets.setOption(a0, a1, a2);
+    case Syscall.GetOption:
+      return sockets.getOption(a0, a1);
+    case Syscall.Poll:
+      return poll(a0, a1);
+    case Syscall.Statistics:
+      return statistics(a0, a1, a2);
+    default:
+      return -Errno.ENOSYS;
+  }
+}
+
+function accept(number: u32, into: u32): i32 {
+  const address = addressOf(into);
+  if (address === null && into) return -Errno.EFAULT;
+  const accepted = sockets.accept(number);
+  if (accepted > 0 && address !== null) sockets.peerAddress(accepted, address);
+  return accepted;
+}
+
+function poll(into: u32, count: u32): i32 {
+  count = min<u32>(count, sockets.SOCKETS_MAX);
+  let at = memoryOf(into, count * Layout.Ready);
+  if (!at) return -Errno.EFAULT;
+  let written: u32 = 0;
+  for (; written < count; written++) {
+    const number = sockets.nextReady();
+    if (!number) break;
+    store<u32>(at, number);
+    store<u32>(at, sockets.readyEvents(), 4);
+    at += Layout.Ready;
+  }
+  return written;
+}
+
+function statistics(what: u32, into: u32, length: u32): i32 {
+  const at = memoryOf(into, bounded(length));
+  if (!at) return -Errno.EFAULT;
+  switch (what) {
+    case Statistics.Pools: {
+      const pools = min<u32>(length / Layout.Pool, POOLS);
+      for (let id: u32 = 0; id < pools; id++) writePool(at + <usize>id * Layout.Pool, id);
+      return pools * Layout.Pool;
+    }
+    case Statistics.Tcp:
+      return copy(at, length, changetype<usize>(tcpStats), offsetof<TcpStats>());
+    case Statistics.Sockets:
+      store<u32>(scratch, sockets.socketsOpen());
+      store<u32>(scratch, sockets.socketCapacity(), 4);
+      return copy(at, length, scratch, 8);
+    default:
+      return -Errno.EINVAL;
+  }
+}
+
+function copy(into: usize, length: u32, from: usize, size: usize): i32 {
+  const count = min<u32>(length, <u32>size);
+  memory.copy(into, from, count);
+  return count;
+}
+
+function writePool(at: usize, id: u32): void {
+  const pool = poolOf(id);
+  store<u32>(at, pool.slots);
+  store<u32>(at, pool.slotBytes, 4);
+  store<u32>(at, pool.refused, 8);
+  store<u32>(at, pool.lowest, 12);
+  for (let owner: u32 = 0; owner < <u32>OWNERS; owner++) {
+    store<u32>(at + ((<usize>owner) << 2), pool.owned(owner), 16);
+  }
+}
