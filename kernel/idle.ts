@@ -93,9 +93,10 @@ export function idleWake(now: u64): bool {
   let claimed: u32 = 0;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
+    if (device.line == NO_LINE) continue;
     const before = device.interrupts;
     device.setInterrupts(false);
-    if (device.line != NO_LINE && device.interrupts != before) claimed |= 1 << device.line;
+    if (device.interrupts != before) claimed |= 1 << device.line;
   }
   for (let rest = fired; rest; rest &= rest - 1) {
     const index = <u32>ctz(rest);
@@ -153,12 +154,19 @@ export function idleShouldSleep(now: u64): bool {
 
 /** Switches interrupts on; the caller looks for work once more and then calls `idleSleep` or `idleStay`. */
 export function idlePrepare(): void {
-  for (let i: u32 = 0; i < deviceCount(); i++) deviceAt(i).setInterrupts(true);
+  setInterrupts(true);
 }
 
 /** Work turned up after `idlePrepare`. */
 export function idleStay(): void {
-  for (let i: u32 = 0; i < deviceCount(); i++) deviceAt(i).setInterrupts(false);
+  setInterrupts(false);
+}
+
+function setInterrupts(on: bool): void {
+  for (let i: u32 = 0; i < deviceCount(); i++) {
+    const device = deviceAt(i);
+    if (device.line != NO_LINE) device.setInterrupts(on);
+  }
 }
 
 /** Goes to sleep; returns until when. */
