@@ -65,10 +65,9 @@ static u64 timer_hertz, count_started;
 
 // Starts counting, masked, while clock.c finds the TSC's rate.
 void timer_start(void) {
-  enum { HAS_APIC = 1 << 9, GLOBAL_ENABLE = 1 << 11, X2APIC = 1 << 10 };
-  const u64 base = cpuid(1).edx & HAS_APIC ? read_msr(MSR_APIC_BASE) : X2APIC;
-  if (base & X2APIC) panic("no local APIC in xAPIC mode to sleep by");
-  write_msr(MSR_APIC_BASE, base | GLOBAL_ENABLE);
+  const u64 x2apic = 1 << 10, enable = 1 << 11, base = read_msr(MSR_APIC_BASE);
+  if (base & x2apic) write_msr(MSR_APIC_BASE, base & ~(x2apic | enable)); // the one way out of that mode
+  write_msr(MSR_APIC_BASE, (base & ~x2apic) | enable);
   apic = paging_map_device(base & 0xffffff000u);
   const u32 set_up[][2] = {{SVR, SVR_ENABLE | VECTOR_SPURIOUS}, {TPR, 0}, {LVT_LINT0, EXTINT}, {LVT_LINT1, NMI},
                            {DIVIDE, DIVIDE_BY_16}, {LVT_TIMER, MASKED}, {INITIAL_COUNT, 0xffffffff}};

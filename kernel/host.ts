@@ -69,7 +69,7 @@ export class BootInfo {
   /** The file pack linked into the image (tools/image): address and bytes. 0, 0 without one. */
   pack: usize;
   packLength: u32;
-  /** The ACPI RSDP, or 0. */
+  /** The ACPI RSDP, all of whose tables can be read, or 0. */
   rsdp: usize;
   /**
    * The largest run of free RAM below 4 GiB, identity-mapped, page-aligned, disjoint from the
@@ -79,7 +79,7 @@ export class BootInfo {
   ramLength: u32;
   /** RAM that the machine has in all, in KiB. */
   machineKiB: u32;
-  /** `monotonic()` at the kernel's first instruction: how long the boot before it took, in ns. */
+  /** `monotonic()` at the kernel's start: how long the host's own boot before it took, in ns. */
   bootNs: u64;
 }
 
@@ -93,17 +93,22 @@ export declare function bootInfo(into: usize): void;
 @external("host", "portIn8")
 export declare function portIn8(port: u32): u32;
 
+
 @external("host", "portIn16")
 export declare function portIn16(port: u32): u32;
+
 
 @external("host", "portIn32")
 export declare function portIn32(port: u32): u32;
 
+
 @external("host", "portOut8")
 export declare function portOut8(port: u32, value: u32): void;
 
+
 @external("host", "portOut16")
 export declare function portOut16(port: u32, value: u32): void;
+
 
 @external("host", "portOut32")
 export declare function portOut32(port: u32, value: u32): void;
@@ -120,17 +125,22 @@ export declare function mmioMap(physical: u64, length: u32): usize;
 @external("host", "mmioRead8")
 export declare function mmioRead8(address: usize): u32;
 
+
 @external("host", "mmioRead16")
 export declare function mmioRead16(address: usize): u32;
+
 
 @external("host", "mmioRead32")
 export declare function mmioRead32(address: usize): u32;
 
+
 @external("host", "mmioWrite8")
 export declare function mmioWrite8(address: usize, value: u32): void;
 
+
 @external("host", "mmioWrite16")
 export declare function mmioWrite16(address: usize, value: u32): void;
+
 
 @external("host", "mmioWrite32")
 export declare function mmioWrite32(address: usize, value: u32): void;
@@ -144,11 +154,14 @@ export declare function mmioWrite32(address: usize, value: u32): void;
 @external("host", "dmaRead32")
 export declare function dmaRead32(address: usize): u32;
 
+
 @external("host", "dmaRead64")
 export declare function dmaRead64(address: usize): u64;
 
+
 @external("host", "dmaWrite32")
 export declare function dmaWrite32(address: usize, value: u32): void;
+
 
 @external("host", "dmaWrite64")
 export declare function dmaWrite64(address: usize, value: u64): void;

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -133,7 +134,10 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
       if (file.startsWith(`${stem}.`) && file.endsWith(".o")) rmSync(join(objects, file));
     }
     const from = relative(root, source);
-    jobs.push(() => run(cc, [...flags, ...extra, "-c", from, "-o", object], root, from));
+    jobs.push(async () => {
+      await run(cc, [...flags, ...extra, "-c", from, "-o", `${object}.part`], root, from);
+      renameSync(`${object}.part`, object); // an interrupted build leaves no half an object
+    });
   };
   /** A file's bytes as a section of their own. */
   const embed = (file: string, section: string) => {
