@@ -121,9 +121,11 @@ export async function generate(seed: number, folder: string): Promise<Uint8Array
     fs.writeFileSync(input, randomBytes(seed + attempt * 0x10000000, 500 + (seed % 16) * 500));
     try {
       await wasmOpt(args);
-      return new Uint8Array(fs.readFileSync(output));
+      const bytes = new Uint8Array(fs.readFileSync(output));
+      if (WebAssembly.validate(bytes)) return bytes;
+      throw new Error(`seed ${seed}: not a valid module`);
     } catch (error) {
-      // Now and then it generates what it then refuses: the next input.
+      // Now and then what it generates is refused, by its own validator or V8's: the next input.
       if (attempt === 9) throw error;
     }
   }
