@@ -122,7 +122,7 @@ test("each of clashing and odd names becomes its own identifier", () => {
     (func $net/tcp#send (export "send/now") (param $u32 i32) (param $this i32) (param $t0 i32) (param $w_x i32) (result i32)
       (call $import (local.get $this)) (call $import2 (i64.const 1)) (local.get $t0))
     (func $net.tcp.send (export "send-now") (param $if i32) (param $h!llo i32) (result i32) (local.get $h!llo))
-    (func $"日本" (export "send now"))
+    (func $@@ (export "send now"))
     (func $instantiate (export "instantiate"))
     (func $while (export "")))`);
   binaryen.setDebugInfo(true);
