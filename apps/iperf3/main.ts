@@ -38,6 +38,8 @@ class Newcomer {
   private timer2: u64;
   private timer3: u64;
   socket: u32;
+  /** Goes up from one connection to the next. */
+  order: u32;
   next: Newcomer | null;
 
 
@@ -47,6 +49,7 @@ class Newcomer {
 }
 
 let listener: u32 = 0;
+let accepted: u32 = 0;
 let newcomers: usize = 0;
 let free: Newcomer | null = null;
 const address = changetype<sockets.SocketAddress>(memory.data(24, 8));
@@ -94,6 +97,7 @@ function acceptAll(): void {
     }
     free = newcomer.next;
     newcomer.socket = number;
+    newcomer.order = accepted++;
     newcomer.timer.init(onSilence, changetype<usize>(newcomer));
     newcomer.timer.arm(now() + COOKIE_TIME);
     sockets.setContext(number, changetype<usize>(newcomer));
@@ -128,7 +132,7 @@ function greet(context: usize): void {
   if (testIdle()) {
     testBegin(number, cookie);
   } else if (testWants(cookie)) {
-    testAddStream(number);
+    testAddStream(number, newcomer.order);
   } else {
     store<u8>(cookie, <u8>State.AccessDenied);
     sockets.send(number, cookie, 1);

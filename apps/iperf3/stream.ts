@@ -45,6 +45,8 @@ export class Stream {
   socket: u32;
   /** By which both sides name it. */
   id: u32;
+  /** Goes up from one connection to the next. */
+  order: u32;
   /** We send. */
   sending: bool;
   private jitterRuns: bool;
@@ -84,8 +86,7 @@ export class Stream {
 
   /** Seconds, microseconds and a sequence number begin each datagram. */
   private datagram(at: usize, wide: bool): void {
-    const sent =
-      <i64>bswap(load<u32>(at)) * SECOND + <i64>bswap(load<u32>(at, 4)) * MICROSECOND;
+    const sent = <i64>bswap(load<u32>(at)) * SECOND + <i64>bswap(load<u32>(at, 4)) * MICROSECOND;
     const sequence: u64 = wide ? bswap(load<u64>(at, 8)) : bswap(load<u32>(at, 8));
     if (sequence > this.packets) {
       this.errors += sequence - this.packets - 1;

@@ -263,15 +263,26 @@ function dropResults(): bool {
 
 // ---- Streams ---------------------------------------------------------------------------------
 
-/** Adds a data connection, whose hello has been read. The client's own senders come first. */
-export function testAddStream(number: u32): void {
-  const index = streamCount++;
+/**
+ * Adds a data connection, whose hello has been read. `order` says when it was opened: hellos may
+ * come in another order.
+ */
+export function testAddStream(number: u32, order: u32): void {
+  // Kept in order by inserting; the client's own senders come first.
+  let index = streamCount++;
+  for (; index && <i32>(streamAt(index - 1).order - order) > 0; index--) {
+    const moved = streamAt(index);
+    memory.copy(
+      changetype<usize>(moved),
+      changetype<usize>(streamAt(index - 1)),
+      offsetof<Stream>(),
+    );
+    sockets.setContext(moved.socket, changetype<usize>(moved));
+  }
   const stream = streamAt(index);
   memory.fill(changetype<usize>(stream), 0, offsetof<Stream>());
   stream.socket = number;
-  // iperf counts 1, 3, 4, …, and both sides must agree.
-  stream.id = index ? index + 2 : 1;
-  stream.sending = parameters.bidirectional ? index >= parameters.parallel : parameters.reverse;
+  stream.order = order;
   sockets.setContext(number, changetype<usize>(stream));
   if (parameters.noDelay) sockets.setOption(number, SocketOption.NoDelay, 1);
   if (parameters.window) {
@@ -315,7 +326,7 @@ export function testUdpHello(number: u32): bool {
   }
   store<u32>(word, UDP_ANSWER);
   sockets.send(number, word, 4);
-  testAddStream(number);
+  testAddStream(number, streamCount);
   return true;
 }
 
@@ -343,6 +354,12 @@ function startTest(): void {
   line.text(p.bidirectional ? " both ways with " : p.reverse ? " to " : " from ");
   line.ip(changetype<IpAddress>(address)).key("streams").number(streamCount);
   line.key("seconds").number(p.duration).end();
+  for (let i: u32 = 0; i < streamCount; i++) {
+    const stream = streamAt(i);
+    // iperf counts 1, 3, 4, …, and both sides must agree.
+    stream.id = i ? i + 2 : 1;
+    stream.sending = p.bidirectional ? i >= p.parallel : p.reverse;
+  }
   stage = Stage.Running;
   started = now();
   counted = started;
@@ -363,7 +380,7 @@ function onOmitted(_context: usize, at: u64): void {
 function onTick(_context: usize, at: u64): void {
   const rate = parameters.rate;
   const micros = (at - started) / 1000;
-  const allowed = rate ? (micros / 1000) * (rate / 8) / 1000 : u64.MAX_VALUE;
+  const allowed = rate ? ((micros / 1000) * (rate / 8)) / 1000 : u64.MAX_VALUE;
   for (let i: u32 = 0; i < streamCount; i++) {
     const stream = streamAt(i);
     if (!stream.sending || !stream.socket) continue;
@@ -393,7 +410,10 @@ function endTest(): void {
   }
   const millis = max<u64>((ended - counted) / MILLISECOND, 1);
   const line = info("iperf3").text("done").key("bytes").number(bytes);
-  line.key("kbps").number((bytes * 8) / millis).end();
+  line
+    .key("kbps")
+    .number((bytes * 8) / millis)
+    .end();
   stage = Stage.Results;
   expected = 0;
   deadline.arm(now() + ANSWER_TIME);
@@ -410,11 +430,18 @@ function sendResults(): void {
   json.key("streams").array();
   for (let i: u32 = 0; i < streamCount; i++) {
     const stream = streamAt(i);
-    json.object().count("id", stream.id).count("bytes", stream.bytes - stream.bytesOmitted);
+    json
+      .object()
+      .count("id", stream.id)
+      .count("bytes", stream.bytes - stream.bytesOmitted);
     json.key("retransmits").signed(-1).key("jitter").nano(stream.jitter);
     json.key("errors").signed(stream.errors).key("omitted_errors").signed(stream.errorsOmitted);
     json.count("packets", stream.packets).count("omitted_packets", stream.packetsOmitted);
-    json.count("start_time", 0).key("end_time").nano(ended - counted).endObject();
+    json
+      .count("start_time", 0)
+      .key("end_time")
+      .nano(ended - counted)
+      .endObject();
   }
   json.endArray().endObject();
   store<u32>(start, bswap(writer.length));
