@@ -15,6 +15,24 @@ export const enum EndpointEvent {
   Hangup = 16,
 }
 
+/** What a program may set of an endpoint; the numbers are its own interface's. */
+export const enum EndpointOption {
+  /** TCP: sends small segments at once. 0 or 1. */
+  NoDelay = 1,
+  /** TCP: probes an idle connection. 0 or 1. */
+  KeepAlive = 2,
+  /** Binds though an old or a connected endpoint still holds the port. 0 or 1. */
+  ReuseAddress = 3,
+  /** The pending error as a positive errno, cleared by reading. */
+  Error = 4,
+  /** Bytes that may be received before they are read. */
+  ReceiveBuffer = 5,
+  /** Bytes that may be sent before they are acknowledged. */
+  SendBuffer = 6,
+  /** UDP: sends to broadcast addresses. 0 or 1. */
+  Broadcast = 7,
+}
+
 let sink: u32 = 0;
 
 /** Sets who is told; before the first endpoint opens. */

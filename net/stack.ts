@@ -1,8 +1,9 @@
 import { Device, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { AddressMode, config } from "../kernel/config";
-import { entropy } from "../kernel/host";
 import { info, warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
+import { random64 } from "../kernel/random";
+import { dhcpLinkChanged, dhcpStart } from "./dhcp/client";
 import { hashInit } from "./hash";
 import { icmpInit } from "./icmp/icmp";
 import {
@@ -21,13 +22,15 @@ import { Claim, claimAddress, conflictLinkUp } from "./link/conflict";
 import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
+import { udpInit } from "./udp/udp";
 
 /**
  * The stack as a whole: what the run loop calls. Packets come up in `netInput`, a device's batch at
  * a time; what transports have to say goes down in `netOutput`, once a step.
  */
 
-const seed: usize = memory.data(8, 8);
+/** UDP endpoints that programs and the stack itself may have. */
+const UDP_ENDPOINTS: u32 = 512;
 
 /** Bytes of memory that a TCP connection costs in all tables together, more or less. */
 const CONNECTION_BYTES: u32 = 1024;
@@ -36,11 +39,11 @@ const CONNECTIONS_MAX: u32 = 32768;
 
 /** Sets up every layer and configures the interfaces. After the drivers have started. */
 export function netInit(): void {
-  entropy(seed, 8);
-  hashInit(load<u64>(seed));
+  hashInit(random64());
   interfacesInit();
   neighboursInit();
   icmpInit();
+  udpInit(UDP_ENDPOINTS);
   const connections = (unreserved() >> 3) / CONNECTION_BYTES;
   tcpInit(min<u32>(max<u32>(connections, CONNECTIONS_MIN), CONNECTIONS_MAX));
   for (let i: u32 = 0, n = deviceCount(); i < n; i++) {
@@ -51,15 +54,17 @@ export function netInit(): void {
   configure();
 }
 
-/** Gives the first NIC the configured address, or has it ask for one. */
+/** Gives the first NIC the configured address, or has every NIC ask for one. */
 function configure(): void {
+  let found = false;
   for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
     const iface = interfaceAt(i);
     if (iface.kind != LinkKind.Ethernet) continue;
-    if (config.mode == AddressMode.Static) configureStatic(iface);
-    return;
+    found = true;
+    if (config.mode == AddressMode.Dhcp) dhcpStart(iface);
+    else return configureStatic(iface);
   }
-  warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
+  if (!found) warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
 }
 
 function configureStatic(iface: Interface): void {
@@ -102,5 +107,6 @@ function linkChanged(iface: Interface): void {
   iface.up = device.linkUp;
   interfacesChanged();
   neighboursFlush(iface);
+  dhcpLinkChanged(iface);
   if (iface.up) conflictLinkUp(iface);
 }

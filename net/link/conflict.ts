@@ -1,6 +1,6 @@
 import { MILLISECOND, SECOND } from "../../kernel/timer";
 import { now } from "../../kernel/clock";
-import { entropy } from "../../kernel/host";
+import { randomBelow } from "../../kernel/random";
 import { warn } from "../../kernel/log";
 import { AddressState, Interface, InterfaceAddress, findAddress, setAssigned } from "../interface";
 import { v4Lo } from "../wire/address";
@@ -40,12 +40,10 @@ export const enum Claim {
   Careful = 1,
 }
 
-const bits: usize = memory.data(4, 4);
-
 
 @inline function jitter(from: u64, to: u64): u64 {
-  entropy(bits, 4);
-  return from + (((to - from) * <u64>load<u32>(bits)) >> 32);
+  // In milliseconds, which fit 32 bits.
+  return from + <u64>randomBelow(<u32>((to - from) / MILLISECOND) + 1) * MILLISECOND;
 }
 
 /**
