@@ -77,7 +77,10 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   const header = changetype<Icmpv4Header>(packet.data);
   const before = header.typeAndCode;
   const after = (before & ~0xff) | IcmpType.EchoReply;
-  header.checksum = update16(header.checksum, before, after);
+  // Of a message of zeros the update gives 0, which sums to 0 and not to all ones. Elsewhere the
+  // two zeros of one's complement are worth the same (RFC 1624, 3).
+  const checksum = update16(header.checksum, before, after);
+  header.checksum = checksum ? checksum : 0xffff;
   header.typeAndCode = after;
   packet.flags = 0;
   // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.

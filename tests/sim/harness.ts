@@ -73,7 +73,7 @@ export class World {
   /** Adds a machine with a static address and waits for its link. */
   ready(options: StationOptions = {}): Station {
     const station = this.station({ ip: "10.0.0.2/24", commandLine: "gw=10.0.0.1", ...options });
-    station.machine.expectLine(/eth0 link up/, SECOND);
+    station.machine.expectLine(/eth0 link up/, 3 * SECOND);
     this.run(10 * MILLISECOND);
     return station;
   }

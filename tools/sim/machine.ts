@@ -152,15 +152,21 @@ export class Machine implements Host {
     return this.exitCode !== undefined;
   }
 
-  /** Calls the kernel's `syscall`; then steps it, as a program's call would make it do. */
+  /** Calls the kernel's `syscall`; then steps it, as it would be after a program's turn. */
   syscall(number: number, a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0): number {
+    const result = this.inquire(number, a0, a1, a2, a3, a4);
+    if (this.sleeping) this.scheduleStep(this.simulation.now + this.spent);
+    return result;
+  }
+
+  /** A system call that gives the kernel nothing to do, and so does not end its sleep. */
+  inquire(number: number, a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0): number {
     const { syscall } = this.exports;
     if (!syscall) throw new Error("this kernel exports no syscall");
     let result = 0;
     this.call(() => {
       result = syscall(number, a0, a1, a2, a3, a4);
     });
-    if (this.sleeping) this.scheduleStep(this.simulation.now + this.spent);
     return result;
   }
 

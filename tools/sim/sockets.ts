@@ -1,0 +1,173 @@
+import {
+  Layout,
+  ReceiveFlag,
+  Shutdown,
+  SocketEvent,
+  SocketOption,
+  SocketType,
+  Syscall,
+} from "../../sdk/assembly/syscalls.ts";
+import { ip, ipNumber } from "./frames.ts";
+import type { Machine } from "./machine.ts";
+
+/** Errors that a program meets in its normal course (Linux's numbers, as kernel/errno.ts). */
+export const EAGAIN = 11;
+export const EPIPE = 32;
+export const ECONNRESET = 104;
+export const ENOTCONN = 107;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
+export const EINPROGRESS = 115;
+
+/** A system call failed. `errno` is positive. */
+export class SocketError extends Error {
+  override name = "SocketError";
+  constructor(
+    what: string,
+    readonly errno: number,
+  ) {
+    super(`${what}: errno ${errno}`);
+  }
+}
+
+const ADDRESS_AT = 0;
+const DATA_AT = 4096;
+
+/** Where in the scratch area `Poll` writes, and how many entries. */
+const READY_AT = 1024;
+const READY_COUNT = 64;
+
+/**
+ * A machine's system calls with types. Nothing blocks: `null` is "not now". A call that cannot
+ * fail in a correct test throws `SocketError`.
+ */
+export class Sockets {
+  constructor(readonly machine: Machine) {}
+
+  stream(): number {
+    return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Stream));
+  }
+
+  datagram(): number {
+    return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Datagram));
+  }
+
+  bind(socket: number, port: number, address = "0.0.0.0"): void {
+    this.done("bind", this.machine.syscall(Syscall.Bind, socket, this.address(address, port)));
+  }
+
+  listen(socket: number, backlog = 16): void {
+    this.done("listen", this.machine.syscall(Syscall.Listen, socket, backlog));
+  }
+
+  accept(socket: number): number | null {
+    return this.maybe("accept", this.machine.syscall(Syscall.Accept, socket, 0));
+  }
+
+  /** Begins to connect; `Writable` or `Error` follows. */
+  connect(socket: number, address: string, port: number): void {
+    const result = this.machine.syscall(Syscall.Connect, socket, this.address(address, port));
+    if (result !== -EINPROGRESS) this.done("connect", result);
+  }
+
+  /** Bytes taken; `null` when there is no room. */
+  send(socket: number, bytes: Uint8Array): number | null {
+    const length = Math.min(bytes.length, this.machine.scratchBytes - DATA_AT);
+    const from = this.machine.copyIn(bytes.subarray(0, length), DATA_AT);
+    return this.maybe("send", this.machine.syscall(Syscall.Send, socket, from, length));
+  }
+
+  /** Bytes received, none at the end of the stream; `null` when there are none now. */
+  receive(socket: number, length: number): Uint8Array | null {
+    const { machine } = this;
+    const into = machine.scratch + DATA_AT;
+    const room = Math.min(length, machine.scratchBytes - DATA_AT);
+    const result = machine.syscall(Syscall.Receive, socket, into, room, ReceiveFlag.None);
+    const count = this.maybe("receive", result);
+    return count === null ? null : machine.memory.slice(into, into + count);
+  }
+
+  sendTo(socket: number, bytes: Uint8Array, address: string, port: number): number | null {
+    const from = this.machine.copyIn(bytes, DATA_AT);
+    const to = this.address(address, port);
+    const result = this.machine.syscall(Syscall.SendTo, socket, from, bytes.length, to);
+    return this.maybe("sendTo", result);
+  }
+
+  receiveFrom(socket: number): { bytes: Uint8Array; address: string; port: number } | null {
+    const { machine } = this;
+    const into = machine.scratch + DATA_AT;
+    const from = machine.scratch + ADDRESS_AT;
+    const result = machine.syscall(Syscall.ReceiveFrom, socket, into, 65536, from);
+    const count = this.maybe("receiveFrom", result);
+    if (count === null) return null;
+    return { bytes: machine.memory.slice(into, into + count), ...this.readAddress(from) };
+  }
+
+  shutdown(socket: number): void {
+    this.done("shutdown", this.machine.syscall(Syscall.Shutdown, socket, Shutdown.Write));
+  }
+
+  close(socket: number): void {
+    this.done("close", this.machine.syscall(Syscall.Close, socket));
+  }
+
+  setOption(socket: number, option: SocketOption, value: number): void {
+    this.done("setOption", this.machine.syscall(Syscall.SetOption, socket, option, value));
+  }
+
+  /** The pending error, 0 for none; reading clears it. */
+  error(socket: number): number {
+    const result = this.machine.inquire(Syscall.GetOption, socket, SocketOption.Error);
+    return this.done("getOption", result);
+  }
+
+  localAddress(socket: number): { address: string; port: number } {
+    const at = this.machine.scratch + ADDRESS_AT;
+    this.done("localAddress", this.machine.inquire(Syscall.LocalAddress, socket, at));
+    return this.readAddress(at);
+  }
+
+  /** Sockets with news since the last call: number and `SocketEvent` bits. */
+  poll(): [socket: number, events: number][] {
+    const { machine } = this;
+    const at = machine.scratch + READY_AT;
+    const count = this.done("poll", machine.inquire(Syscall.Poll, at, READY_COUNT));
+    return Array.from({ length: count }, (_, i) => [
+      machine.view.getUint32(at + i * Layout.Ready, true),
+      machine.view.getUint32(at + i * Layout.Ready + 4, true),
+    ]);
+  }
+
+  /** The bytes of a `Statistics` structure. */
+  statistics(which: number, length: number): DataView {
+    const { machine } = this;
+    const into = machine.scratch + DATA_AT;
+    const count = this.done("statistics", machine.inquire(Syscall.Statistics, which, into, length));
+    return new DataView(machine.memory.slice(into, into + count).buffer);
+  }
+
+  private address(address: string, port: number): number {
+    const bytes = new DataView(new ArrayBuffer(Layout.Address));
+    bytes.setBigUint64(8, 0xffff_0000_0000n | BigInt(ipNumber(address)), true);
+    bytes.setUint16(16, port, true);
+    return this.machine.copyIn(new Uint8Array(bytes.buffer), ADDRESS_AT);
+  }
+
+  private readAddress(at: number): { address: string; port: number } {
+    const { view } = this.machine;
+    return { address: ip(view.getUint32(at + 8, true)), port: view.getUint16(at + 16, true) };
+  }
+
+  private done(what: string, result: number): number {
+    if (result < 0) throw new SocketError(`${this.machine.name}: ${what}`, -result);
+    return result;
+  }
+
+  private maybe(what: string, result: number): number | null {
+    return result === -EAGAIN ? null : this.done(what, result);
+  }
+}
+
+export { SocketEvent, SocketOption };
