@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, test } from "node:test";
+import type { Host, PciDevice } from "../../tools/sim/device.ts";
 import { E1000, type Faults, type Variant, VARIANTS } from "../../tools/sim/e1000.ts";
 import { fold, wordSum } from "../../tools/sim/e1000-parts.ts";
 import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Link, type LinkConditions, type Port } from "../../tools/sim/link.ts";
 import { macAddress, Machine } from "../../tools/sim/machine.ts";
+import { PciFunction } from "../../tools/sim/pci.ts";
 import { MICROSECOND, MILLISECOND, SECOND, Simulation } from "../../tools/sim/simulation.ts";
 
 /**
@@ -73,6 +75,8 @@ class Bench {
       conditions?: Partial<LinkConditions>;
       seed?: number;
       unroutable?: number;
+      beside?: PciDevice[];
+      before?: (nic: E1000) => void;
     } = {},
   ) {
     this.simulation = new Simulation(options.seed ?? 1);
@@ -81,9 +85,10 @@ class Bench {
       mac: OWN,
       ...(options.faults && { faults: options.faults }),
     });
+    options.before?.(this.nic);
     this.machine = new Machine(this.simulation, {
       kernel,
-      devices: [this.nic],
+      devices: [this.nic, ...(options.beside ?? [])],
       ...(options.unroutable === undefined ? {} : { unroutable: options.unroutable }),
     });
     this.link = new Link(this.simulation, options.conditions);
@@ -486,5 +491,59 @@ describe("what goes wrong", () => {
     const taken = bench.counter(Counter.Interrupts) - before;
     // 50 µs between two, for the 600 µs that the burst takes.
     assert.ok(taken >= 1 && taken <= 14, `${taken} interrupts`);
+  });
+
+  test("a line that fires for nobody is masked, its NIC polled, and tried again later", () => {
+    let host: Host | undefined;
+    const stranger: PciDevice = {
+      pci: new PciFunction({ vendor: 0x1234, device: 0x5678, classCode: 0x078000 }),
+      plugged: (to) => void (host = to),
+      read: () => 0,
+      write: () => {},
+    };
+    const bench = new Bench({ beside: [stranger] });
+    host!.setLine(11, true);
+    bench.run(100 * MILLISECOND);
+    bench.machine.expectLine(/line fires with no device asking; masked.*line=11/, 1);
+    const { steps } = bench.machine;
+    for (let i = 0; i < 100; i++) {
+      bench.hear(frame(100, OWN, FAR, i));
+      bench.run(10 * MILLISECOND);
+      assert.equal(bench.receiveAll().length, 1, `frame ${i}`);
+    }
+    // Twenty looks in 10 ms, a few steps each; unmasked there would be one each few microseconds.
+    assert.ok(bench.machine.steps - steps < 12_000, `${bench.machine.steps - steps} steps`);
+    host!.setLine(11, false);
+    bench.run(11 * SECOND);
+    const before = bench.counter(Counter.Interrupts);
+    bench.run(10 * MILLISECOND);
+    bench.hear(frame(100, OWN, FAR));
+    bench.run(10 * MILLISECOND);
+    assert.equal(bench.counter(Counter.Interrupts), before + 1);
+    bench.receiveAll();
+    bench.accounted();
+  });
+
+  test("a NIC whose line stays silent is polled from then on", () => {
+    const bench = new Bench({ faults: { interruptLoss: 1 } });
+    for (let i = 0; i < 20; i++) {
+      bench.hear(frame(100, OWN, FAR, i));
+      bench.run(150 * MILLISECOND);
+      assert.equal(bench.receiveAll().length, 1, `frame ${i}`);
+    }
+    bench.machine.expectLine(/packets come but the line is silent, polling/, 1);
+    bench.hear(frame(100, OWN, FAR));
+    bench.run(MILLISECOND);
+    assert.equal(bench.receiveAll().length, 1, "within a millisecond now");
+  });
+
+  test("an EEPROM whose sum is wrong is not believed", () => {
+    const spoil = (nic: E1000): void => {
+      const { eeprom } = nic as unknown as { eeprom: { words: Uint16Array } };
+      eeprom.words[10]! ^= 1;
+    };
+    const bench = new Bench({ before: spoil });
+    bench.machine.expectLine(/EEPROM sum is wrong, using the address register sum=/, 1);
+    bench.machine.expectLine(/mac=52:54:00:5a:00:07/, 1);
   });
 });

@@ -3,14 +3,15 @@ import "../../../drivers/drivers";
 import { driversStart } from "../../../drivers/registry";
 import { clockUpdate } from "../../../kernel/clock";
 import {
+  idleFound,
   idleInit,
   idlePrepare,
   idleShouldSleep,
   idleSleep,
   idleStay,
   idleWake,
+  idleWorked,
 } from "../../../kernel/idle";
-import { idleWorked } from "../../../kernel/idle";
 import { memoryInit, reserve } from "../../../kernel/memory";
 import {
   Owner,
@@ -71,12 +72,13 @@ export function init(): void {
   assert(deviceCount() < DEVICES_MAX);
 }
 
-function work(): bool {
+function work(woken: bool): bool {
   if (deviceCount() == 0) return false;
   const device = deviceAt(0);
   if (resetAsked) device.reset();
   resetAsked = false;
   const taken = device.poll(32);
+  if (taken && woken) idleFound(device);
   for (let packet = device.received.pop(); packet !== null; packet = device.received.pop()) {
     received.push(packet);
   }
@@ -86,14 +88,14 @@ function work(): bool {
 
 export function step(): u64 {
   const at = clockUpdate();
-  idleWake(at);
-  if (work()) {
+  const woken = idleWake(at);
+  if (work(woken)) {
     idleWorked(at);
     return at;
   }
   if (!idleShouldSleep(at)) return at;
   idlePrepare();
-  if (work()) {
+  if (work(false)) {
     idleStay();
     idleWorked(at);
     return at;

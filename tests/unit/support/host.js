@@ -8,6 +8,9 @@ export function host(memory) {
   let seed = 1n;
   let text = new Uint8Array(0);
   let ended = 0;
+  /** PCI configuration space: words by bus, device, function and offset; none, no PCI. */
+  const words = new Map();
+  let selected = 0;
   const bytes = (at, length) => new Uint8Array(memory().buffer, at >>> 0, length >>> 0);
   const string = (at, length) => new TextDecoder().decode(bytes(at, length));
   const absent = () => -1;
@@ -52,10 +55,22 @@ export function host(memory) {
       },
       portIn8: absent,
       portIn16: absent,
-      portIn32: absent,
+      portIn32(port) {
+        if (words.size === 0) return -1;
+        if (port === 0xcf8) return selected | 0;
+        return port === 0xcfc ? (words.get(selected & 0xffffff)?.value ?? -1) | 0 : -1;
+      },
       portOut8: ignored,
       portOut16: ignored,
-      portOut32: ignored,
+      portOut32(port, value) {
+        if (port === 0xcf8) selected = value >>> 0;
+        const word = port === 0xcfc ? words.get(selected & 0xffffff) : undefined;
+        if (!word) return;
+        const decoding = words.get((selected & 0xffff00) | 4).value & 3;
+        const at = selected & 0xfc;
+        if (at >= 0x10 && at < 0x28 && decoding) throw new Error("BAR moved while it is decoded");
+        word.value = ((word.value & ~word.writable) | (value & word.writable)) >>> 0;
+      },
       mmioMap: () => 0,
       mmioRead8: absent,
       mmioRead16: absent,
@@ -90,6 +105,10 @@ export function host(memory) {
         seed = BigInt.asUintN(64, value);
       },
       panics: () => ended,
+      pciWord(at, value, writable) {
+        words.set(at >>> 0, { value: value >>> 0, writable: writable >>> 0 });
+      },
+      pciClear: () => words.clear(),
     },
   };
 }

@@ -28,6 +28,18 @@ export declare function reseed(value: u64): void;
 @external("control", "panics")
 export declare function panics(): u32;
 
+/**
+ * Puts a word into PCI configuration space: `at` is bus, device, function and offset as the
+ * configuration mechanism takes them, `writable` the bits that a write changes. A base address
+ * register may only be written while the command register has decoding off.
+ */
+@external("control", "pciWord")
+export declare function pciWord(at: u32, value: u32, writable: u32): void;
+
+/** Takes the whole bus away. */
+@external("control", "pciClear")
+export declare function pciClear(): void;
+
 /** What the console has shown since the last call. */
 export function consoleText(): string {
   const buffer = new ArrayBuffer(consoleLength());
