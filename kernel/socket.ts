@@ -24,13 +24,32 @@ import {
   tcpSetOption,
   tcpShutdown,
 } from "../net/tcp/tcp";
+import {
+  Udp,
+  UdpPeer,
+  udpBind,
+  udpClose,
+  udpConnect,
+  udpConsume,
+  udpError,
+  udpGetOption,
+  udpLocal,
+  udpOpen,
+  udpPeekFrom,
+  udpPeekLength,
+  udpPeekRun,
+  udpReceive,
+  udpRemote,
+  udpSendTo,
+  udpSetOption,
+} from "../net/udp/udp";
 import { IpAddress } from "../net/wire/address";
 import { Shutdown, SocketOption, SocketType } from "../sdk/assembly/syscalls";
 import { Errno } from "./errno";
 import { reserve } from "./memory";
 
 /**
- * Sockets: what a program holds of a TCP endpoint. Berkeley's calls, none of which blocks:
+ * Sockets: what a program holds of a TCP or UDP endpoint. Berkeley's calls, none of which blocks:
  * each returns 0 or more, or `-Errno`. Beyond Berkeley, `sendStatic`, `peekRun` and `consume` move
  * no bytes, and `nextReady` names the sockets with news in O(1) each.
  *
@@ -93,6 +112,11 @@ class Socket {
 
   @inline get tcb(): Tcb {
     return changetype<Tcb>(this.endpoint);
+  }
+
+
+  @inline get udp(): Udp {
+    return changetype<Udp>(this.endpoint);
   }
 }
 
@@ -213,6 +237,13 @@ export function socket(type: u32): i32 {
     tcb.owner = made.number;
     return made.number;
   }
+  if (type == SocketType.Datagram) {
+    const udp = udpOpen();
+    if (udp === null) return -Errno.ENOBUFS;
+    const made = take(Kind.Datagram, changetype<usize>(udp));
+    udp.owner = made.number;
+    return made.number;
+  }
   return -Errno.EPROTONOSUPPORT;
 }
 
@@ -227,6 +258,7 @@ export function bind(number: u32, address: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   const ip = changetype<IpAddress>(address);
+  if (socket.kind == Kind.Datagram) return udpBind(socket.udp, ip, address.port);
   return tcpBind(socket.tcb, ip, address.port);
 }
 
@@ -234,6 +266,7 @@ export function bind(number: u32, address: SocketAddress): i32 {
 export function listen(number: u32, backlog: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
   const result = tcpListen(socket.tcb, backlog);
   if (result >= 0) socket.kind = <u8>Kind.Listener;
   return result;
@@ -259,6 +292,7 @@ export function connect(number: u32, address: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   const ip = changetype<IpAddress>(address);
+  if (socket.kind == Kind.Datagram) return udpConnect(socket.udp, ip, address.port);
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
   return tcpConnect(socket.tcb, ip, address.port);
 }
@@ -269,7 +303,7 @@ export function send(number: u32, from: usize, length: u32): i32 {
   if (socket === null) return -Errno.EBADF;
   if (socket.kind == Kind.Stream) return tcpSend(socket.tcb, from, length);
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
-  return -Errno.EOPNOTSUPP;
+  return udpSendTo(socket.udp, from, length, null, 0);
 }
 
 /**
@@ -310,7 +344,7 @@ export function receive(number: u32, into: usize, length: u32, peek: bool): i32 
   if (socket === null) return -Errno.EBADF;
   if (socket.kind == Kind.Stream) return tcpReceive(socket.tcb, into, length, peek);
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
-  return -Errno.EOPNOTSUPP;
+  return udpReceive(socket.udp, into, length, peek, null);
 }
 
 /** Bytes received and not yet read. */
@@ -332,15 +366,17 @@ export function peekRun(number: u32): i32 {
     return tcpReceive(socket.tcb, scratch, 1, true);
   }
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
-  return -Errno.EOPNOTSUPP;
+  lastRun = udpPeekRun(socket.udp);
+  return lastRun ? <i32>udpPeekLength() : -Errno.EAGAIN;
 }
 
 /** `peekRun` of a datagram, with where it came from. */
 export function peekRunFrom(number: u32, from: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  peerAddress(number, from);
-  return -Errno.EOPNOTSUPP;
+  if (socket.kind != Kind.Datagram) return -Errno.EOPNOTSUPP;
+  udpPeekFrom(socket.udp, changetype<UdpPeer>(from));
+  return peekRun(number);
 }
 
 /** Where the run that `peekRun` lent last begins. */
@@ -353,6 +389,7 @@ export function consume(number: u32, length: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.kind == Kind.Stream) tcpConsume(socket.tcb, length);
+  else if (socket.kind == Kind.Datagram) udpConsume(socket.udp);
   else return -Errno.ENOTCONN;
   return 0;
 }
@@ -361,7 +398,8 @@ export function consume(number: u32, length: u32): i32 {
 export function sendTo(number: u32, from: usize, length: u32, to: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  return from && length && to.port ? -Errno.EISCONN : -Errno.EINVAL;
+  if (socket.kind != Kind.Datagram) return -Errno.EISCONN;
+  return udpSendTo(socket.udp, from, length, changetype<IpAddress>(to), to.port);
 }
 
 /** Copies one datagram, cut to `length`, and, unless it is null, where it came from. */
@@ -373,8 +411,8 @@ export function receiveFrom(
 ): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (from !== null) peerAddress(number, from);
-  return receive(number, into, length, false);
+  if (socket.kind != Kind.Datagram) return receive(number, into, length, false);
+  return udpReceive(socket.udp, into, length, false, changetype<UdpPeer | null>(from));
 }
 
 /** Ends one direction or both (`Shutdown`). */
@@ -390,8 +428,13 @@ export function shutdown(number: u32, how: u32): i32 {
 export function close(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  socket.tcb.owner = 0;
-  tcpClose(socket.tcb);
+  if (socket.kind == Kind.Datagram) {
+    socket.udp.owner = 0;
+    udpClose(socket.udp);
+  } else {
+    socket.tcb.owner = 0;
+    tcpClose(socket.tcb);
+  }
   if (socket.queued) unpost(socket);
   socket.kind = <u8>Kind.Free;
   socket.next = free;
@@ -406,7 +449,8 @@ export function localAddress(number: u32, into: SocketAddress): i32 {
   if (socket === null) return -Errno.EBADF;
   memory.fill(changetype<usize>(into), 0, offsetof<SocketAddress>());
   const ip = changetype<IpAddress>(into);
-  into.port = <u16>tcpLocal(socket.tcb, ip);
+  const datagram = socket.kind == Kind.Datagram;
+  into.port = <u16>(datagram ? udpLocal(socket.udp, ip) : tcpLocal(socket.tcb, ip));
   return 0;
 }
 
@@ -416,7 +460,8 @@ export function peerAddress(number: u32, into: SocketAddress): i32 {
   if (socket === null) return -Errno.EBADF;
   memory.fill(changetype<usize>(into), 0, offsetof<SocketAddress>());
   const ip = changetype<IpAddress>(into);
-  into.port = <u16>tcpRemote(socket.tcb, ip);
+  const datagram = socket.kind == Kind.Datagram;
+  into.port = <u16>(datagram ? udpRemote(socket.udp, ip) : tcpRemote(socket.tcb, ip));
   return into.port ? 0 : -Errno.ENOTCONN;
 }
 
@@ -424,6 +469,7 @@ export function peerAddress(number: u32, into: SocketAddress): i32 {
 export function setOption(number: u32, option: u32, value: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Datagram) return udpSetOption(socket.udp, option, value);
   return tcpSetOption(socket.tcb, option, value);
 }
 
@@ -431,5 +477,7 @@ export function setOption(number: u32, option: u32, value: u32): i32 {
 export function getOption(number: u32, option: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  return option == SocketOption.Error ? tcpError(socket.tcb) : tcpGetOption(socket.tcb, option);
+  const datagram = socket.kind == Kind.Datagram;
+  if (option == SocketOption.Error) return datagram ? udpError(socket.udp) : tcpError(socket.tcb);
+  return datagram ? udpGetOption(socket.udp, option) : tcpGetOption(socket.tcb, option);
 }

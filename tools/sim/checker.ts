@@ -122,7 +122,9 @@ export class Checker {
         );
       }
     }
-    if (flow.fin !== undefined) rule(!after(end, flow.fin), "data after FIN (RFC 9293, 3.6)");
+    if (flow.fin !== undefined && payload.length) {
+      rule(!after(end, flow.fin), "data after FIN (RFC 9293, 3.6)");
+    }
     if (tcp.flags & FIN) {
       rule(flow.fin === undefined || flow.fin === end, "FIN has moved (RFC 9293, 3.6)");
       flow.fin = end;
