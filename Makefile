@@ -7,11 +7,32 @@ export PATH := $(PATH):/usr/sbin:/sbin
 SKERRY := node tools/cli/skerry.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help test check format setup clean
+.PHONY: help run build debug test check format bench setup clean
 
 help: ## Say what there is
 	@echo "Targets:"
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Variables, as in \`make run PORT=8081\`:"
+	@echo "  APP=http       the app: a folder of apps/"
+	@echo "  PORT=8080      port of 127.0.0.1 that leads to it"
+	@echo "  NIC=e1000      or e1000-82544gc, e1000-82545em"
+	@echo "  MEM=128        MiB of memory, from 16"
+	@echo "  ACCEL=auto     or tcg, kvm"
+	@echo "  APPEND=        kernel command line: ip=10.0.2.15/24 gw=10.0.2.2 dns= hostname= loglevel="
+	@echo "  CC=gcc         or clang (with lld)"
+
+run: ## Build, boot under QEMU, print the URL; Ctrl-C ends it
+	@tools/setup.sh run
+	@$(SKERRY) run
+
+build: ## Make build/skerry.elf (with APP=name, build/name.elf)
+	@tools/setup.sh build
+	@$(SKERRY) build
+
+debug: ## Boot, wait for gdb, and say what to type
+	@tools/setup.sh debug
+	@$(SKERRY) debug
 
 test: ## Run every test; the last line has the counts
 	@tools/setup.sh test
@@ -25,8 +46,13 @@ format: ## Format every source in place
 	@tools/setup.sh check
 	@$(SKERRY) format
 
+bench: ## Measure against a Debian Linux guest, side by side (root)
+	@tools/setup.sh bench
+	@$(SKERRY) bench
+
 setup: ## Only install what the targets above need
 	@tools/setup.sh test
+	@tools/setup.sh bench
 
 clean: ## Remove what was built
 	@rm -rf build

@@ -1,14 +1,103 @@
-import { Command } from "commander";
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ACCELS } from "../qemu/accel.ts";
+import { NICS } from "../qemu/machine.ts";
+import { bench } from "../bench/bench.ts";
+import { type BuildOptions, build } from "./build.ts";
 import { check, format } from "./check.ts";
-import { Failure } from "./project.ts";
+import { DEFAULT_APP, Failure, appNames, imageOf, project } from "./project.ts";
+import { duration, note } from "./progress.ts";
+import { type RunOptions, run } from "./run.ts";
 import { test } from "./test.ts";
 
 /** The `skerry` command. Every option is also an environment variable, so that make passes it on. */
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65535) return port;
+  throw new InvalidArgumentError("a port is a number from 1 to 65535");
+}
+
+function parseMemory(text: string): number {
+  const match = /^(\d+)(M|G)?$/i.exec(text);
+  const mib = match ? Number(match[1]) * (match[2]?.toUpperCase() === "G" ? 1024 : 1) : 0;
+  if (mib >= 16 && mib <= 1 << 20) return mib;
+  throw new InvalidArgumentError("memory is a number of MiB from 16, as in 128 or 1G");
+}
+
+function parseApp(text: string): string {
+  const names = appNames();
+  if (names.includes(text)) return text;
+  throw new InvalidArgumentError(`there is no apps/${text}; there is ${names.join(", ")}`);
+}
+
+function parseCompiler(text: string): string {
+  const found = (process.env.PATH ?? "")
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, text)));
+  if (text && (found || (text.includes("/") && existsSync(text)))) return text;
+  throw new InvalidArgumentError(`no such compiler in PATH`);
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1) return count;
+  throw new InvalidArgumentError("a count is a number from 1");
+}
+
+const app = (): Option =>
+  new Option("--app <name>", "a folder of apps/")
+    .env("APP")
+    .default(DEFAULT_APP)
+    .argParser(parseApp);
+const compiler = (): Option =>
+  new Option("--cc <command>", "gcc or clang").env("CC").default("gcc").argParser(parseCompiler);
 
 const program = new Command("skerry")
   .description("Builds and runs operating-system images written in TypeScript.")
   .helpCommand(true)
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "skerry: ")) });
+
+program
+  .command("build")
+  .description("make the image")
+  .addOption(app())
+  .addOption(compiler())
+  .action(async (options: BuildOptions) => {
+    const start = performance.now();
+    await build(options);
+    const { image } = imageOf(options.app);
+    note(`${image.slice(project().length + 1)} is ready (${duration(performance.now() - start)})`);
+  });
+
+function runLike(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .addOption(app())
+    .addOption(compiler())
+    .addOption(
+      new Option("--port <number>", "port of 127.0.0.1 that leads to the app")
+        .env("PORT")
+        .argParser(parsePort),
+    )
+    .addOption(
+      new Option("--nic <model>", "network card").env("NIC").choices(NICS).default("e1000"),
+    )
+    .addOption(
+      new Option("--memory <MiB>", "memory").env("MEM").argParser(parseMemory).default(128),
+    )
+    .addOption(new Option("--accel <kind>", "how").env("ACCEL").choices(ACCELS).default("auto"))
+    .addOption(new Option("--append <words>", "kernel command line").env("APPEND").default(""));
+}
+
+runLike("run", "build, boot under QEMU, print the URL").action(async (options: RunOptions) => {
+  process.exitCode = await run(options);
+});
+runLike("debug", "boot and wait for gdb").action(async (options: RunOptions) => {
+  process.exitCode = await run(options, true);
+});
 
 program
   .command("test")
@@ -27,6 +116,20 @@ program
   });
 
 program.command("format").description("format every source in place").action(format);
+
+program
+  .command("bench")
+  .description("measure against a Debian Linux guest")
+  .addOption(
+    new Option("--rounds <number>", "rounds of each measurement")
+      .env("BENCH_ROUNDS")
+      .default(5)
+      .argParser(parseCount),
+  )
+  .addOption(new Option("--only <names>", "measurements, with commas between").env("BENCH_ONLY"))
+  .action(async (options: { rounds: number; only?: string }) => {
+    await bench(options.rounds, options.only?.split(",") ?? null);
+  });
 
 try {
   await program.parseAsync();

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { Failure } from "../cli/project.ts";
+import { GUEST_MAC } from "./namespace.ts";
 
 /**
  * One QEMU machine: started, watched through its console, and ended with whoever started it,
@@ -17,6 +18,8 @@ export interface Forward {
   protocol: "tcp" | "udp";
   hostPort: number;
   guestPort: number;
+  /** Where the guest will be, if not where QEMU's DHCP server puts it. */
+  guestAddress?: string;
 }
 
 export interface MachineOptions {
@@ -59,8 +62,8 @@ export function qemuArguments(options: MachineOptions): string[] {
   if (options.append) list.push("-append", options.append);
   if (network?.kind === "user") {
     const forwards = network.forwards.map(
-      ({ protocol, hostPort, guestPort }) =>
-        `,hostfwd=${protocol}:127.0.0.1:${hostPort}-:${guestPort}`,
+      ({ protocol, hostPort, guestPort, guestAddress = "" }) =>
+        `,hostfwd=${protocol}:127.0.0.1:${hostPort}-${guestAddress}:${guestPort}`,
     );
     list.push("-netdev", `user,id=net0${forwards.join("")}`);
   } else if (network?.kind === "tap") {
@@ -76,7 +79,7 @@ export function qemuArguments(options: MachineOptions): string[] {
       ...["-netdev", "hubport,id=port2,hubid=0"],
     );
   }
-  if (network) list.push("-device", `${nic},netdev=${attached},mac=52:54:00:12:34:56,romfile=`);
+  if (network) list.push("-device", `${nic},netdev=${attached},mac=${GUEST_MAC},romfile=`);
   if (options.capture) {
     list.push("-object", `filter-dump,id=dump0,netdev=${attached},file=${options.capture}`);
   }

@@ -10,6 +10,8 @@ import { readdirSync } from "node:fs";
 export const HOST_ADDRESS = "10.77.0.1";
 export const GUEST_ADDRESS = "10.77.0.2";
 export const TAP = "tap0";
+/** The NIC's address of every machine that tools/qemu starts. */
+export const GUEST_MAC = "52:54:00:12:34:56";
 
 const PREFIX = "skerry-";
 
