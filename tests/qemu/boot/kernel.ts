@@ -124,7 +124,8 @@ export function init(): void {
     say("rsdp", info.rsdp);
     if (info.rsdp) {
       say("rsdpSignature", load<u64>(info.rsdp));
-      say("rootSignature", load<u32>(load<u32>(info.rsdp + 16)));
+      const root = load<u32>(info.rsdp + (load<u8>(info.rsdp + 15) >= 2 ? 24 : 16));
+      say("rootSignature", load<u32>(root));
     }
     // Every page of what is given must be there, and hold what is written.
     for (let at: u32 = 0; at < info.ramLength; at += 4096) store<u32>(info.ram + at, at);
