@@ -1,7 +1,7 @@
 import { Device, Feature, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
 import { interruptMask, interruptOpen, interruptsPending } from "./host";
 import { warn } from "./log";
-import { MICROSECOND, SECOND, timersNextDeadline } from "./timer";
+import { MICROSECOND, MILLISECOND, SECOND, timersNextDeadline } from "./timer";
 
 /**
  * When the machine sleeps, and what may wake it.
@@ -25,8 +25,12 @@ const POLL_INTERVAL: u64 = 500 * MICROSECOND;
 /** Wake-ups in a row by a line that no device owns up to, until it is masked. */
 const SPURIOUS_MOST: u32 = 100;
 
-/** Sleeps in a row that a device's packets ended by time and not by its line, until it is polled. */
+/**
+ * Sleeps in a row that ended by time, with packets there that the line had not told of, until the
+ * device is polled. Only sleeps far longer than a device may hold an interrupt back for count.
+ */
 const SILENT_MOST: u32 = 16;
+const SILENT_SLEEP: u64 = 2 * MILLISECOND;
 
 /** After so long a masked line is given another chance. */
 const MASKED_FOR: u64 = 10 * SECOND;
@@ -56,9 +60,9 @@ let lastWork: u64 = 0;
 let lastEmpty: u64 = 0;
 let asleepSince: u64 = 0;
 let asleep: bool = false;
-/** The sleep that just ended: the lines that fired. */
+/** The sleep that just ended: the lines that fired, and how long it was. */
 let fired: u32 = 0;
-let sleeps: u64 = 0;
+let slept: u64 = 0;
 
 /** Opens the lines of all devices. After the drivers have started. */
 export function idleInit(): void {
@@ -80,16 +84,12 @@ export function idleInit(): void {
   }
 }
 
-/** Sleeps since the start. */
-export function idleSleeps(): u64 {
-  return sleeps;
-}
-
 /** The start of a step: if it ends a sleep (true), interrupts go off and each line's record is kept. */
 export function idleWake(now: u64): bool {
   if (!asleep) return false;
   asleep = false;
   fired = interruptsPending();
+  slept = now - asleepSince;
   let claimed: u32 = 0;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
@@ -106,7 +106,7 @@ export function idleWake(now: u64): bool {
     else if (++line.spurious == SPURIOUS_MOST) mask(index, line, now);
   }
   if (fired) {
-    if (now - asleepSince < SPIN_MOST) spin = min<u64>(spin << 1, SPIN_MOST);
+    if (slept < SPIN_MOST) spin = min<u64>(spin << 1, SPIN_MOST);
     else spin = max<u64>(spin >> 1, SPIN_LEAST);
   }
   return true;
@@ -128,7 +128,7 @@ function mask(index: u32, line: Line, now: u64): void {
 export function idleFound(device: Device): void {
   if (device.line == NO_LINE || fired & (1 << device.line)) return;
   const line = lineAt(device.line);
-  if (line.maskedUntil || ++line.silent < SILENT_MOST) return;
+  if (line.maskedUntil || slept < SILENT_SLEEP || ++line.silent < SILENT_MOST) return;
   warn("irq")
     .text("packets come but the line is silent, polling")
     .key("device")
@@ -181,7 +181,6 @@ export function idleSleep(now: u64): u64 {
   }
   asleep = true;
   asleepSince = now;
-  sleeps++;
   const deadline = timersNextDeadline();
   return polled ? min<u64>(deadline, now + POLL_INTERVAL) : deadline;
 }
