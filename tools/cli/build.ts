@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
+import { Module } from "../aot/module.ts";
 import { buildImage } from "../image/build.ts";
 import { buildPack } from "../pack/pack.ts";
 import { compile } from "./compile.ts";
@@ -89,7 +90,9 @@ export async function buildProgram({ entry, site, folder, image, cc }: Program):
   await once(stamp("image"), `${toolsHash} ${cc} ${version}`, [image, symbols], async () => {
     await step(`make ${relative(root, image)} (${cc})`, async () => {
       try {
-        await buildImage({ kernelC: c, out: image, cc, root, ...(site ? { pack } : {}) });
+        const memoryPages = new Module(readFileSync(wasm)).memories[0]!.min;
+        const files = site ? { pack } : {};
+        await buildImage({ kernelC: c, memoryPages, out: image, cc, root, ...files });
       } catch (error) {
         throw new Failure(error instanceof Error ? error.message : String(error));
       }
