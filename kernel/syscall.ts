@@ -1,5 +1,12 @@
 import { Layout, ReceiveFlag, Statistics, Syscall } from "../sdk/assembly/syscalls";
+import { DhcpStats, dhcpStats } from "../net/dhcp/stats";
+import { IcmpStats, icmpStats } from "../net/icmp/stats";
+import { Interface, interfaceAt } from "../net/interface";
+import { IpStats, ipStats } from "../net/ip/stats";
+import { ArpStats, arpStats } from "../net/link/arp";
+import { NeighbourStats, neighbourStats } from "../net/link/neighbour";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
+import { UdpStats, udpStats } from "../net/udp/stats";
 import { Errno } from "./errno";
 import { OWNERS, POOLS, poolOf } from "./packet";
 import * as sockets from "./socket";
@@ -131,6 +138,23 @@ function statistics(what: u32, into: u32, length: u32): i32 {
     }
     case Statistics.Tcp:
       return copy(at, length, changetype<usize>(tcpStats), offsetof<TcpStats>());
+    case Statistics.Ip:
+      return copy(at, length, changetype<usize>(ipStats), offsetof<IpStats>());
+    case Statistics.Icmp:
+      return copy(at, length, changetype<usize>(icmpStats), offsetof<IcmpStats>());
+    case Statistics.Udp:
+      return copy(at, length, changetype<usize>(udpStats), offsetof<UdpStats>());
+    case Statistics.Arp:
+      return copy(at, length, changetype<usize>(arpStats), offsetof<ArpStats>());
+    case Statistics.Neighbours:
+      return copy(at, length, changetype<usize>(neighbourStats), offsetof<NeighbourStats>());
+    case Statistics.Dhcp:
+      return copy(at, length, changetype<usize>(dhcpStats), offsetof<DhcpStats>());
+    case Statistics.Link: {
+      const counters = offsetof<Interface>("runts");
+      const from = changetype<usize>(interfaceAt(0)) + counters;
+      return copy(at, length, from, offsetof<Interface>() - counters);
+    }
     case Statistics.Sockets:
       store<u32>(scratch, sockets.socketsOpen());
       store<u32>(scratch, sockets.socketCapacity(), 4);

@@ -109,7 +109,7 @@ const ENTRIES: u32 = 512;
 const BUCKETS: u32 = 512;
 /** RFC 1122, 2.3.2.2 asks for at least one packet; a burst's beginning should survive. */
 const PENDING_PER_NEIGHBOUR: u32 = 8;
-/** And all together may not hold the pool. */
+/** All together may not hold the pool: beyond this, a neighbour gets room for its first one only. */
 const PENDING_TOTAL: u32 = 128;
 /** RFC 1122, 2.3.2.1: at most one request a second to a destination. */
 const RETRY: u64 = SECOND;
@@ -264,7 +264,7 @@ function enqueue(entry: Neighbour, packet: Packet): i32 {
     if (oldest !== null) oldest.release();
     neighbourStats.pending--;
     neighbourStats.pendingDropped++;
-  } else if (neighbourStats.pending >= PENDING_TOTAL) {
+  } else if (neighbourStats.pending >= PENDING_TOTAL && entry.pending.length > 0) {
     neighbourStats.pendingDropped++;
     packet.release();
     return -Errno.ENOBUFS;

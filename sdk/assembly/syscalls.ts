@@ -75,6 +75,8 @@ export const enum SocketOption {
   ReceiveBuffer = 5,
   /** Bytes that may be sent before they are acknowledged. */
   SendBuffer = 6,
+  /** Sends datagrams to broadcast addresses. 0 or 1. */
+  Broadcast = 7,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */
@@ -93,6 +95,15 @@ export const enum Statistics {
   Tcp = 2,
   /** Sockets open, sockets in all: two u32. */
   Sockets = 3,
+  /** The classes `IpStats`, `IcmpStats`, `UdpStats`, `ArpStats`, `NeighbourStats`, `DhcpStats` of net/. */
+  Ip = 4,
+  Icmp = 5,
+  Udp = 6,
+  Arp = 7,
+  Neighbours = 8,
+  Dhcp = 9,
+  /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
+  Link = 10,
 }
 
 /** Sizes, in bytes, of what calls read and write. */
