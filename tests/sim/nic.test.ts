@@ -351,6 +351,22 @@ for (const variant of Object.values(VARIANTS)) {
       bench.accounted();
     });
 
+    test("a reset forgets the checksum layout that the device held", () => {
+      const bench = new Bench({ variant });
+      const right = udpFrame(100, FAR, OWN);
+      const asked = right.slice();
+      new DataView(asked.buffer).setUint16(40, fold(wordSum(asked, 26, 34, 17 + 108)));
+      for (let i = 0; i < 2; i++) {
+        bench.send(asked, 0, 0, (34 << 16) | 6);
+        bench.run(MILLISECOND);
+        assert.deepEqual(bench.heard.pop(), right);
+        bench.call(Call.Reset);
+        bench.run(200 * MILLISECOND);
+        bench.call(Call.Check);
+      }
+      bench.accounted();
+    });
+
     test("a hung transmitter is found by the second check and runs again", () => {
       const bench = new Bench({ variant, faults: { hang: 1 } });
       bench.send(frame(100));
@@ -432,6 +448,23 @@ describe("what goes wrong", () => {
     assert.deepEqual(bench.receiveAll(), frames);
     bench.call(Call.Check);
     assert.ok(bench.counter(Counter.ReceiveErrors) > 500);
+    bench.accounted();
+  });
+
+  test("a frame in more than one buffer is dropped whole, and the next one is not", () => {
+    const bench = new Bench({ conditions: { mtu: 9000 } });
+    // Long packets enabled behind the driver's back (RCTL.LPE).
+    bench.nic.write(0, 0x100, 4, bench.nic.read(0, 0x100, 4) | (1 << 5));
+    const good: Uint8Array[] = [];
+    for (let i = 0; i < 100; i++) {
+      bench.hear(frame(2049 + ((i * 613) % 6900), OWN, FAR, i));
+      good.push(frame(60 + i, OWN, FAR, i));
+      bench.hear(good[i]!);
+      if (i % 10 === 9) bench.run(3 * MILLISECOND);
+    }
+    bench.run();
+    assert.deepEqual(bench.receiveAll(), good);
+    assert.equal(bench.counter(Counter.ReceiveErrors), 100);
     bench.accounted();
   });
 
