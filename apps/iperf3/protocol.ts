@@ -8,7 +8,7 @@
  *            ◄─ ParamExchange ───────────────
  *            ── length, parameters ─────────►
  *            ◄─ CreateStreams ───────────────
- *            ══ data connections, cookie ═══►   UDP: "6789", answered by "9876"
+ *            ══ data connections, cookie ═══►   UDP: "9876", answered by "6789"
  *            ◄─ TestStart, TestRunning ──────
  *            ══ data, either way ════════════
  *            ── TestEnd ────────────────────►
@@ -54,11 +54,12 @@ export const PARAMETERS_MAX: u32 = 8192;
 export const STREAMS_MAX: u32 = 128;
 export const BLOCK_MAX: u32 = 1 << 20;
 export const UDP_BLOCK_MIN: u32 = 16;
-export const UDP_BLOCK_MAX: u32 = 65507;
+/** What fits a frame of Ethernet: larger datagrams would travel as fragments, which nobody joins. */
+export const UDP_BLOCK_MAX: u32 = 1472;
 export const DURATION_MAX: u32 = 86400;
 export const OMIT_MAX: u32 = 600;
-/** What opens a UDP stream, and its answer, as they stand in the datagram: "6789", "9876". */
-export const UDP_HELLO: u32 = 0x3938_3736;
-export const UDP_ANSWER: u32 = 0x3637_3839;
+/** What opens a UDP stream, and its answer, as they stand in the datagram: "9876", "6789". */
+export const UDP_HELLO: u32 = 0x3637_3839;
+export const UDP_ANSWER: u32 = 0x3938_3736;
 /** What older clients say instead, in their own byte order. */
 export const UDP_HELLO_OLD: u32 = 123456789;

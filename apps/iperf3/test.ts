@@ -17,6 +17,7 @@ import {
   STREAMS_MAX,
   State,
   UDP_ANSWER,
+  UDP_BLOCK_MAX,
   UDP_HELLO,
   UDP_HELLO_OLD,
 } from "./protocol";
@@ -229,7 +230,9 @@ function takeParameters(): bool {
 
 /** Tells the client why there will be no test, and ends it. */
 function refuse(refusal: u32): void {
-  warn("iperf3").text("test refused").key("reason").number(refusal).end();
+  const line = warn("iperf3").text("test refused").key("reason").number(refusal);
+  if (refusal == Refusal.UdpBlockSize) line.key("use").text("-l ").number(UDP_BLOCK_MAX);
+  line.end();
   say(State.ServerError);
   store<u32>(output + outgoing, bswap(refusal));
   store<u32>(output + outgoing + 4, 0);
