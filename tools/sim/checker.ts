@@ -67,6 +67,8 @@ export class Checker {
         flow = new Flow(tcp);
         this.flows.set(`${near}>${far}`, flow);
       }
+      const stamp = tcp.options.timestamps?.[0];
+      if (stamp !== undefined) flow.timestamp = later(flow.timestamp, stamp);
       rule(tcp.options.mss !== undefined, "SYN without an MSS option (RFC 9293, 3.7.1)");
       if (tcp.flags & ACK && reverse) {
         flow.rightEdge = later(flow.rightEdge ?? tcp.ack, tcp.ack + tcp.window);
@@ -114,8 +116,9 @@ export class Checker {
       // One octet past the edge is a window probe (RFC 9293, 3.8.6.1).
       const edge = reverse.rightEdge ?? (flow.iss + 1 + reverse.synWindow) >>> 0;
       rule(!after(end, edge + 1), "data beyond the window (RFC 9293, 3.4)");
-      if (reverse.lastAck === undefined || !after(reverse.lastAck, flow.iss + 1)) {
-        const initial = Math.max(10 * mss, 14600);
+      if (!reverse.acknowledged) {
+        // And two segments by limited transmit, if a duplicate acknowledgment came (RFC 3042).
+        const initial = Math.max(10 * mss, 14600) + 2 * mss;
         rule(
           (end - flow.iss - 1) >>> 0 <= initial,
           "more than the initial window (RFC 6928, 2) before the first acknowledgment",
@@ -132,6 +135,9 @@ export class Checker {
     flow.sndMax = later(flow.sndMax, end + (tcp.flags & FIN ? 1 : 0));
 
     if (tcp.flags & ACK) {
+      // A second equal acknowledgment lets the sender go on (RFC 3042).
+      flow.acknowledged ||=
+        after(ack, reverse.iss + 1) || (flow.lastAck === ack && flow.acks++ > 1);
       rule(!after(ack, reverse.sndMax), "acknowledges what was never sent (RFC 9293, 3.4)");
       if (flow.lastAck !== undefined) {
         rule(!after(flow.lastAck, ack), `acknowledgment went back from ${flow.lastAck}`);
@@ -139,7 +145,9 @@ export class Checker {
       flow.lastAck = later(flow.lastAck ?? ack, ack);
       const scaled = flow.syn.windowScale !== undefined && reverse.syn.windowScale !== undefined;
       const edge = (ack + tcp.window * 2 ** (scaled ? flow.syn.windowScale! : 0)) >>> 0;
-      if (flow.rightEdge !== undefined) {
+      // Once the peer's FIN is acknowledged nothing can come, and the window means nothing.
+      const over = reverse.fin !== undefined && ack === (reverse.fin + 1) >>> 0;
+      if (flow.rightEdge !== undefined && !over) {
         rule(
           !after(flow.rightEdge, edge),
           `window shrank by ${(flow.rightEdge - edge) >>> 0} (RFC 9293, 3.8.6)`,
@@ -182,6 +190,9 @@ class Flow {
   fin: number | undefined;
   timestamp: number;
   reset = false;
+  /** It has acknowledged data, or repeated itself. */
+  acknowledged = false;
+  acks = 0;
   /** Only its SYN was seen. */
   opening = true;
   private stream = new Uint8Array(4096);
