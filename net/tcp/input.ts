@@ -392,7 +392,8 @@ function resetArrived(t: Tcb): void {
 
 /** ACK and window of an acceptable segment; `pure` if it carries neither data nor FIN. */
 function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now: u64): void {
-  if (seqGreater(ack, t.sndUna)) {
+  const advances = seqGreater(ack, t.sndUna);
+  if (advances) {
     acknowledge(t, ack, now);
   } else if (ack == t.sndUna) {
     // RFC 5681, 2.
@@ -402,7 +403,9 @@ function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now
   } else {
     return;
   }
-  if (seqLess(t.sndWl1, seq) || (t.sndWl1 == seq && seqLessEqual(t.sndWl2, ack))) {
+  // A segment sent again has an old number and news of the window: unless its window is taken with
+  // its ACK, the old one moves on with SND.UNA, beyond what the peer offered.
+  if (advances || seqLess(t.sndWl1, seq) || (t.sndWl1 == seq && seqLessEqual(t.sndWl2, ack))) {
     t.sndWl1 = seq;
     t.sndWl2 = ack;
     if (window != t.sndWnd) {

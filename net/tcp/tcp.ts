@@ -26,12 +26,13 @@ import { bind, chooseSource, tupleTaken } from "./ports";
 import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
 import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
+import { tcpStats } from "./stats";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
 import { schedule } from "./timers";
 
 export { State, Tcb } from "./tcb";
-export { tcpStats } from "./stats";
+export { tcpStats };
 
 /**
  * TCP as the layer above sees it (RFC 9293, 3.9.1). Nothing blocks: a call returns 0 or more, or
@@ -123,6 +124,7 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   const secret = tupleSecret(t.local, t.localPort, address, port);
   connectionBegin(t, isnAt(secret, now), timestampOffset(secret), now);
   setState(t, State.SynSent);
+  tcpStats.activeOpens++;
   markDirty(t);
   return -Errno.EINPROGRESS;
 }

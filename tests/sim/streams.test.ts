@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Faults } from "../../tools/sim/e1000.ts";
 import type { LinkConditions } from "../../tools/sim/link.ts";
 import { type Connection, Program } from "../../tools/sim/program.ts";
+import { SocketOption } from "../../tools/sim/sockets.ts";
 import { Random } from "../../tools/sim/random.ts";
 import { MICROSECOND, MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { type PoolCounts, poolCounts, tcpCounts } from "../../tools/sim/statistics.ts";
@@ -64,8 +65,10 @@ function faults(random: Random): Partial<Faults> {
   return random.chance(0.3) ? { ...random.pick(wrong), ...random.pick(wrong) } : random.pick(wrong);
 }
 
-/** A program that reads at its own pace. */
+/** A program that reads at its own pace, into little room: the window closes again and again. */
 function slowly(connection: Connection, random: Random): void {
+  const room = random.logarithmic(2000, 60000);
+  connection.program.sockets.setOption(connection.socket, SocketOption.ReceiveBuffer, room);
   connection.readLimit = random.logarithmic(100, 50000);
   const pause = random.logarithmic(100 * MICROSECOND, 50 * MILLISECOND);
   const { simulation } = connection.program.machine;
@@ -88,6 +91,7 @@ function content(random: Random, length: number): Uint8Array {
 class Party {
   private heard = 0;
   private over = false;
+  private sent = false;
 
   constructor(
     readonly connection: Connection,
@@ -99,7 +103,11 @@ class Party {
     connection.onEnd = () => {
       assert.equal(this.heard, hears.length, `${name}: the stream ended early`);
       this.over = true;
-      this.tryClose();
+      this.close();
+    };
+    connection.onSent = () => {
+      this.sent = true;
+      this.close();
     };
     connection.onError = (errno) => assert.fail(`${name}: errno ${errno}`);
     connection.send(says);
@@ -116,13 +124,13 @@ class Party {
     this.heard += bytes.length;
   }
 
-  /** A close with bytes still queued to send is orderly: the kernel goes on alone. */
-  private tryClose(): void {
-    this.connection.close();
+  /** Once both streams are over: what the kernel has not sent yet it sends on its own. */
+  private close(): void {
+    if (this.done) this.connection.close();
   }
 
   get done(): boolean {
-    return this.over;
+    return this.over && this.sent;
   }
 
   get progress(): string {
@@ -141,7 +149,7 @@ interface Plan {
 
 function plan(random: Random): Plan {
   const small = () => random.logarithmic(1, 5000);
-  const bulk = random.logarithmic(30000, 250000);
+  const bulk = random.logarithmic(30000, 1000000);
   return random.pick<Plan>([
     { connections: 1, together: 1, fromClient: () => bulk, fromServer: () => 0 },
     { connections: 1, together: 1, fromClient: () => 0, fromServer: () => bulk },

@@ -9,6 +9,8 @@ export class Connection {
   onEnd: () => void = () => {};
   /** The connection stands. */
   onOpen: () => void = () => {};
+  /** All is sent and the stream ended, as `end` asked. */
+  onSent: () => void = () => {};
   /** It failed, with this errno. */
   onError: (errno: number) => void = () => {};
   /** Most bytes taken in one turn; fewer make a slow reader. */
@@ -95,6 +97,7 @@ export class Connection {
     if (this.ending && !this.shut) {
       this.shut = true;
       this.program.sockets.shutdown(this.socket);
+      this.onSent();
     }
   }
 }
