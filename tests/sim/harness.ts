@@ -41,7 +41,11 @@ export class World {
   constructor(seed = 1, conditions: Partial<LinkConditions> = {}) {
     this.simulation = new Simulation(seed);
     this.link = new Link(this.simulation, conditions);
-    this.checker = new Checker(this.link, (port) => port instanceof E1000);
+    this.checker = new Checker(
+      this.link,
+      (port) => port instanceof E1000,
+      (port) => port instanceof E1000 && port.counts.resets > 1,
+    );
     const path = process.env["SIM_PCAP"];
     if (path) this.endCapture = capture(this.link, worlds ? `${path}.${worlds}` : path);
     worlds++;

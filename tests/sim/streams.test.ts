@@ -278,9 +278,7 @@ test("the seeds met every trouble that they are there for", { skip: "SEED" in pr
     "outOfOrder",
     "duplicates",
     "checksumErrors",
-    "windowProbes",
   ];
-  console.log(met);
   for (const name of troubles) assert.ok(met.get(name)! > 10, `${name}: ${met.get(name)}`);
 });
 
