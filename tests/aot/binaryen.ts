@@ -117,8 +117,9 @@ export async function generate(seed: number, folder: string): Promise<Uint8Array
   const enabled = ["--mvp-features", ...features.map((feature) => `--enable-${feature}`)];
   const args = [input, ...shape, "--denan", ...enabled, "-o", output];
   for (let attempt = 0; ; attempt++) {
-    // Sizes from a few functions to a few dozen.
-    fs.writeFileSync(input, randomBytes(seed + attempt * 0x10000000, 500 + (seed % 16) * 500));
+    // From a few functions to a few dozen; now and then more.
+    const length = seed % 8 === 7 ? 20_000 : 500 + (seed % 16) * 500;
+    fs.writeFileSync(input, randomBytes(seed + attempt * 0x10000000, length));
     try {
       await wasmOpt(args);
       const bytes = new Uint8Array(fs.readFileSync(output));
