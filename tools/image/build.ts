@@ -153,6 +153,8 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     options.debug ? "-Og" : "-O2",
     '-DWASM_IMPORTS="host.h"',
     "-Wno-unused",
+    // Traps at different lines stay apart, for the backtrace; low addresses are no mistake.
+    ...(clang ? [] : ["-fno-tree-tail-merge", "--param=min-pagesize=0"]),
   ]);
   for (const file of readdirSync(boot).sort()) {
     // The shim has a memcpy of its own; -O2 must not turn its loop into a call of itself.

@@ -40,11 +40,13 @@
  * WASM_STACK_CHECK makes functions that call others compare the stack pointer with
  * `wasm_stack_limit` and trap; without it, put a guard page below the stack.
  *
- * Compile with -fwrapv -fno-strict-aliasing -fno-delete-null-pointer-checks (with WASM_MEMORY_ZERO,
- * gcc also needs --param=min-pagesize=0, or it warns of low addresses), and modules that use
- * floating point with -ffp-contract=off -fno-math-errno and -fsignaling-nans (gcc) or
- * -ffp-exception-behavior=maytrap (clang): otherwise x * 1 or a conversion to f64 and back may leave
- * a signalling NaN as it is.
+ * Compile with -fwrapv -fno-strict-aliasing -fno-delete-null-pointer-checks. With gcc add
+ * --param=min-pagesize=0 where memory begins at 0, or it warns of low addresses, and
+ * -fno-tree-tail-merge where backtraces matter, or traps on several lines may share one call.
+ *
+ * Modules with floating point also want -ffp-contract=off -fno-math-errno, and -fsignaling-nans
+ * (gcc) or -ffp-exception-behavior=maytrap (clang): otherwise x * 1 may be folded to x and leave a
+ * signalling NaN as it is. -mgeneral-regs-only suits modules without floating point and vectors.
  */
 #ifndef WASM_H
 #define WASM_H
