@@ -198,6 +198,11 @@ export function tcpSendSpace(t: Tcb): u32 {
   return maySendNow(t) < 0 ? 0 : sendRoom(t);
 }
 
+/** Bytes queued that the peer has not acknowledged. */
+export function tcpQueued(t: Tcb): u32 {
+  return t.sendHead === null ? 0 : t.sndEnd - t.sndUna;
+}
+
 /**
  * Whether the send queue is at most half full. If not, Writable follows when it is: for a program
  * that wants room before it begins.
