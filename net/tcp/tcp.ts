@@ -188,11 +188,6 @@ function blocked(t: Tcb): void {
   if (t.sendHead === null) starve(t);
 }
 
-/** Bytes queued and not acknowledged yet. */
-@inline export function tcpQueued(t: Tcb): u32 {
-  return t.sndEnd - t.sndUna;
-}
-
 /** Bytes that `tcpSend` would take, memory permitting; 0 when it would not take any. */
 export function tcpSendSpace(t: Tcb): u32 {
   return maySendNow(t) < 0 ? 0 : sendRoom(t);

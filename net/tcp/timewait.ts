@@ -1,6 +1,6 @@
 import { Purpose } from "../../kernel/packet";
 import { reserve } from "../../kernel/memory";
-import { MILLISECOND, Timer } from "../../kernel/timer";
+import { SECOND, Timer } from "../../kernel/timer";
 import { IpAddress } from "../wire/address";
 import { TcpFlag } from "../wire/tcp";
 import { Demux, tupleHash } from "./demux";
@@ -19,7 +19,7 @@ import { Tcb, TcbFlag, Tuple } from "./tcb";
  */
 
 /** 2 MSL (RFC 9293, 3.4.2, proposes MSL = 2 min, an engineering choice; as others we take 30 s). */
-const TIME_WAIT_MS: u32 = 60_000;
+const TIME_WAIT: u32 = 60;
 
 const enum Bit {
   /** The connection used timestamps. */
@@ -36,8 +36,10 @@ class TimeWait extends Tuple {
   rcvNxt: u32;
   tsRecent: u32;
   tsOffset: u32;
-  /** ms. */
-  expires: u32;
+  /** When to go, in seconds of the machine's time modulo 2^16. */
+  expires: u16;
+  /** The window field: the right edge does not go back even now. */
+  window: u16;
   /** Next in the queue or the free list: index + 1, 0 for none. */
   next: u16;
   bits: u16;
@@ -68,9 +70,9 @@ export function timeWaitInit(count: u32): void {
   return changetype<TimeWait>(entries + ((<usize>(link - 1)) << 6));
 }
 
-
-@inline function milliseconds(now: u64): u32 {
-  return <u32>(now / MILLISECOND);
+/** When an entry that begins its wait at `now` goes: the seconds are rounded up. */
+@inline function expiry(now: u64): u16 {
+  return <u16>(now / SECOND + 1 + TIME_WAIT);
 }
 
 /** The entry of this tuple, whose hash is given, or null. */
@@ -97,11 +99,12 @@ export function timeWaitAdd(t: Tcb, now: u64): void {
   entry.tsRecent = t.tsRecent;
   entry.tsOffset = t.tsOffset;
   entry.bits = t.has(TcbFlag.Timestamps) ? <u16>Bit.Timestamps : 0;
-  entry.expires = milliseconds(now) + TIME_WAIT_MS;
+  entry.expires = expiry(now);
+  entry.window = <u16>((t.rcvAdv - t.rcvNxt) >> t.rcvScale);
   table.insert(entry);
   tcpStats.timeWait++;
   append(link);
-  if (!timer.armed) timer.arm(now + <u64>TIME_WAIT_MS * MILLISECOND);
+  if (!timer.armed) timer.arm(now + (TIME_WAIT + 1) * SECOND);
 }
 
 function append(link: u32): void {
@@ -132,12 +135,12 @@ function forget(entry: TimeWait): void {
 
 /** The head's time has come, or was put off. */
 function expire(_context: usize, now: u64): void {
-  const ms = milliseconds(now);
+  const seconds = <u16>(now / SECOND);
   while (head) {
     const entry = at(head);
-    const left = <i32>(entry.expires - ms);
+    const left = <i16>(entry.expires - seconds);
     if (left > 0 && !(entry.bits & Bit.Gone)) {
-      timer.arm(now + <u64>left * MILLISECOND);
+      timer.arm(now + <u64>left * SECOND);
       return;
     }
     retire();
@@ -160,7 +163,7 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
   // What is not news to us is an ACK of our FIN that came late: silence, or two ends could go on
   // acknowledging each other for ever.
   if (length == 0 && seq == entry.rcvNxt) return false;
-  if (flags & TcpFlag.FIN) entry.expires = milliseconds(now) + TIME_WAIT_MS;
+  if (flags & TcpFlag.FIN) entry.expires = expiry(now);
   const packet = headerPacket(Purpose.Control);
   if (packet === null) return false;
   let optionsLength: u32 = 0;
@@ -168,7 +171,16 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
     optionsLength = TIMESTAMPS_LENGTH;
     putTimestamps(optionsAt(packet), timestampClock(now) + entry.tsOffset, entry.tsRecent);
   }
-  segmentSend(packet, entry, entry.sndNxt, entry.rcvNxt, TcpFlag.ACK, 0, optionsLength, 0);
+  segmentSend(
+    packet,
+    entry,
+    entry.sndNxt,
+    entry.rcvNxt,
+    TcpFlag.ACK,
+    entry.window,
+    optionsLength,
+    0,
+  );
   return false;
 }
 

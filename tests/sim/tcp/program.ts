@@ -1,0 +1,238 @@
+import {
+  Layout,
+  ReceiveFlag,
+  Shutdown,
+  SocketOption,
+  SocketType,
+  Statistics,
+  Syscall,
+} from "../../../sdk/assembly/syscalls.ts";
+import type { Machine } from "../../../tools/sim/machine.ts";
+import { MILLISECOND, SECOND } from "../../../tools/sim/simulation.ts";
+import type { PeerTcp } from "../../../tools/sim/peer.ts";
+import { ACK, FIN, RST, SYN } from "../../../tools/sim/frames.ts";
+import { type StationOptions, type World } from "../harness.ts";
+
+/** Errors that the tests name (kernel/errno.ts). */
+export const EAGAIN = -11;
+export const EPIPE = -32;
+export const EINPROGRESS = -115;
+export const ECONNRESET = 104;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
+
+/** The counters of net/tcp/stats.ts, in order; the last four are 32 bits wide. */
+const COUNTERS = [
+  "segmentsIn",
+  "segmentsOut",
+  "retransmits",
+  "timeouts",
+  "fastRetransmits",
+  "duplicateAcks",
+  "outOfOrder",
+  "duplicates",
+  "checksumErrors",
+  "malformed",
+  "resetsIn",
+  "resetsOut",
+  "challengeAcks",
+  "pawsDrops",
+  "memoryDrops",
+  "windowProbes",
+  "keepaliveProbes",
+  "activeOpens",
+  "passiveOpens",
+  "aborted",
+  "listenOverflows",
+  "synDrops",
+  "icmpIgnored",
+] as const;
+const GAUGES = ["established", "connections", "halfOpen", "timeWait"] as const;
+export type TcpCounters = Record<(typeof COUNTERS)[number] | (typeof GAUGES)[number], number>;
+
+const BUFFER = 65536;
+const ADDRESS = 128 * 1024;
+
+/** A program on a machine, played by the test through system calls. */
+export class Program {
+  constructor(readonly machine: Machine) {}
+
+  private address(ip: string, port: number): number {
+    const bytes = new Uint8Array(Layout.Address);
+    const view = new DataView(bytes.buffer);
+    const number = ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+    view.setBigUint64(8, 0x0000_ffff_0000_0000n | BigInt(number), true);
+    view.setUint16(16, port, true);
+    return this.machine.copyIn(bytes, ADDRESS);
+  }
+
+  private stream(): number {
+    return this.machine.syscall(Syscall.Socket, SocketType.Stream);
+  }
+
+  private must(result: number, what: string): number {
+    if (result < 0) throw new Error(`${what}: ${result}`);
+    return result;
+  }
+
+  listen(port: number, backlog = 16): number {
+    const socket = this.stream();
+    const { machine } = this;
+    const address = this.address("0.0.0.0", port);
+    this.must(machine.syscall(Syscall.Bind, socket, address), "bind");
+    this.must(machine.syscall(Syscall.Listen, socket, backlog), "listen");
+    return socket;
+  }
+
+  /** A socket that connects to `ip`, from `localPort` if one is given. */
+  connect(ip: string, port: number, localPort = 0): number {
+    const socket = this.stream();
+    const { machine } = this;
+    if (localPort) {
+      const local = this.address("0.0.0.0", localPort);
+      this.must(machine.syscall(Syscall.Bind, socket, local), "bind");
+    }
+    const result = machine.syscall(Syscall.Connect, socket, this.address(ip, port));
+    if (result !== EINPROGRESS) throw new Error(`connect: ${result}`);
+    return socket;
+  }
+
+  /** The next connection, or -EAGAIN. */
+  accept(listener: number): number {
+    return this.machine.syscall(Syscall.Accept, listener, 0);
+  }
+
+  send(socket: number, bytes: Uint8Array): number {
+    const at = this.machine.copyIn(bytes.subarray(0, BUFFER));
+    return this.machine.syscall(Syscall.Send, socket, at, Math.min(bytes.length, BUFFER));
+  }
+
+  /** What has come, at most `length` bytes, or the negative error; an empty array is the end. */
+  receive(socket: number, length = BUFFER, peek = false): Uint8Array | number {
+    const { machine } = this;
+    const flags = peek ? ReceiveFlag.Peek : ReceiveFlag.None;
+    const result = machine.syscall(Syscall.Receive, socket, machine.scratch, length, flags);
+    if (result < 0) return result;
+    return machine.memory.slice(machine.scratch, machine.scratch + result);
+  }
+
+  close(socket: number): number {
+    return this.machine.syscall(Syscall.Close, socket);
+  }
+
+  endWriting(socket: number): number {
+    return this.machine.syscall(Syscall.Shutdown, socket, Shutdown.Write);
+  }
+
+  setOption(socket: number, option: SocketOption, value: number): void {
+    this.must(this.machine.syscall(Syscall.SetOption, socket, option, value), "option");
+  }
+
+  noDelay(socket: number): void {
+    this.setOption(socket, SocketOption.NoDelay, 1);
+  }
+
+  /** SO_ERROR: the pending error's number, once. */
+  error(socket: number): number {
+    return this.machine.syscall(Syscall.GetOption, socket, SocketOption.Error);
+  }
+
+  get tcp(): TcpCounters {
+    const { machine } = this;
+    const { scratch, view } = machine;
+    machine.syscall(Syscall.Statistics, Statistics.Tcp, scratch, COUNTERS.length * 8 + 16);
+    const values: Partial<TcpCounters> = {};
+    COUNTERS.forEach(
+      (name, i) => (values[name] = Number(view.getBigUint64(scratch + i * 8, true))),
+    );
+    GAUGES.forEach(
+      (name, i) => (values[name] = view.getUint32(scratch + COUNTERS.length * 8 + i * 4, true)),
+    );
+    return values as TcpCounters;
+  }
+
+  /** Packets of all pools that somebody other than the pool and the receive ring holds. */
+  get packetsHeld(): number {
+    const { machine } = this;
+    const { scratch, view } = machine;
+    const bytes = machine.syscall(Syscall.Statistics, Statistics.Pools, scratch, 3 * Layout.Pool);
+    let held = 0;
+    for (let at = scratch; at < scratch + bytes; at += Layout.Pool) {
+      // slots, slotBytes, refused, lowest, then by owner: Free, NicRx, Stack, Socket, Lease, NicTx.
+      for (const owner of [2, 3, 4, 5]) held += view.getUint32(at + 16 + owner * 4, true);
+    }
+    return held;
+  }
+}
+
+/** A machine, its program, and a peer that is connected to it. */
+export interface Connected {
+  world: World;
+  program: Program;
+  listener: number;
+  socket: number;
+  peer: PeerTcp;
+}
+
+export const MACHINE = "10.0.0.2";
+export const PORT = 80;
+
+export interface ConnectOptions {
+  mss?: number;
+  windowScale?: number;
+  timestamps?: [number, number];
+  /** The peer's window from its SYN on. */
+  window?: number;
+  localPort?: number;
+  station?: StationOptions;
+}
+
+/** A machine that listens on `PORT`, and a peer that has connected to it; accepted. */
+export function connected(world: World, options: ConnectOptions = {}): Connected {
+  const { machine } = world.ready(options.station);
+  const program = new Program(machine);
+  const listener = program.listen(PORT);
+  const peer = world.peer().tcp(MACHINE, PORT, options.localPort ?? 4000);
+  if (options.window !== undefined) peer.window = options.window;
+  const { mss = 1460, windowScale, timestamps } = options;
+  if (timestamps) peer.options = { timestamps };
+  const answer = peer.connect({
+    mss,
+    ...(windowScale !== undefined && { windowScale }),
+    ...(timestamps && { timestamps }),
+  });
+  if (timestamps) peer.options = { timestamps: [timestamps[0] + 1, answer.options.timestamps![0]] };
+  world.run(MILLISECOND);
+  const socket = program.accept(listener);
+  if (socket < 0) throw new Error(`accept: ${socket}`);
+  return { world, program, listener, socket, peer };
+}
+
+/** A machine with a connection that it opened to the peer's port 7. */
+export function connecting(world: World, options: ConnectOptions = {}): Connected {
+  const { machine } = world.ready(options.station);
+  const program = new Program(machine);
+  const peer = world.peer().tcp(MACHINE, 3000, 7);
+  if (options.window !== undefined) peer.window = options.window;
+  const socket = program.connect("10.0.0.1", 7, 3000);
+  return { world, program, listener: 0, socket, peer };
+}
+
+/** `length` bytes that tell where in the stream they belong. */
+export function pattern(length: number, from = 0): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = ((from + i) * 131 + ((from + i) >> 8) * 7) & 0xff;
+  return bytes;
+}
+
+/** Carries the program's whole `bytes` into the socket as room comes. */
+export function sendAll(world: World, program: Program, socket: number, bytes: Uint8Array): void {
+  for (let sent = 0; sent < bytes.length; world.run(MILLISECOND)) {
+    const result = program.send(socket, bytes.subarray(sent));
+    if (result > 0) sent += result;
+    else if (result !== EAGAIN) throw new Error(`send: ${result}`);
+  }
+}
+
+export { ACK, FIN, RST, SYN, MILLISECOND, SECOND };
