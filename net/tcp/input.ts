@@ -186,6 +186,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   const flags = header.flags;
   const seq = header.sequence;
   const ack = header.acknowledgment;
+  const window = header.window;
   const payload = packet.length;
   packet.release();
   const acknowledges = (flags & TcpFlag.ACK) != 0;
@@ -218,7 +219,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
     t.rcvScale = 0;
   }
   connectionSized(t, options.mss);
-  t.sndWnd = header.window;
+  t.sndWnd = window;
   t.maxSndWnd = t.sndWnd;
   t.sndWl1 = seq;
   t.sndWl2 = acknowledges ? ack : t.iss;

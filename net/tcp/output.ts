@@ -48,6 +48,12 @@ export function outputConnection(t: Tcb, now: u64): void {
 
 /** Sends new data, or after a time-out old data again, and the FIN, as far as both windows allow. */
 function sendData(t: Tcb, now: u64): void {
+  if (!t.sndWnd && seqLess(t.sndUna, t.sndEnd) && t.sndMax != t.sndUna) {
+    // The peer took its window back (RFC 9293, 3.8.6): what it dropped is sent when it opens.
+    if (!t.has(TcbFlag.Persisting)) persistStart(t, now);
+    t.sndNxt = t.sndUna;
+    t.sendCursor = t.sendHead;
+  }
   let unsent = <i32>(t.sndEnd - t.sndNxt);
   if (unsent < 0 || (unsent == 0 && !t.has(TcbFlag.FinQueued))) {
     t.clear(TcbFlag.CwndLimited);
@@ -76,15 +82,8 @@ function sendData(t: Tcb, now: u64): void {
   }
   if (allowed < t.sndWnd) t.raise(TcbFlag.CwndLimited);
   else t.clear(TcbFlag.CwndLimited);
-  if (t.has(TcbFlag.Persisting)) return;
-  if (!t.sndWnd && t.sndMax != t.sndUna) {
-    // The peer took its window back (RFC 9293, 3.8.6): what it dropped is sent when it opens.
-    t.sndNxt = t.sndUna;
-    t.sendCursor = t.sendHead;
-    persistStart(t, now);
-  } else if (t.rexmitAt == NEVER) {
-    persistStart(t, now);
-  }
+  // Nothing is in flight that would bring an ACK: only a probe can tell when there is room.
+  if (!t.has(TcbFlag.Persisting) && t.rexmitAt == NEVER) persistStart(t, now);
 }
 
 /**

@@ -179,6 +179,7 @@ export const MACHINE = "10.0.0.2";
 export const PORT = 80;
 
 export interface ConnectOptions {
+  /** 0 for no option. */
   mss?: number;
   windowScale?: number;
   timestamps?: [number, number];
@@ -198,7 +199,7 @@ export function connected(world: World, options: ConnectOptions = {}): Connected
   const { mss = 1460, windowScale, timestamps } = options;
   if (timestamps) peer.options = { timestamps };
   const answer = peer.connect({
-    mss,
+    ...(mss && { mss }),
     ...(windowScale !== undefined && { windowScale }),
     ...(timestamps && { timestamps }),
   });

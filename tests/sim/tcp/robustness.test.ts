@@ -244,10 +244,11 @@ simulate("RFC 4987, 3.4: a SYN flood drops the oldest, and who answers gets in",
       host.sendIpv4({ source, destination: MACHINE, protocol: TCP, payload }, mac);
       if (i % 16 === 15) world.run(MILLISECOND);
     }
+    world.run(MILLISECOND);
   };
   flood(3000);
   const { halfOpen, synDrops } = program.tcp;
-  assert.ok(halfOpen <= 8192 && synDrops === 3000 - halfOpen, `${halfOpen} ${synDrops}`);
+  assert.ok(halfOpen < 1000 && synDrops === 3000 - halfOpen, `${halfOpen} ${synDrops}`);
   const peer = host.tcp(MACHINE, PORT, 4000);
   peer.send({ flags: SYN, options: { mss: 1460 } });
   peer.take(peer.expect({ flags: SYN | ACK }));
