@@ -43,7 +43,8 @@ simulate("RFC 9293, 3.8.6.3: an ACK rides on data if there is any", (world) => {
 simulate("RFC 5681, 4.2: each segment out of order is acknowledged at once, by itself", (world) => {
   const { peer } = connected(world);
   const base = peer.sndNxt;
-  for (let i = 1; i <= 4; i++) peer.send({ seq: base + i * 1000, payload: pattern(1000, i * 1000) });
+  for (let i = 1; i <= 4; i++)
+    peer.send({ seq: base + i * 1000, payload: pattern(1000, i * 1000) });
   for (let i = 0; i < 4; i++) peer.expect({ flags: ACK, ack: base }, 5 * MILLISECOND);
   peer.expectNone(50 * MILLISECOND);
 });
@@ -78,56 +79,66 @@ simulate("RFC 9293, 3.10.7.4: segments in any order and overlap make one stream"
   assert.equal(program.packetsHeld, 0);
 });
 
-simulate("RFC 1122, 4.2.3.3: the window shuts without going back, and opens by whole segments", (world) => {
-  const { program, socket, peer } = connected(world, { windowScale: 0 });
-  let edge = 0;
-  let sent = 0;
-  peer.peer.handler = ({ tcp }) => {
-    if (!tcp) return false;
-    edge = ((tcp.ack - peer.iss - 1) >>> 0) + tcp.window * 8;
-    return true;
-  };
-  edge = 65535;
-  for (let i = 0; i < 1000 && sent < edge; i++) {
-    const length = Math.min(1460, edge - sent);
-    peer.send({ payload: pattern(length, sent) });
-    sent += length;
-    if (i % 8 === 7) world.run(MILLISECOND);
-  }
-  world.run(100 * MILLISECOND);
-  assert.equal(edge, sent);
-  assert.ok(sent >= 64 * 1024, `${sent}`);
-  // A byte read is not worth telling; much is.
-  assert.deepEqual(program.receive(socket, 1), pattern(1));
-  world.run(100 * MILLISECOND);
-  assert.equal(edge, sent);
-  let read = 1;
-  for (let bytes = program.receive(socket); typeof bytes !== "number"; bytes = program.receive(socket)) {
-    assert.deepEqual(bytes, pattern(bytes.length, read));
-    read += bytes.length;
-  }
-  assert.equal(read, sent);
-  world.run(MILLISECOND);
-  assert.ok(edge >= sent + 64 * 1024, `${edge - sent}`);
-});
+simulate(
+  "RFC 1122, 4.2.3.3: the window shuts without going back, and opens by whole segments",
+  (world) => {
+    const { program, socket, peer } = connected(world, { windowScale: 0 });
+    let edge = 0;
+    let sent = 0;
+    peer.peer.handler = ({ tcp }) => {
+      if (!tcp) return false;
+      edge = ((tcp.ack - peer.iss - 1) >>> 0) + tcp.window * 8;
+      return true;
+    };
+    edge = 65535;
+    for (let i = 0; i < 1000 && sent < edge; i++) {
+      const length = Math.min(1460, edge - sent);
+      peer.send({ payload: pattern(length, sent) });
+      sent += length;
+      if (i % 8 === 7) world.run(MILLISECOND);
+    }
+    world.run(100 * MILLISECOND);
+    assert.equal(edge, sent);
+    assert.ok(sent >= 64 * 1024, `${sent}`);
+    // A byte read is not worth telling; much is.
+    assert.deepEqual(program.receive(socket, 1), pattern(1));
+    world.run(100 * MILLISECOND);
+    assert.equal(edge, sent);
+    let read = 1;
+    for (
+      let bytes = program.receive(socket);
+      typeof bytes !== "number";
+      bytes = program.receive(socket)
+    ) {
+      assert.deepEqual(bytes, pattern(bytes.length, read));
+      read += bytes.length;
+    }
+    assert.equal(read, sent);
+    world.run(MILLISECOND);
+    assert.ok(edge >= sent + 64 * 1024, `${edge - sent}`);
+  },
+);
 
-simulate("RFC 9293, 3.8.6: a probe of a shut window is answered, its byte taken when there is room", (world) => {
-  const { program, socket, peer } = connected(world);
-  // Fills the window, whatever it is.
-  let window = 65535;
-  for (let sent = 0; window > 0; ) {
-    const length = Math.min(1460, window);
-    peer.send({ payload: pattern(length, sent) });
-    sent += length;
-    window = peer.expect({ ack: peer.sndNxt }).window;
-  }
-  peer.send({ seq: peer.sndNxt, payload: pattern(1) });
-  peer.expect({ flags: ACK, ack: peer.sndNxt, window: 0 });
-  program.receive(socket);
-  peer.expect({ flags: ACK, ack: peer.sndNxt });
-  peer.send({ payload: pattern(1) });
-  peer.expect({ flags: ACK, ack: peer.sndNxt });
-});
+simulate(
+  "RFC 9293, 3.8.6: a probe of a shut window is answered, its byte taken when there is room",
+  (world) => {
+    const { program, socket, peer } = connected(world);
+    // Fills the window, whatever it is.
+    let window = 65535;
+    for (let sent = 0; window > 0;) {
+      const length = Math.min(1460, window);
+      peer.send({ payload: pattern(length, sent) });
+      sent += length;
+      window = peer.expect({ ack: peer.sndNxt }).window;
+    }
+    peer.send({ seq: peer.sndNxt, payload: pattern(1) });
+    peer.expect({ flags: ACK, ack: peer.sndNxt, window: 0 });
+    program.receive(socket);
+    peer.expect({ flags: ACK, ack: peer.sndNxt });
+    peer.send({ payload: pattern(1) });
+    peer.expect({ flags: ACK, ack: peer.sndNxt });
+  },
+);
 
 simulate("many small segments that nobody reads hold few slots", (world) => {
   const { program, peer } = connected(world);
@@ -317,7 +328,7 @@ simulate("RFC 9293, 3.1: sequence numbers wrap", (world) => {
   world.run(MILLISECOND);
   const socket = program.accept(listener);
   peer.send({ seq: 200, payload: pattern(300, 1223) });
-  for (let at = 0; at < 1223; ) {
+  for (let at = 0; at < 1223;) {
     const length = Math.min(500, 1223 - at);
     peer.send({ payload: pattern(length, at) });
     at += length;

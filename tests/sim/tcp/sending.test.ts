@@ -30,7 +30,7 @@ function near(value: number, wanted: number, tolerance = wanted * 0.02 + 5): voi
 function grown(world: World, segments: number): Connected {
   const it = connected(world, { mss: 1000, window: 65535 });
   const { program, socket, peer } = it;
-  for (let sent = 0; sent < segments; ) {
+  for (let sent = 0; sent < segments;) {
     program.send(socket, pattern(5000, sent * 1000));
     for (let i = 0; i < 5; i++) peer.take(peer.expect({ length: 1000 }));
     peer.send();
@@ -100,7 +100,11 @@ simulate("RFC 6298, 2.2 and 2.3: the time-out follows the round trip", (world) =
   program.send(socket, pattern(10));
   peer.expect({ length: 10 });
   // SRTT + max(200 ms, 4 RTTVAR); the handshake's short sample still counts a little.
-  near(waits(world, () => peer.expect({ length: 10 })), 300, 25);
+  near(
+    waits(world, () => peer.expect({ length: 10 })),
+    300,
+    25,
+  );
 });
 
 simulate("RFC 6298, 3 (Karn): a segment sent twice gives no sample", (world) => {
@@ -113,7 +117,11 @@ simulate("RFC 6298, 3 (Karn): a segment sent twice gives no sample", (world) => 
   world.run(MILLISECOND);
   program.send(socket, pattern(10));
   peer.expect({ length: 10 });
-  near(waits(world, () => peer.expect({ length: 10 })), 200, 15);
+  near(
+    waits(world, () => peer.expect({ length: 10 })),
+    200,
+    15,
+  );
 });
 
 simulate("RFC 6298, 5.3: an ACK of new data restarts the timer", (world) => {
@@ -346,7 +354,10 @@ simulate("a send queue that is full says EAGAIN, takes more when half is acknowl
   peer.window = 65535;
   peer.peer.handler = (frame) => {
     if (!frame.tcp?.payload.length) return false;
-    assert.deepEqual(frame.tcp.payload, pattern(frame.tcp.payload.length, frame.tcp.seq - peer.irs - 1));
+    assert.deepEqual(
+      frame.tcp.payload,
+      pattern(frame.tcp.payload.length, frame.tcp.seq - peer.irs - 1),
+    );
     if (frame.tcp.seq === peer.rcvNxt) {
       peer.take(frame.tcp);
       received += frame.tcp.payload.length;
@@ -361,19 +372,22 @@ simulate("a send queue that is full says EAGAIN, takes more when half is acknowl
   assert.ok(program.send(socket, pattern(10)) === 10);
 });
 
-simulate("RFC 1122, 4.2.3.6: keepalive: off unless asked for, then a probe after two hours", (world) => {
-  const { program, socket, peer } = connected(world);
-  world.run(8000 * SECOND);
-  assert.equal(peer.peer.inbox.filter((frame) => frame.tcp).length, 0);
-  program.setOption(socket, 2, 1);
-  world.run(7190 * SECOND);
-  peer.expect({ flags: ACK, seq: peer.rcvNxt - 1, length: 0 }, 30 * SECOND);
-  peer.send();
-  peer.expectNone(7000 * SECOND);
-  for (let i = 0; i < 9; i++) peer.expect({ flags: ACK, seq: peer.rcvNxt - 1 }, 300 * SECOND);
-  world.run(100 * SECOND);
-  assert.equal(program.receive(socket), -ETIMEDOUT);
-});
+simulate(
+  "RFC 1122, 4.2.3.6: keepalive: off unless asked for, then a probe after two hours",
+  (world) => {
+    const { program, socket, peer } = connected(world);
+    world.run(8000 * SECOND);
+    assert.equal(peer.peer.inbox.filter((frame) => frame.tcp).length, 0);
+    program.setOption(socket, 2, 1);
+    world.run(7190 * SECOND);
+    peer.expect({ flags: ACK, seq: peer.rcvNxt - 1, length: 0 }, 30 * SECOND);
+    peer.send();
+    peer.expectNone(7000 * SECOND);
+    for (let i = 0; i < 9; i++) peer.expect({ flags: ACK, seq: peer.rcvNxt - 1 }, 300 * SECOND);
+    world.run(100 * SECOND);
+    assert.equal(program.receive(socket), -ETIMEDOUT);
+  },
+);
 
 simulate("RFC 9293, 3.8.4: a keepalive probe from the peer is answered", (world) => {
   const { peer } = connected(world);

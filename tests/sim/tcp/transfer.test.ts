@@ -14,17 +14,28 @@ function exchange(world: World, bytes: number, patience: number): void {
   const out = pattern(bytes);
   const back = pattern(bytes, 77);
   const ends = [
-    { program: client, socket: client.connect("10.0.0.3", 80), send: out, wanted: back, sent: 0, got: 0, done: false },
+    {
+      program: client,
+      socket: client.connect("10.0.0.3", 80),
+      send: out,
+      wanted: back,
+      sent: 0,
+      got: 0,
+      done: false,
+    },
     { program: server, socket: -1, send: back, wanted: out, sent: 0, got: 0, done: false },
   ];
   const limit = world.simulation.now + patience;
   while (!ends.every((end) => end.done)) {
-    assert.ok(world.simulation.now < limit, `stuck: ${ends.map((e) => `${e.sent}/${e.got}`).join(" ")}`);
+    assert.ok(
+      world.simulation.now < limit,
+      `stuck: ${ends.map((e) => `${e.sent}/${e.got}`).join(" ")}`,
+    );
     world.run(5 * MILLISECOND);
     if (ends[1]!.socket < 0) ends[1]!.socket = server.accept(listener);
     for (const end of ends) {
       if (end.socket < 0 || end.done) continue;
-      for (let result = 1; result > 0 && end.sent < bytes; ) {
+      for (let result = 1; result > 0 && end.sent < bytes;) {
         result = end.program.send(end.socket, end.send.subarray(end.sent));
         if (result > 0) end.sent += result;
         else assert.equal(result, -11);
@@ -53,7 +64,10 @@ function exchange(world: World, bytes: number, patience: number): void {
   for (const { program } of ends) {
     const { connections, timeWait, established } = program.tcp;
     const listeners = program === server ? 1 : 0;
-    assert.deepEqual({ connections, timeWait, established }, { connections: listeners, timeWait: 0, established: 0 });
+    assert.deepEqual(
+      { connections, timeWait, established },
+      { connections: listeners, timeWait: 0, established: 0 },
+    );
     assert.equal(program.packetsHeld, 0);
   }
 }
