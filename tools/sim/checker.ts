@@ -60,6 +60,16 @@ export class Checker {
       if (!holds && checked) throw new Malformed(`${what}: ${describe(frame)}`);
     };
     if (tcp.flags & SYN) {
+      if (!(tcp.flags & ACK) && flow && reverse && live(flow, reverse)) {
+        // Whether it begins anything is the other side's to say (RFC 5961, 4.2).
+        if (flow.iss !== tcp.seq) flow.attempt = tcp;
+        return;
+      }
+      if (reverse?.attempt && tcp.flags & ACK && tcp.ack === (reverse.attempt.seq + 1) >>> 0) {
+        reverse = new Flow(reverse.attempt);
+        this.flows.set(`${far}>${near}`, reverse);
+        flow = undefined;
+      }
       if (!flow || flow.iss !== tcp.seq || flow.reset) {
         // A SYN alone begins a connection; what was said under these ports before is history.
         if (!(tcp.flags & ACK) && reverse && !reverse.opening) {
@@ -88,7 +98,8 @@ export class Checker {
       return;
     }
     if (tcp.flags & RST) {
-      if (flow) flow.reset = true;
+      // Elsewhere a reset refuses an old segment, not the connection (RFC 9293, 3.10.7.3).
+      if (flow?.sndMax === tcp.seq) flow.reset = true;
       return;
     }
     rule(flow !== undefined, "a segment of no connection");
@@ -179,6 +190,12 @@ export class Checker {
   }
 }
 
+/** Both sides have spoken, and neither has ended the connection for good. */
+function live(one: Flow, other: Flow): boolean {
+  if (one.opening || other.opening || one.reset || other.reset) return false;
+  return one.fin === undefined || other.fin === undefined;
+}
+
 /** What one side of a connection has said. */
 class Flow {
   readonly iss: number;
@@ -193,6 +210,8 @@ class Flow {
   fin: number | undefined;
   timestamp: number;
   reset = false;
+  /** A SYN in the middle of the connection, as yet without an answer. */
+  attempt: TcpSegment | undefined;
   /** It has acknowledged data, or repeated itself. */
   acknowledged = false;
   acks = 0;
