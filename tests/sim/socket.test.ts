@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import {
+  Layout,
+  SocketOption,
+  SocketType,
+  Statistics,
+  Syscall,
+} from "../../sdk/assembly/syscalls.ts";
+import type { Machine } from "../../tools/sim/machine.ts";
+import { SocketEvent, Sockets } from "../../tools/sim/sockets.ts";
+import { MILLISECOND } from "../../tools/sim/simulation.ts";
+import { simulate, type World } from "./harness.ts";
+
+/** Sockets through their system calls: numbers, errors, events, and pointers that are not the caller's. */
+
+const EBADF = -9;
+const EAGAIN = -11;
+const EFAULT = -14;
+const EINVAL = -22;
+const ENOSYS = -38;
+const EDESTADDRREQ = -89;
+const EPROTONOSUPPORT = -93;
+const EOPNOTSUPP = -95;
+const EADDRINUSE = -98;
+const ENOTCONN = -107;
+const ECONNREFUSED = 111;
+const EINPROGRESS = -115;
+
+function machineOf(world: World): Machine {
+  return world.ready().machine;
+}
+
+/** An address in the scratch area. */
+function address(machine: Machine, port: number, v4 = 0): number {
+  const bytes = Buffer.alloc(Layout.Address);
+  if (v4) bytes.writeBigUInt64LE(0xffff_0000_0000n | BigInt(v4), 8);
+  bytes.writeUInt16LE(port, 16);
+  return machine.copyIn(bytes, 512);
+}
+
+const LOOPBACK = 0x7f000001;
+
+simulate("a closed socket's number names nothing, and no later socket", (world) => {
+  const machine = machineOf(world);
+  const first = machine.syscall(Syscall.Socket, SocketType.Stream);
+  assert.ok(first > 0);
+  assert.equal(machine.syscall(Syscall.Close, first), 0);
+  const seen = new Set([first]);
+  for (let i = 0; i < 1000; i++) {
+    const next = machine.syscall(Syscall.Socket, SocketType.Stream);
+    assert.ok(next > 0 && !seen.has(next), `${next}`);
+    seen.add(next);
+    assert.equal(machine.syscall(Syscall.Close, next), 0);
+  }
+  for (const number of seen) {
+    assert.equal(machine.syscall(Syscall.Listen, number, 1), EBADF);
+    assert.equal(machine.syscall(Syscall.Close, number), EBADF);
+  }
+  for (const number of [0, -1, 0x7fffffff, 0x80000000, 12345]) {
+    for (const call of [Syscall.Accept, Syscall.Close, Syscall.Shutdown, Syscall.GetOption]) {
+      assert.equal(machine.syscall(call, number), EBADF, `${call}(${number})`);
+    }
+  }
+});
+
+simulate("what is asked wrongly is refused", (world) => {
+  const machine = machineOf(world);
+  assert.equal(machine.syscall(0), ENOSYS);
+  assert.equal(machine.syscall(99), ENOSYS);
+  assert.equal(machine.syscall(Syscall.Socket, 3), EPROTONOSUPPORT);
+  const stream = machine.syscall(Syscall.Socket, SocketType.Stream);
+  assert.equal(machine.syscall(Syscall.Accept, stream, 0), EINVAL);
+  assert.equal(machine.syscall(Syscall.Send, stream, machine.scratch, 4), ENOTCONN);
+  assert.equal(machine.syscall(Syscall.Receive, stream, machine.scratch, 4, 0), ENOTCONN);
+  assert.equal(machine.syscall(Syscall.PeerAddress, stream, machine.scratch), ENOTCONN);
+  assert.equal(machine.syscall(Syscall.Bind, stream, address(machine, 80)), 0);
+  assert.equal(machine.syscall(Syscall.Bind, stream, address(machine, 81)), EINVAL);
+  assert.equal(machine.syscall(Syscall.Listen, stream, 1), 0);
+  assert.equal(machine.syscall(Syscall.Accept, stream, 0), EAGAIN);
+  const other = machine.syscall(Syscall.Socket, SocketType.Stream);
+  assert.equal(machine.syscall(Syscall.Bind, other, address(machine, 80)), EADDRINUSE);
+  const datagram = machine.syscall(Syscall.Socket, SocketType.Datagram);
+  assert.equal(machine.syscall(Syscall.Listen, datagram, 1), EOPNOTSUPP);
+  assert.equal(machine.syscall(Syscall.Send, datagram, machine.scratch, 4), EDESTADDRREQ);
+  assert.equal(machine.syscall(Syscall.ReceiveFrom, datagram, machine.scratch, 4, 0), EAGAIN);
+  assert.equal(machine.syscall(Syscall.Bind, datagram, address(machine, 80)), 0);
+  assert.equal(machine.syscall(Syscall.Statistics, 77, machine.scratch, 64), EINVAL);
+});
+
+simulate("pointers outside the caller's memory are refused", (world) => {
+  const machine = machineOf(world);
+  const socket = machine.syscall(Syscall.Socket, SocketType.Datagram);
+  const { length } = machine.memory;
+  const bad = [0, 1, 4095, length - 3, length, 0x7fffffff, 0xfffffff0];
+  for (const at of bad) {
+    for (const call of [Syscall.Bind, Syscall.Connect, Syscall.LocalAddress]) {
+      assert.equal(machine.syscall(call, socket, at), EFAULT, `${call} at ${at}`);
+    }
+    assert.equal(machine.syscall(Syscall.Send, socket, at, 8), EFAULT);
+    assert.equal(machine.syscall(Syscall.Receive, socket, at, 8, 0), EFAULT);
+    assert.equal(machine.syscall(Syscall.SendTo, socket, machine.scratch, 8, at), EFAULT);
+    assert.equal(machine.syscall(Syscall.Poll, at, 8), EFAULT);
+    assert.equal(machine.syscall(Syscall.Statistics, Statistics.Tcp, at, 8), EFAULT);
+  }
+  assert.equal(machine.syscall(Syscall.Send, socket, machine.scratch, 0xffffffff), EFAULT);
+  assert.equal(machine.syscall(Syscall.Poll, length - Layout.Ready, 2), EFAULT);
+  assert.equal(machine.syscall(Syscall.Poll, length - Layout.Ready, 1), 0);
+});
+
+simulate("a connection over the loopback: news comes once for each change", (world) => {
+  const machine = machineOf(world);
+  const sockets = new Sockets(machine);
+  const listener = sockets.stream();
+  sockets.bind(listener, 5000);
+  sockets.listen(listener, 4);
+  const client = machine.syscall(Syscall.Socket, SocketType.Stream);
+  const to = address(machine, 5000, LOOPBACK);
+  assert.equal(machine.syscall(Syscall.Connect, client, to), EINPROGRESS);
+  world.run(50 * MILLISECOND);
+  const news = new Map(sockets.poll());
+  assert.ok(news.get(listener)! & SocketEvent.Readable);
+  assert.ok(news.get(client)! & SocketEvent.Writable);
+  assert.deepEqual(sockets.poll(), []);
+  const server = sockets.accept(listener)!;
+  assert.ok(server > 0 && sockets.accept(listener) === null);
+  sockets.poll();
+  assert.equal(sockets.send(client, Buffer.from("ping")), 4);
+  world.run(50 * MILLISECOND);
+  assert.ok(new Map(sockets.poll()).get(server)! & SocketEvent.Readable);
+  assert.equal(Buffer.from(sockets.receive(server, 100)!).toString(), "ping");
+  assert.equal(sockets.receive(server, 100), null);
+  assert.equal(sockets.localAddress(server).port, 5000);
+  sockets.setOption(server, SocketOption.NoDelay, 1);
+  assert.equal(machine.syscall(Syscall.GetOption, server, SocketOption.NoDelay), 1);
+  sockets.close(client);
+  world.run(50 * MILLISECOND);
+  assert.equal(sockets.receive(server, 100)!.length, 0);
+  sockets.close(server);
+  const refused = sockets.stream();
+  machine.syscall(Syscall.Connect, refused, address(machine, 5001, LOOPBACK));
+  world.run(50 * MILLISECOND);
+  assert.ok(new Map(sockets.poll()).get(refused)! & SocketEvent.Error);
+  assert.equal(sockets.error(refused), ECONNREFUSED);
+  assert.equal(sockets.error(refused), 0);
+});
+
+simulate("a full table says so and recovers", (world) => {
+  const machine = machineOf(world);
+  const at = machine.scratch;
+  machine.syscall(Syscall.Statistics, Statistics.Sockets, at, 8);
+  const capacity = machine.view.getUint32(at + 4, true);
+  const numbers: number[] = [];
+  let result = 0;
+  while ((result = machine.syscall(Syscall.Socket, SocketType.Stream)) > 0) numbers.push(result);
+  assert.ok(result === -24 || result === -105, `${result}`);
+  assert.ok(numbers.length <= capacity && numbers.length >= 128, `${numbers.length}`);
+  assert.equal(machine.syscall(Syscall.Close, numbers.pop()!), 0);
+  assert.ok(machine.syscall(Syscall.Socket, SocketType.Stream) > 0);
+});
