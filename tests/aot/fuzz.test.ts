@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ExternKind, type FuncType, Module } from "../../tools/aot/module.ts";
+import { C_TYPES, resultType } from "../../tools/aot/function.ts";
 import { type ValueType } from "../../tools/aot/opcodes.ts";
 import { type Translation } from "../../tools/aot/emit.ts";
 import { generate, randomBytes } from "./binaryen.ts";
@@ -214,13 +215,8 @@ function header(self: Translation): string {
   const funcs = self.module.funcs.filter(({ imported }) => imported);
   funcs.forEach(({ imported, type }, i) => {
     const c = self.imports.funcs[i]!;
-    const params = type.params.map((param, p) => `${cType(param)} p${p}`).join(", ") || "void";
-    const result =
-      type.results.length === 0
-        ? "void"
-        : type.results.length === 1
-          ? cType(type.results[0]!)
-          : `struct wasm_${type.results.join("_")}`;
+    const params = type.params.map((param, p) => `${C_TYPES[param]} p${p}`).join(", ") || "void";
+    const result = resultType(type);
     const { field } = imported!;
     const bytes = (WIDTHS[type.params[0] ?? "i64"] ?? 64) / 8;
     const log = hasVector(type)
@@ -236,24 +232,13 @@ function header(self: Translation): string {
   globals.forEach(({ type, mutable }, i) => {
     const value = type === "externref" ? "(externref)1" : "0";
     lines.push(
-      `static ${mutable ? "" : "const "}${cType(type)} ${self.imports.globals[i]} = ${value};`,
+      `static ${mutable ? "" : "const "}${C_TYPES[type]} ${self.imports.globals[i]} = ${value};`,
     );
   });
   return ["void logValue(const char *what, union wasm_slot value, int bytes);", ...lines].join(
     "\n",
   );
 }
-
-const C: Record<ValueType, string> = {
-  i32: "u32",
-  i64: "u64",
-  f32: "f32",
-  f64: "f64",
-  v128: "v128",
-  funcref: "funcref",
-  externref: "externref",
-};
-const cType = (type: ValueType): string => C[type];
 
 /** Compares seeds; returns how many calls agreed. */
 async function compare(

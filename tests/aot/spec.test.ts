@@ -76,12 +76,11 @@ const SPECTEST = `
 ${Object.entries(SPECTEST_FUNCS)
   .map(([name, types]) => `void spectest_${name}(${types.join(", ") || "void"}) {}`)
   .join("\n")}
-static u8 *noBase;
 struct wasm_memory spectest_memory;
 static const void *elements[20];
 struct wasm_table spectest_table = {elements, 10, 20};
 __attribute__((constructor)) static void prepare(void) {
-  spectest_memory = (struct wasm_memory){noBase, 0, 2};
+  spectest_memory = (struct wasm_memory){0, 0, 2};
   wasm_memory_resize(&spectest_memory, 65536);
 }
 `;

@@ -422,7 +422,10 @@ export class FunctionEmitter {
     const values = this.popMany(this.arity(otherwise)).map((value) => this.settle(value));
     const cases = new Map<Label, number[]>();
     labels.forEach((label, i) => {
-      if (label !== otherwise) cases.set(label, [...(cases.get(label) ?? []), i]);
+      if (label === otherwise) return;
+      const indices = cases.get(label);
+      if (indices) indices.push(i);
+      else cases.set(label, [i]);
     });
     this.emit(`switch (${index.bare}) {`);
     for (const [label, indices] of cases) {

@@ -138,6 +138,8 @@ export class Module {
   readonly localNames = new Map<number, Map<number, string>>();
   readonly globalNames = new Map<number, string>();
 
+  private readonly exportNames = new Set<string>();
+
   constructor(bytes: Uint8Array) {
     const r = new Reader(bytes);
     if (r.end < 4 || r.fixed(4) !== 0x6d736100n)
@@ -306,8 +308,8 @@ export class Module {
   private export(r: Reader): void {
     const at = r.pos;
     const name = r.name();
-    if (this.exports.some((other) => other.name === name))
-      r.fail(`duplicate export name "${name}"`, at);
+    if (this.exportNames.has(name)) r.fail(`duplicate export name "${name}"`, at);
+    this.exportNames.add(name);
     const kindAt = r.pos;
     const kind = r.byte();
     if (kind === 4) r.fail("exception handling is unsupported (tag export)", kindAt);

@@ -3,7 +3,7 @@
 const KEYWORDS =
   "auto break case char const continue default do double else enum extern float for goto if inline int long " +
   "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while " +
-  "asm typeof u8 u16 u32 u64 s8 s16 s32 s64 f32 f64 v128 bool true false unix linux i386 errno";
+  "asm typeof u8 u16 u32 u64 s8 s16 s32 s64 f32 f64 v128 bool true false unix linux i386 errno uintptr_t offsetof funcref externref";
 
 /** The legal part of a name: runs of other characters become one underscore. */
 export const mangle = (name: string): string =>

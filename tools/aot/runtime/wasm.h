@@ -117,10 +117,10 @@ extern uintptr_t wasm_stack_limit;
 #endif
 
 /** Evaluates what Wasm drops, for its trap; the compiler may not leave it out. */
-#define wasm_drop(value)                  \
-  do {                                    \
-    __typeof__(value) dropped = (value);  \
-    __asm__ volatile("" ::"m"(dropped));  \
+#define wasm_drop(value)                       \
+  do {                                         \
+    __typeof__(value) wasm_dropped = (value);  \
+    __asm__ volatile("" ::"m"(wasm_dropped));  \
   } while (0)
 
 // ---- Integers ----------------------------------------------------------------------------------
