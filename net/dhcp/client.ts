@@ -71,6 +71,8 @@ const REQUESTS_MAX: u32 = 4;
 const REBOOTS_MAX: u32 = 2;
 /** Discovers that go unanswered before the interface gets a link-local address. */
 const DISCOVERS_BEFORE_FALLBACK: u32 = 2;
+/** Refusals in a row before it gets one. */
+const NAKS_BEFORE_FALLBACK: u32 = 3;
 /** After a declined address (RFC 2131, 3.1, 5). */
 const DECLINE_WAIT: u64 = 10 * SECOND;
 /** Between two renewals (RFC 2131, 4.4.5). */
@@ -239,7 +241,9 @@ function advance(context: usize, time: u64): void {
     case State.Requesting:
       if (client.attempts < REQUESTS_MAX) return sendRequest(client);
       say(warn("dhcp"), client)
-        .text("the server that offered an address does not answer; asking anew")
+        .text(
+          "the server that offered an address does not answer; taking a link-local one, asking anew",
+        )
         .key("server")
         .ipv4(client.server)
         .key("address")
@@ -247,6 +251,7 @@ function advance(context: usize, time: u64): void {
         .key("requests")
         .number(client.attempts)
         .end();
+      linkLocalStart(client.iface);
       return restart(client, SECOND);
     case State.Rebooting:
       if (time >= client.expiresAt) return expire(client);
@@ -388,6 +393,7 @@ function refused(client: Client): void {
   line.end();
   const wait = client.naks ? min<u64>(SECOND << min<u32>(client.naks, 6), RETRY_MOST) : 0;
   client.naks++;
+  if (client.naks == NAKS_BEFORE_FALLBACK) linkLocalStart(client.iface);
   restart(client, wait);
 }
 
