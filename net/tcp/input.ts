@@ -21,7 +21,7 @@ import { Handshake, listenerSyn, requestConnection, requestFind, requestInput } 
 import { NO_SCALE, options, parseOptions } from "./options";
 import { sendAck, sendReset } from "./output";
 import { listenerFind } from "./ports";
-import { reassemblyDeliver, reassemblyInsert } from "./reassembly";
+import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "./reassembly";
 import { receiveAppend } from "./receivequeue";
 import { duplicateAck, newAck } from "./recovery";
 import { rttSample } from "./rtt";
@@ -537,7 +537,7 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
   if (t.has(TcbFlag.ReadShutdown)) {
     t.rcvNxt = seq + packet.length;
     packet.release();
-  } else if ((tail !== null && packet.length <= tail.tailroom) || mayQueue(t)) {
+  } else if ((tail !== null && packet.length <= tail.tailroom) || mayQueue(t) || mayEvict(t)) {
     t.rcvNxt = seq + packet.length;
     receiveAppend(t, packet);
   } else {
@@ -560,6 +560,16 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     t.delackAt = now + ACK_DELAY;
   }
   notify(t.owner, EndpointEvent.Readable);
+}
+
+/**
+ * Data in its turn goes before what is early: were it dropped while that fills the connection's
+ * share, the gap would never close. Whether it may be queued now.
+ */
+function mayEvict(t: Tcb): bool {
+  if (!t.outOfOrder) return false;
+  reassemblyClear(t);
+  return mayQueue(t);
 }
 
 /** The peer's FIN has its turn. */

@@ -44,7 +44,7 @@ export class World {
     this.checker = new Checker(
       this.link,
       (port) => port instanceof E1000,
-      (port) => port instanceof E1000 && port.counts.resets > 1,
+      (port) => port instanceof E1000 && (port.counts.resets > 1 || port.counts.linkLosses > 0),
     );
     const path = process.env["SIM_PCAP"];
     if (path) this.endCapture = capture(this.link, worlds ? `${path}.${worlds}` : path);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Program } from "../../tools/sim/program.ts";
 import { Random } from "../../tools/sim/random.ts";
+import { SocketOption } from "../../tools/sim/sockets.ts";
 import { MICROSECOND, MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { inWorld, simulate, type Station, type World } from "./harness.ts";
 
@@ -104,6 +105,30 @@ simulate("the receiver runs out of packets and recovers", (world) => {
   const transfer = new Transfer(world, sender, receiver, "10.0.0.2", 1 << 20);
   transfer.finish(120 * SECOND);
 });
+
+simulate(
+  "a buffer made smaller than what waits out of order does not stall the stream",
+  (world) => {
+    const { machine } = world.ready();
+    const peer = world.peer();
+    const program = new Program(machine);
+    program.listen(9, (accepted) => {
+      accepted.readLimit = 0;
+      world.simulation.after(100 * MILLISECOND, () => {
+        program.sockets.setOption(accepted.socket, SocketOption.ReceiveBuffer, 4096);
+      });
+    });
+    const connection = peer.tcp("10.0.0.2", 9, 4000);
+    connection.connect();
+    const first = connection.sndNxt;
+    const payload = new Uint8Array(1400);
+    for (let i = 1; i < 12; i++) connection.send({ seq: first + i * 1400, payload });
+    world.run(SECOND);
+    peer.inbox.length = 0;
+    connection.send({ seq: first, payload });
+    connection.expect({ ack: first + 1400 });
+  },
+);
 
 test("throughput: a clean gigabit link is filled", () => {
   inWorld(

@@ -29,7 +29,7 @@ export class Checker {
     link: Link,
     /** Whether a port belongs to a machine. */
     private readonly isChecked: (port: Port) => boolean,
-    /** Whether what it sent may have been lost before it reached the link: its NIC was reset. */
+    /** Whether what it sent may have been lost before it reached the link: its NIC was reset or had none. */
     private readonly mayHaveLost: (port: Port) => boolean,
   ) {
     link.observe((bytes, from, at) => this.observe(bytes, from, at));

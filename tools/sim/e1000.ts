@@ -180,7 +180,15 @@ export class E1000 implements PciDevice, Port {
   readonly line: number;
   faults: Faults;
   /** What happened, for tests. */
-  readonly counts = { resets: 0, interrupts: 0, doorbells: 0, hangs: 0, received: 0, sent: 0 };
+  readonly counts = {
+    resets: 0,
+    interrupts: 0,
+    doorbells: 0,
+    hangs: 0,
+    received: 0,
+    sent: 0,
+    linkLosses: 0,
+  };
   /** True while the transmitter is stuck. */
   hung = false;
 
@@ -562,6 +570,7 @@ export class E1000 implements PciDevice, Port {
     const up = (this.get(R.CTRL) & Ctrl.SLU) !== 0 && this.phy.up(this.host.time);
     if (up === this.linkUp) return;
     this.linkUp = up;
+    if (!up) this.counts.linkLosses++;
     this.cause(Cause.LSC);
     if (up) this.pump();
   }

@@ -132,6 +132,11 @@ export class Program {
     this.connections.delete(connection.socket);
   }
 
+  /** Closes every connection. */
+  closeAll(): void {
+    for (const connection of [...this.connections.values()]) connection.close();
+  }
+
   /** Connections that are not closed. */
   get open(): number {
     return this.connections.size;
