@@ -1,17 +1,15 @@
 const facts = document.getElementById("facts");
 
 async function refresh() {
-  const status = await (await fetch("/status")).json();
-  const shown = status.interfaces.find((item) => item.address !== "127.0.0.1") ?? {};
-  const values = {
-    uptime: `${Number(status.uptime).toFixed(1)} s`,
-    interface: `${shown.model ?? "none"}, ${shown.mac ?? ""}`,
-    address: shown.address ?? "",
-    requests: status.http.requests.toLocaleString(),
-  };
-  for (const cell of facts.querySelectorAll("[data-fact]")) {
-    cell.textContent = values[cell.dataset.fact];
-  }
+  const { uptime, interfaces, http } = await (await fetch("/status")).json();
+  const shown = interfaces.find((item) => item.model !== "loopback") ?? {};
+  const values = [
+    `${uptime.toFixed(1)} s`,
+    `${shown.model ?? "none"}, ${shown.mac ?? ""}`,
+    shown.address ?? "",
+    http.requests.toLocaleString(),
+  ];
+  facts.querySelectorAll("dd").forEach((cell, i) => (cell.textContent = values[i]));
   facts.hidden = false;
 }
 
