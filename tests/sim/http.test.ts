@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Layout, Statistics, Syscall } from "../../sdk/assembly/syscalls.ts";
 import { buildPack } from "../../tools/pack/pack.ts";
@@ -301,6 +302,24 @@ serving("a slow reader gets every byte, and holds up nobody", ({ open }) => {
   for (let i = 0; i < 3; i++) assert.ok(slow.answer("GET", 60 * SECOND).body.equals(LARGE));
 });
 
+serving("an answer that takes longer than a connection may idle is not cut off", ({ open }) => {
+  const client = open(1460);
+  client.answers = false;
+  client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.run(20 * SECOND);
+  client.tcp.window = 0;
+  for (let i = 0; i < 5; i++) {
+    client.tcp.send();
+    client.run(10 * SECOND);
+  }
+  assert.equal(client.ended || client.reset, false);
+  client.answers = true;
+  client.tcp.window = 65535;
+  client.tcp.send();
+  assert.ok(client.answer("GET", 120 * SECOND).body.equals(LARGE));
+  assert.equal(client.ask("/digits").status, 200);
+});
+
 serving("hundreds of connections at once, and nothing left of them", ({ open, machine, world }) => {
   world.run(5 * SECOND);
   const before = packetsInUse(machine);
@@ -334,6 +353,8 @@ serving("/status says in JSON what there is", ({ open }) => {
     pools: { slots: number; free: number; socket: number }[];
   };
   assert.ok(said.uptime > 0);
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  assert.equal(said.version, version);
   assert.equal(said.interfaces[0]!.address, "10.0.0.2");
   assert.ok(said.interfaces[0]!.linkUp && said.interfaces[0]!.receivedPackets > 200);
   assert.equal(said.tcp.established, 1);

@@ -313,6 +313,11 @@ function onTimer(context: usize, _now: u64): void {
       httpStats.timeouts++;
       drop(c);
       break;
+    case Waiting.Request:
+      // Not idle while it still takes an answer; TCP gives up on one that takes nothing.
+      if (sockets.queued(c.socket)) wait(c, Waiting.Request, IDLE_TIME);
+      else drop(c);
+      break;
     default:
       drop(c);
   }
