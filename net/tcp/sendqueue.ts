@@ -25,7 +25,6 @@ import { Extent, Tcb } from "./tcb";
 const EXTENTS_PER_CONNECTION: u32 = 1024;
 
 let freeExtents: Extent | null = null;
-let freeCount: u32 = 0;
 
 /** Reserves `count` extents. Start-up only. */
 export function sendQueueInit(count: u32): void {
@@ -36,12 +35,6 @@ export function sendQueueInit(count: u32): void {
     extent.next = freeExtents;
     freeExtents = extent;
   }
-  freeCount = count;
-}
-
-/** Extents in use nowhere. */
-export function extentsFree(): u32 {
-  return freeCount;
 }
 
 /** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
@@ -49,7 +42,6 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
   const extent = freeExtents;
   if (extent === null || t.sendExtents >= EXTENTS_PER_CONNECTION) return null;
   freeExtents = extent.next;
-  freeCount--;
   extent.next = null;
   extent.seq = t.sndEnd;
   extent.length = 0;
@@ -175,7 +167,6 @@ export function sendAcknowledged(t: Tcb): void {
   t.sendExtents--;
   extent.next = freeExtents;
   freeExtents = extent;
-  freeCount++;
 }
 
 /** Lets go of everything. */

@@ -260,10 +260,9 @@ export class Tcb extends Tuple {
   next: Tcb | null;
   /** Next with the same bucket of local ports. */
   portNext: Tcb | null;
-  /** Of a listener: connections to accept; of an unaccepted connection: its listener. */
+  /** Of a listener: connections to accept. */
   acceptHead: Tcb | null;
   acceptTail: Tcb | null;
-  listener: Tcb | null;
   acceptCount: u16;
   backlog: u16;
   /** Challenge ACKs in the window of time that began at `challengeAt`, ms. */
@@ -316,26 +315,18 @@ export class Tcb extends Tuple {
 /** Bytes of a block in the array. */
 const TCB_BYTES: u32 = 512;
 
-let blocks: usize = 0;
-let blockCount: u32 = 0;
 let free: Tcb | null = null;
 
 /** Reserves room for `count` blocks. Start-up only. */
 export function tcbInit(count: u32): void {
   assert(offsetof<Tcb>() <= TCB_BYTES && offsetof<Tcb>("timer0") == 128);
-  blocks = reserve(count * TCB_BYTES, 64);
-  blockCount = count;
+  const blocks = reserve(count * TCB_BYTES, 64);
   free = null;
   for (let i = count; i-- > 0;) {
     const t = changetype<Tcb>(blocks + <usize>i * TCB_BYTES);
     t.next = free;
     free = t;
   }
-}
-
-/** How many blocks there are. */
-export function tcbCount(): u32 {
-  return blockCount;
 }
 
 /** A zeroed block in CLOSED with every timer off, or null when all are in use. */

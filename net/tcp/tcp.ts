@@ -1,7 +1,8 @@
 import { now as stepTime } from "../../kernel/clock";
 import { Errno } from "../../kernel/errno";
-import { Owner, poolOf, PoolId, slotSize } from "../../kernel/packet";
+import { poolOf, PoolId, slotSize } from "../../kernel/packet";
 import { NEVER, SECOND } from "../../kernel/timer";
+import { EndpointOption } from "../endpoint";
 import { registerProtocol } from "../ip/protocol";
 import { ipSource } from "../ip/route";
 import { IpAddress } from "../wire/address";
@@ -39,16 +40,6 @@ export { tcpStats };
  * -Errno; news comes through net/endpoint.ts to `Tcb.owner`. A call only changes the connection's
  * state and marks it; what it gives rise to is sent by `tcpOutput` at the end of the step.
  */
-
-/** `tcpSetOption` and `tcpGetOption`: the numbers are the system call's. */
-const enum Setting {
-  NoDelay = 1,
-  KeepAlive = 2,
-  ReuseAddress = 3,
-  Error = 4,
-  ReceiveBuffer = 5,
-  SendBuffer = 6,
-}
 
 /** Bytes of a run that `tcpPeekRun` lent. */
 let peekLength: u32 = 0;
@@ -351,27 +342,27 @@ export function tcpRemote(t: Tcb, into: IpAddress): u32 {
   return t.remotePort;
 }
 
-/** Sets an option by the system call's number. -ENOPROTOOPT for one that TCP does not have. */
+/** Sets an `EndpointOption`. -ENOPROTOOPT for one that TCP does not have. */
 export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
   const slot = slotSize(PoolId.Standard);
   switch (option) {
-    case Setting.NoDelay:
+    case EndpointOption.NoDelay:
       if (value) t.raise(TcbFlag.NoDelay);
       else t.clear(TcbFlag.NoDelay);
       markDirty(t);
       return 0;
-    case Setting.KeepAlive:
+    case EndpointOption.KeepAlive:
       if (value) tcpKeepAlive(t, t.keepaliveIdle, t.keepaliveInterval, t.keepaliveCount);
       else t.clear(TcbFlag.KeepAlive);
       if (!value) t.keepaliveAt = NEVER;
       return 0;
-    case Setting.ReuseAddress:
+    case EndpointOption.ReuseAddress:
       // Always so: see `bind`.
       return 0;
-    case Setting.ReceiveBuffer:
+    case EndpointOption.ReceiveBuffer:
       t.receiveLimit = <u16>min<u32>(max<u32>((value + slot - 1) / slot, 2), slots() >> 2);
       return 0;
-    case Setting.SendBuffer:
+    case EndpointOption.SendBuffer:
       t.sendLimit = min<u32>(max<u32>(value, 2 * slot), (slots() >> 2) * slot);
       return 0;
     default:
@@ -379,20 +370,20 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
   }
 }
 
-/** The value of an option. -ENOPROTOOPT for one that TCP does not have. */
+/** The value of an `EndpointOption`. -ENOPROTOOPT for one that TCP does not have. */
 export function tcpGetOption(t: Tcb, option: u32): i32 {
   switch (option) {
-    case Setting.NoDelay:
+    case EndpointOption.NoDelay:
       return t.has(TcbFlag.NoDelay);
-    case Setting.KeepAlive:
+    case EndpointOption.KeepAlive:
       return t.has(TcbFlag.KeepAlive);
-    case Setting.ReuseAddress:
+    case EndpointOption.ReuseAddress:
       return 1;
-    case Setting.Error:
+    case EndpointOption.Error:
       return tcpError(t);
-    case Setting.ReceiveBuffer:
+    case EndpointOption.ReceiveBuffer:
       return t.receiveLimit * slotSize(PoolId.Standard);
-    case Setting.SendBuffer:
+    case EndpointOption.SendBuffer:
       return t.sendLimit;
     default:
       return -Errno.ENOPROTOOPT;
