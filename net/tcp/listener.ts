@@ -18,7 +18,7 @@ import {
 } from "./connection";
 import { Demux } from "./demux";
 import { isnAt, timestampClock, timestampOffset, tupleSecret } from "./isn";
-import { NO_SCALE, options, putSynOptions } from "./options";
+import { NO_SCALE, options, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { sendReset } from "./output";
 import { listenerFind } from "./ports";
 import { rttSample } from "./rtt";
@@ -155,12 +155,17 @@ export function listenerSyn(
   answer(request, now);
 }
 
+/** The shift that we answer with, `NO_SCALE` to a peer that has none. */
+@inline function scaleOf(request: Request, mss: u32): u32 {
+  return request.scale == <u8>NO_SCALE ? NO_SCALE : scaleFor(defaultSlots() * mss);
+}
+
 /** Sends SYN and ACK. */
 function answer(request: Request, now: u64): void {
   const packet = headerPacket(Purpose.Data);
   if (packet === null) return;
   const mss = mssOfMtu(ipMtu(request.remote), request.remote.isV4);
-  const scale: u32 = request.scale == NO_SCALE ? NO_SCALE : scaleFor(defaultSlots() * mss);
+  const scale = scaleOf(request, mss);
   const length = putSynOptions(
     optionsAt(packet),
     mss,
@@ -201,9 +206,21 @@ function drop(request: Request): void {
   tcpStats.halfOpen--;
 }
 
-/** Acknowledges what a half-open connection has: for a segment that does not fit. */
+/** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>: for a segment that does not fit, or a reset that might. */
 function acknowledge(request: Request, now: u64): void {
-  answer(request, now);
+  const packet = headerPacket(Purpose.Control);
+  if (packet === null) return;
+  let optionsLength: u32 = 0;
+  if (request.timestamps) {
+    optionsLength = TIMESTAMPS_LENGTH;
+    putTimestamps(optionsAt(packet), timestampClock(now) + request.tsOffset, request.tsRecent);
+  }
+  // Scaled by now, and rounded up: the edge that the SYN gave does not go back.
+  const scale = scaleOf(request, mssOfMtu(ipMtu(request.remote), request.remote.isV4));
+  const shift: u32 = scale == NO_SCALE ? 0 : scale;
+  const window = (<u32>request.window + ((1 << shift) - 1)) >> shift;
+  const ack = request.irs + 1;
+  segmentSend(packet, request, request.iss + 1, ack, TcpFlag.ACK, window, optionsLength, 0);
 }
 
 /** What `requestInput` made of a segment. */

@@ -172,6 +172,27 @@ simulate("RFC 9293, 3.10.7.4: a reset in SYN-RECEIVED goes back to LISTEN", (wor
 });
 
 simulate(
+  "RFC 9293, 3.10.7.4: in SYN-RECEIVED what does not fit is acknowledged, a near reset challenged",
+  (world) => {
+    const { machine } = world.ready();
+    const program = new Program(machine);
+    const listener = program.listen(PORT);
+    const peer = world.peer().tcp(MACHINE, PORT, 4000);
+    const syn = { mss: 1460, windowScale: 4, timestamps: [500, 0] as [number, number] };
+    peer.send({ flags: SYN, options: syn });
+    const answer = peer.take(peer.expect({ flags: SYN | ACK }));
+    peer.options = { timestamps: [501, answer.options.timestamps![0]] };
+    peer.send({ seq: peer.sndNxt + 70000, payload: pattern(10) });
+    peer.expect({ flags: ACK, seq: answer.seq + 1, ack: peer.sndNxt });
+    peer.send({ flags: RST, seq: peer.sndNxt + 10 });
+    peer.expect({ flags: ACK, seq: answer.seq + 1, ack: peer.sndNxt });
+    peer.send();
+    world.run(MILLISECOND);
+    assert.ok(program.accept(listener) > 0);
+  },
+);
+
+simulate(
   "RFC 9293, 3.8.1: SYN and ACK are repeated, doubling from one second, then given up",
   (world) => {
     const { machine } = world.ready();
