@@ -6,7 +6,7 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
  * What the operator asked for on the kernel's command line: words `key=value`, apart by blanks.
  *
  *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug
- *     ip=dhcp
+ *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -42,7 +42,7 @@ export class Config {
   private dns2Lo: u64;
   /** `AddressMode`. */
   mode: u32;
-  /** Bits of the network part of a static `address`, 1 to 32. */
+  /** Bits of the network part of `address`, 1 to 32; 0 without one. */
   prefix: u32;
   /** DNS servers given, at most `DNS_MAX`. */
   dnsCount: u32;
@@ -50,12 +50,12 @@ export class Config {
   hostname: usize;
   hostnameLength: u32;
 
-  /** The static address; `isAny` under DHCP. */
+  /** The static address, or under DHCP what to use while no server answers; `isAny` without one. */
   @inline get address(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("addressHi"));
   }
 
-  /** The router of a static address; `isAny` without one. */
+  /** The router of `address`; `isAny` without one. */
   @inline get gateway(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("gatewayHi"));
   }
@@ -118,6 +118,9 @@ function parseWord(word: usize, length: u32): void {
   if (textEquals(word, keyLength, "ip")) {
     if (setAddress(value, valueLength)) return;
     expected = "dhcp or a host's IPv4 address with prefix length, as in 10.0.0.2/24";
+  } else if (textEquals(word, keyLength, "fallback")) {
+    if (setFallback(value, valueLength)) return;
+    expected = "a host's IPv4 address with prefix length, as in 10.0.0.2/24, beside ip=dhcp";
   } else if (textEquals(word, keyLength, "gw")) {
     if (setGateway(value, valueLength)) return;
     expected = "a host's IPv4 address";
@@ -163,11 +166,25 @@ function isHost(address: u32): bool {
 
 function setAddress(value: usize, length: u32): bool {
   if (textEquals(value, length, "dhcp")) {
+    if (config.mode == AddressMode.Static) {
+      config.address.set(0, 0);
+      config.prefix = 0;
+    }
     config.mode = AddressMode.Dhcp;
-    config.address.set(0, 0);
-    config.prefix = 0;
     return true;
   }
+  if (!setHost(value, length)) return false;
+  config.mode = AddressMode.Static;
+  return true;
+}
+
+/** For when DHCP gives nothing: a machine with a static address needs none. */
+function setFallback(value: usize, length: u32): bool {
+  return config.mode == AddressMode.Dhcp && setHost(value, length);
+}
+
+/** Takes over an address with its prefix length. */
+function setHost(value: usize, length: u32): bool {
   const slash = textFind(value, length, 0x2f);
   if (slash == length) return false;
   const parsed = parseV4(value, slash);
@@ -178,7 +195,6 @@ function setAddress(value: usize, length: u32): bool {
   // The ends of a subnet name it and its broadcast, but for links of two and one (RFC 3021).
   const host = address & ~v4Mask(prefix);
   if (prefix < 31 && (host == 0 || host == ~v4Mask(prefix))) return false;
-  config.mode = AddressMode.Static;
   config.address.setV4(address);
   config.prefix = prefix;
   return true;
@@ -194,9 +210,9 @@ function setGateway(value: usize, length: u32): bool {
 /** A router outside the subnet can never be resolved: say so now, not when nothing answers. */
 function checkGateway(): void {
   if (config.gateway.isAny) return;
-  if (config.mode == AddressMode.Dhcp) {
+  if (config.address.isAny) {
     warn("config")
-      .text("ignored, gw needs a static ip")
+      .text("ignored, gw needs a static ip or a fallback")
       .key("key")
       .text("gw")
       .key("value")
@@ -205,7 +221,7 @@ function checkGateway(): void {
     config.gateway.set(0, 0);
   } else if ((config.gateway.v4 ^ config.address.v4) & v4Mask(config.prefix)) {
     warn("config")
-      .text("ignored, not on the subnet of ip=")
+      .text("ignored, not on the subnet of ")
       .ipv4(config.address.v4)
       .text("/")
       .number(config.prefix)

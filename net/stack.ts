@@ -1,16 +1,14 @@
 import { Device, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { AddressMode, config } from "../kernel/config";
-import { info, warn } from "../kernel/log";
+import { warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
 import { random64 } from "../kernel/random";
 import { dhcpLinkChanged, dhcpStart } from "./dhcp/client";
 import { hashInit } from "./hash";
 import { icmpInit } from "./icmp/icmp";
 import {
-  AddressOrigin,
   Interface,
   LinkKind,
-  addAddress,
   addInterface,
   interfaceAt,
   interfaceCount,
@@ -18,9 +16,10 @@ import {
   interfacesInit,
 } from "./interface";
 import { ipv4Input } from "./ip/input";
-import { Claim, claimAddress, conflictLinkUp } from "./link/conflict";
+import { conflictLinkUp } from "./link/conflict";
 import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
+import { staticStart } from "./static";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
 import { udpInit } from "./udp/udp";
 
@@ -62,22 +61,9 @@ function configure(): void {
     if (iface.kind != LinkKind.Ethernet) continue;
     found = true;
     if (config.mode == AddressMode.Dhcp) dhcpStart(iface);
-    else return configureStatic(iface);
+    else if (staticStart(iface)) return;
   }
   if (!found) warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
-}
-
-function configureStatic(iface: Interface): void {
-  const record = addAddress(iface, config.address, config.prefix, AddressOrigin.Static);
-  if (record === null) return;
-  iface.gateway.copy(config.gateway);
-  for (let i: u32 = 0; i < config.dnsCount; i++) iface.dns(i).copy(config.dns(i));
-  iface.dnsCount = config.dnsCount;
-  claimAddress(record, Claim.Prompt, 0, 0);
-  const line = info("net").text("eth").number(iface.index).text(" ");
-  line.ip(config.address).text("/").number(config.prefix);
-  if (!config.gateway.isAny) line.text(" gateway ").ip(config.gateway);
-  line.text(" (static)").end();
 }
 
 /** Takes what `device` has received. */

@@ -17,7 +17,6 @@ import {
 } from "../interface";
 import { ipBroadcast, ipSend } from "../ip/output";
 import { Claim, claimAddress } from "../link/conflict";
-import { linkLocalStart, linkLocalStop } from "../link/linklocal";
 import { Udp, udpBind, udpOpen } from "../udp/udp";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast } from "../wire/address";
 import { pseudoHeaderSum } from "../wire/checksum";
@@ -32,6 +31,7 @@ import {
   dhcpBuild,
   dhcpParse,
 } from "../wire/dhcp";
+import { fallbackStart, fallbackStop } from "./fallback";
 import { IPV4_HEADER, Protocol } from "../wire/ipv4";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER, udpBuild } from "../wire/udp";
 import { dhcpStats } from "./stats";
@@ -69,7 +69,7 @@ const RETRY_MOST: u64 = 64 * SECOND;
 const REQUESTS_MAX: u32 = 4;
 /** Requests that go unanswered before a lease in force is simply used on (RFC 2131, 3.2, 4). */
 const REBOOTS_MAX: u32 = 2;
-/** Discovers that go unanswered before the interface gets a link-local address. */
+/** Discovers that go unanswered before the interface gets the address of fallback.ts. */
 const DISCOVERS_BEFORE_FALLBACK: u32 = 2;
 /** Refusals in a row before it gets one. */
 const NAKS_BEFORE_FALLBACK: u32 = 3;
@@ -157,7 +157,7 @@ export function dhcpLinkChanged(iface: Interface): void {
   if (!iface.up) {
     client.timer.cancel();
     client.state = State.Stopped;
-    linkLocalStop(iface);
+    fallbackStop(iface);
     return;
   }
   if (client.state != State.Stopped) return;
@@ -241,9 +241,7 @@ function advance(context: usize, time: u64): void {
     case State.Requesting:
       if (client.attempts < REQUESTS_MAX) return sendRequest(client);
       say(warn("dhcp"), client)
-        .text(
-          "the server that offered an address does not answer; taking a link-local one, asking anew",
-        )
+        .text("the server that offered an address does not answer; falling back, asking anew")
         .key("server")
         .ipv4(client.server)
         .key("address")
@@ -251,7 +249,7 @@ function advance(context: usize, time: u64): void {
         .key("requests")
         .number(client.attempts)
         .end();
-      linkLocalStart(client.iface);
+      fallbackStart(client.iface);
       return restart(client, SECOND);
     case State.Rebooting:
       if (time >= client.expiresAt) return expire(client);
@@ -318,13 +316,13 @@ function release(client: Client): void {
 
 function fallBack(client: Client): void {
   say(warn("dhcp"), client)
-    .text("no DHCP server answers; taking a link-local address and asking on")
+    .text("no DHCP server answers; falling back and asking on")
     .key("requests")
     .number(client.attempts)
     .key("seconds")
     .number(secondsSince(client))
     .end();
-  linkLocalStart(client.iface);
+  fallbackStart(client.iface);
 }
 
 /** The field `secs` (RFC 2131, 2). */
@@ -393,7 +391,7 @@ function refused(client: Client): void {
   line.end();
   const wait = client.naks ? min<u64>(SECOND << min<u32>(client.naks, 6), RETRY_MOST) : 0;
   client.naks++;
-  if (client.naks == NAKS_BEFORE_FALLBACK) linkLocalStart(client.iface);
+  if (client.naks == NAKS_BEFORE_FALLBACK) fallbackStart(client.iface);
   restart(client, wait);
 }
 
@@ -404,7 +402,7 @@ function bind(client: Client): void {
   client.naks = 0;
   if (reply.server) client.server = reply.server;
   setTimes(client, time);
-  linkLocalStop(iface);
+  fallbackStop(iface);
   iface.acceptAny = false;
   const prefix = prefixOf(reply.address, reply.mask);
   const record = client.record;

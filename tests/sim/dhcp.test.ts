@@ -123,9 +123,7 @@ describe("DHCP: getting a lease (RFC 2131, 3.1)", () => {
     const [first] = server.log;
     assert.equal(server.of(REQUEST).filter(({ xid }) => xid === first!.xid).length, 4);
     assert.ok(
-      machine.line(
-        /does not answer; taking a link-local one, asking anew.*server=10\.0\.0\.1.*requests=4/,
-      ),
+      machine.line(/does not answer; falling back, asking anew.*server=10\.0\.0\.1.*requests=4/),
     );
     machine.expectLine(/link-local\)/, 10 * SECOND);
     server.silent.clear();
@@ -149,7 +147,23 @@ describe("DHCP: getting a lease (RFC 2131, 3.1)", () => {
 
   simulate("a network without DHCP server", (world) => {
     const { machine } = world.station({ ip: "dhcp" });
-    machine.expectLine(/no DHCP server answers; taking a link-local address and asking on/, MINUTE);
+    machine.expectLine(/no DHCP server answers; falling back and asking on/, MINUTE);
+  });
+
+  simulate("the fallback address serves until a server gives a lease", (world) => {
+    const { machine, peer, server } = bench(
+      world,
+      { lease: 86400 },
+      "fallback=10.0.0.9/24 gw=10.0.0.1",
+    );
+    server.silent.add(DISCOVER);
+    machine.expectLine(/net: eth0 10\.0\.0\.9\/24 gateway 10\.0\.0\.1 \(static\)/, MINUTE);
+    assert.ok(answers(world, peer, "10.0.0.9"));
+    assert.equal(machine.line(/link-local\)/), undefined);
+    server.silent.delete(DISCOVER);
+    machine.expectLine(/net: eth0 10\.0\.0\.50\/24 gateway 10\.0\.0\.1 \(dhcp/, 2 * MINUTE);
+    assert.ok(answers(world, peer, "10.0.0.50"));
+    assert.ok(!answers(world, peer, "10.0.0.9"));
   });
 
   simulate(

@@ -59,6 +59,19 @@ describe("the command line", () => {
     expect(hostname()).toBe("b");
   });
 
+  it("takes an address for when DHCP gives none, in any order", () => {
+    parse("fallback=10.0.0.2/24 ip=dhcp gw=10.0.0.1");
+    expect(config.mode).toBe(AddressMode.Dhcp);
+    expect(config.address.v4).toBe(0x0a000002);
+    expect(config.prefix).toBe(24);
+    expect(config.gateway.v4).toBe(0x0a000001);
+    expect(consoleText()).toBe("");
+    mentions(complaint("ip=10.0.0.2/24 fallback=10.0.0.3/24"), "beside ip=dhcp key=fallback");
+    expect(config.address.v4).toBe(0x0a000002);
+    mentions(complaint("fallback=10.0.0.0/24"), "key=fallback value=10.0.0.0/24");
+    expect(config.address.isAny).toBe(true);
+  });
+
   it("takes a link of two and one address (RFC 3021)", () => {
     parse("ip=10.0.0.0/31 gw=10.0.0.1");
     expect(config.address.v4).toBe(0x0a000000);

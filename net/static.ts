@@ -1,0 +1,46 @@
+import { config } from "../kernel/config";
+import { info } from "../kernel/log";
+import {
+  AddressOrigin,
+  Interface,
+  InterfaceAddress,
+  addAddress,
+  findAddress,
+  removeAddress,
+} from "./interface";
+import { Claim, claimAddress } from "./link/conflict";
+
+/** The address, router and DNS servers of the command line: for good, or while no DHCP server answers. */
+
+/** Gives them to `iface`, once. False if there are none, or another interface has the address. */
+export function staticStart(iface: Interface): bool {
+  if (config.address.isAny) return false;
+  if (staticOf(iface) !== null) return true;
+  const record = addAddress(iface, config.address, config.prefix, AddressOrigin.Static);
+  if (record === null) return false;
+  iface.gateway.copy(config.gateway);
+  for (let i: u32 = 0; i < config.dnsCount; i++) iface.dns(i).copy(config.dns(i));
+  iface.dnsCount = config.dnsCount;
+  claimAddress(record, Claim.Prompt, 0, 0);
+  const line = info("net").text("eth").number(iface.index).text(" ");
+  line.ip(config.address).text("/").number(config.prefix);
+  if (!config.gateway.isAny) line.text(" gateway ").ip(config.gateway);
+  line.text(" (static)").end();
+  return true;
+}
+
+/** Takes them from `iface` again, if it has them. */
+export function staticStop(iface: Interface): void {
+  const record = staticOf(iface);
+  if (record === null) return;
+  iface.gateway.set(0, 0);
+  iface.dnsCount = 0;
+  removeAddress(record);
+}
+
+/** The configured address on `iface`, or null. */
+function staticOf(iface: Interface): InterfaceAddress | null {
+  const record = findAddress(config.address.hi, config.address.lo);
+  const ours = record !== null && record.iface == iface && record.origin == AddressOrigin.Static;
+  return ours ? record : null;
+}
