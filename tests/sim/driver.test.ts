@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PciFunction } from "../../tools/sim/pci.ts";
 import { VARIANTS } from "../../tools/sim/e1000.ts";
-import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Machine } from "../../tools/sim/machine.ts";
 import { SECOND, Simulation } from "../../tools/sim/simulation.ts";
-import { inWorld, KERNEL, simulate } from "./harness.ts";
+import { inWorld, simulate } from "./harness.ts";
+import { kernelUnderTest } from "./kernel.ts";
 
 /** The E1000 driver and PCI walk on the register-level model. */
 
@@ -26,7 +26,7 @@ describe("bring-up", () => {
 
   test("no NIC: the machine says so and runs on", () => {
     const simulation = new Simulation(1);
-    const machine = new Machine(simulation, { kernel: loadKernel(KERNEL) });
+    const machine = new Machine(simulation, { kernel: kernelUnderTest() });
     machine.start();
     machine.expectLine(/(warn|error) .*(NIC|network|device)/i, SECOND);
     simulation.run(10 * SECOND);
@@ -36,7 +36,7 @@ describe("bring-up", () => {
   test("a NIC that no driver knows is listed and left alone", () => {
     const simulation = new Simulation(1);
     const machine = new Machine(simulation, {
-      kernel: loadKernel(KERNEL),
+      kernel: kernelUnderTest(),
       devices: [
         {
           pci: new PciFunction({ vendor: 0x10ec, device: 0x8168, classCode: 0x020000 }),

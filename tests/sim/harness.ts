@@ -2,14 +2,11 @@ import { test } from "node:test";
 import { capture } from "../../tools/sim/capture.ts";
 import { Checker } from "../../tools/sim/checker.ts";
 import { E1000, type Faults, type Variant, VARIANTS } from "../../tools/sim/e1000.ts";
-import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Link, type LinkConditions } from "../../tools/sim/link.ts";
 import { macAddress, Machine, type MachineOptions } from "../../tools/sim/machine.ts";
 import { Peer, type PeerOptions } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND, Simulation } from "../../tools/sim/simulation.ts";
-
-/** The kernel under test, with its assertions and poisoned packets. */
-export const KERNEL = "build/sim/kernel.debug.wasm";
+import { kernelUnderTest } from "./kernel.ts";
 
 export interface StationOptions extends Partial<MachineOptions> {
   /** `a.b.c.d/n`, or `dhcp`. */
@@ -25,6 +22,7 @@ export interface Station {
   nic: E1000;
 }
 
+const kernel = kernelUnderTest();
 let worlds = 0;
 
 /**
@@ -61,7 +59,7 @@ export class World {
     });
     const address = options.ip === undefined ? "" : `ip=${options.ip} `;
     const machine = new Machine(this.simulation, {
-      kernel: loadKernel(KERNEL),
+      kernel,
       name: `machine ${place}`,
       ...options,
       commandLine: address + (options.commandLine ?? ""),

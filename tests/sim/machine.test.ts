@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Machine } from "../../tools/sim/machine.ts";
 import { SECOND, Simulation } from "../../tools/sim/simulation.ts";
+import { kernelUnderTest } from "./kernel.ts";
 
-const kernel = loadKernel("build/sim/kernel.debug.wasm");
+const kernel = kernelUnderTest();
 
 test("the kernel boots, names a bad word of its command line, and sleeps", () => {
   const simulation = new Simulation(1);
