@@ -22,18 +22,18 @@ function lineOf(path: string, text: string): number {
 test("gdb stops on a line of TypeScript", async () => {
   const { image, symbols } = imageOf("http");
   const gdbPort = await freePort();
-  const line = lineOf("apps/http/main.ts", "httpServe(PORT");
+  const line = lineOf("kernel/main.ts", "deviceCheck.arm(now() + SECOND);");
   const machine = Machine.start({ kernel: image, accel: "tcg", network: null, gdbPort });
   try {
     const commands = [
       ...["set pagination off", "set confirm off", `target remote 127.0.0.1:${gdbPort}`],
-      ...[`break apps/http/main.ts:${line}`, "continue", "backtrace", "kill"],
+      ...[`break kernel/main.ts:${line}`, "continue", "backtrace", "kill"],
     ];
     const words = commands.flatMap((command) => ["-ex", command]);
     const { stdout, stderr } = await runProgram(["gdb", "-nx", "-batch", symbols, ...words]);
     const said = stdout.toString() + stderr;
-    assert.match(said, new RegExp(`Breakpoint 1, .*apps/http/main\\.ts:${line}\\b`), said);
-    assert.match(said, /#\d+ .*kernel_init.* at .*kernel\/main\.ts:\d+/, said);
+    assert.match(said, new RegExp(`Breakpoint 1, .*kernel/main\\.ts:${line}\\b`), said);
+    assert.match(said, /#0 .*kernel_main_init.* at kernel\/main\.ts:\d+/, said);
   } finally {
     await machine.stop();
   }

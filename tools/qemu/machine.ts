@@ -39,8 +39,6 @@ export interface MachineOptions {
   network: { kind: "user"; forwards: Forward[] } | { kind: "tap"; interface: string } | null;
   /** Writes what the NIC sends and receives to this pcap file. */
   capture?: string;
-  /** A Unix socket to connect to, which carries frames to and from the same Ethernet segment. */
-  segment?: string;
   /** Command that QEMU is run by: `ip netns exec …`. */
   prefix?: string[];
   /** Waits for gdb on this TCP port of the loopback before the first instruction. */
@@ -69,19 +67,9 @@ export function qemuArguments(options: MachineOptions): string[] {
   } else if (network?.kind === "tap") {
     list.push("-netdev", `tap,id=net0,ifname=${network.interface},script=no,downscript=no`);
   }
-  let attached = "net0";
-  if (options.segment) {
-    attached = "port2";
-    list.push(
-      ...["-netdev", `stream,id=segment,server=off,addr.type=unix,addr.path=${options.segment}`],
-      ...["-netdev", "hubport,id=port0,hubid=0,netdev=net0"],
-      ...["-netdev", "hubport,id=port1,hubid=0,netdev=segment"],
-      ...["-netdev", "hubport,id=port2,hubid=0"],
-    );
-  }
-  if (network) list.push("-device", `${nic},netdev=${attached},mac=${GUEST_MAC},romfile=`);
+  if (network) list.push("-device", `${nic},netdev=net0,mac=${GUEST_MAC},romfile=`);
   if (options.capture) {
-    list.push("-object", `filter-dump,id=dump0,netdev=${attached},file=${options.capture}`);
+    list.push("-object", `filter-dump,id=dump0,netdev=net0,file=${options.capture}`);
   }
   if (options.gdbPort) list.push("-S", "-gdb", `tcp:127.0.0.1:${options.gdbPort}`);
   return [...list, ...(options.extra ?? [])];
