@@ -40,12 +40,13 @@ class Session {
     return assert.fail(`no ${pattern} in ${ms} ms:\n${this.output}`);
   }
 
-  /** Processes whose parent is this command: QEMU. */
+  /** The QEMU processes whose parent is this command. */
   machines(): number[] {
     return readdirSync("/proc")
       .filter((name) => /^\d+$/.test(name))
-      .filter((pid) => parentOf(Number(pid)) === this.child.pid)
-      .map(Number);
+      .map(Number)
+      .filter((pid) => parentOf(pid) === this.child.pid)
+      .filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("qemu"));
   }
 }
 

@@ -43,6 +43,7 @@ if (!existsSync(bundle) || statSync(bundle).mtimeMs < newestSource()) {
     sourcemap: "inline",
     logLevel: "error",
   });
+  await esbuild.stop(); // else its process stays as long as ours
   // Written whole and then renamed: another `skerry` may be starting at the same moment.
   mkdirSync(join(root, "build/tools"), { recursive: true });
   const partial = `${bundle}.${process.pid}`;

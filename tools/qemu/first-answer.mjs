@@ -21,7 +21,7 @@ function attempt() {
   });
   socket.on("data", (chunk) => (text += chunk.toString("latin1")));
   socket.on("end", () => {
-    if (!text.startsWith("HTTP/1.1 200 ")) return;
+    if (!text.startsWith("HTTP/1.1 ")) return;
     process.stdout.write(`${process.hrtime.bigint()}\n`, () => process.exit(0));
   });
   socket.on("error", () => socket.destroy());
