@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
+import { stripVTControlCharacters } from "node:util";
 import { build as bundle } from "esbuild";
+import { build } from "./build.ts";
 import { check } from "./check.ts";
-import { Failure, project, root } from "./project.ts";
+import { Failure, appNames, project, root } from "./project.ts";
 import { duration, note } from "./progress.ts";
 
 /** `skerry test`: every suite in turn, and the counts at the end. */
@@ -55,7 +57,7 @@ async function nodeSuite(suite: string, concurrency: number): Promise<Counts> {
   const events = run({ files, concurrency, timeout: FILE_MS });
   events.on("test:pass", ({ skip, details }) => {
     if (details.type === "suite") return;
-    if (skip === undefined || skip === false) counts.passed++;
+    if (skip === undefined) counts.passed++;
     else counts.skipped++;
   });
   events.on("test:fail", ({ details }) => {
@@ -67,9 +69,9 @@ async function nodeSuite(suite: string, concurrency: number): Promise<Counts> {
   return counts;
 }
 
-/** as-pect's own runner; its summary is read for the counts. */
-async function unitSuite(): Promise<Counts> {
-  const child = spawn("npm", ["run", "--silent", "test:unit"], {
+/** Runs a script of package.json; its status and what it printed, which is also shown. */
+async function script(name: string): Promise<{ status: number | null; output: string }> {
+  const child = spawn("npm", ["run", "--silent", name], {
     cwd: root,
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -79,12 +81,27 @@ async function unitSuite(): Promise<Counts> {
     process.stdout.write(chunk);
   });
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  const summary = [...plain.matchAll(/\[Tests\]: (\d+) \/ (\d+)/g)].at(-1);
-  const passed = Number(summary?.[1] ?? 0);
-  const failed = Number(summary?.[2] ?? 0) - passed;
-  // A run that dies has no summary, and still has failed.
-  return { passed, failed: failed || (status === 0 ? 0 : 1), skipped: 0 };
+  return { status, output };
+}
+
+/** as-pect's own runner; its summary is read for the counts. */
+async function unitSuite(): Promise<Counts> {
+  const { status, output } = await script("test:unit");
+  const summary = /\[Tests\]: (\d+) \/ (\d+)/.exec(stripVTControlCharacters(output));
+  const [passed, all] = summary ? [Number(summary[1]), Number(summary[2])] : [0, 0];
+  // A run that dies may have no summary, and still has failed.
+  return { passed, failed: all - passed || (status === 0 ? 0 : 1), skipped: 0 };
+}
+
+async function simSuite(): Promise<Counts> {
+  const { status } = await script("build:sim");
+  if (status !== 0) return { passed: 0, failed: 1, skipped: 0 };
+  return nodeSuite("sim", 2);
+}
+
+async function qemuSuite(): Promise<Counts> {
+  for (const app of appNames()) await build({ app, cc: "gcc" });
+  return nodeSuite("qemu", 1);
 }
 
 async function checkSuite(): Promise<Counts> {
@@ -97,8 +114,8 @@ const SUITES: { [name: string]: () => Promise<Counts> } = {
   check: checkSuite,
   unit: unitSuite,
   aot: () => nodeSuite("aot", 2),
-  sim: () => nodeSuite("sim", 2),
-  qemu: () => nodeSuite("qemu", 1),
+  sim: simSuite,
+  qemu: qemuSuite,
 };
 
 function inWords({ passed, failed, skipped }: Counts): string {
@@ -108,6 +125,7 @@ function inWords({ passed, failed, skipped }: Counts): string {
 /** Runs the suites, or those named; true if nothing failed. */
 export async function test(only: string[] = Object.keys(SUITES)): Promise<boolean> {
   mkdirSync(project("build"), { recursive: true });
+  process.chdir(root);
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
   const lines: string[] = [];
   for (const name of only) {
