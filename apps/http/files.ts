@@ -3,12 +3,11 @@ import { reserve } from "../../kernel/memory";
 import { PackFlag, packCount, packEntry, packFind } from "../../kernel/pack";
 import { SECOND } from "../../kernel/timer";
 import { writeDate } from "../lib/http/date";
-import { Request, RequestFlag } from "../lib/http/request";
+import { Request } from "../lib/http/request";
 import { beginHead, beginOk } from "../lib/http/response";
 import { Connection, replyStatic, replyStatus } from "../lib/http/server";
 import { Writer } from "../lib/text";
 import { Validators, precondition, range, rangeFirst, rangeLength } from "./conditions";
-import { normalise, normalised } from "./path";
 
 /**
  * Serves the file pack. The lines of a file's head that never change are rendered at start-up, so
@@ -68,32 +67,9 @@ export function filesInit(): void {
   return changetype<FileHead>(heads + <usize>index * offsetof<FileHead>());
 }
 
-/** Answers a GET or HEAD with the file that its path names, or says why not. */
-export function serveFile(c: Connection, r: Request): void {
-  let path = r.path;
-  let length: i32 = r.pathLength;
-  if (!length) {
-    // An absolute URL without a path means the root (RFC 9110, 4.2.3).
-    serveEntry(c, r, findRoot());
-    return;
-  }
-  if (r.has(RequestFlag.Unnormal)) {
-    length = normalise(path, length);
-    if (length < 0) {
-      replyStatus(c, 400, "");
-      return;
-    }
-    path = normalised();
-  }
-  serveEntry(c, r, packFind(path, length));
-}
-
-function findRoot(): i32 {
-  store<u8>(normalised(), 0x2f);
-  return packFind(normalised(), 1);
-}
-
-function serveEntry(c: Connection, r: Request, index: i32): void {
+/** Answers a GET or HEAD with the file of a normalised path, or says why not. */
+export function serveFile(c: Connection, r: Request, path: usize, length: u32): void {
+  const index = packFind(path, length);
   if (index < 0) {
     replyStatus(c, 404, "");
     return;

@@ -7,6 +7,7 @@ import { Method, Request } from "../lib/http/request";
 import { Connection, httpReady, httpServe, replyStatus, tooLong } from "../lib/http/server";
 import { equals } from "../lib/text";
 import { filesInit, serveFile } from "./files";
+import { findPath, pathAt, pathLength } from "./path";
 import { serveStatus } from "./status";
 
 /** The default program: a web server for the files packed into the image, and `/status`. */
@@ -35,10 +36,12 @@ function onRequest(c: Connection, r: Request): void {
     replyStatus(c, 405, "Allow: GET, HEAD\r\n");
   } else if (tooLong(r)) {
     replyStatus(c, 413, "");
-  } else if (equals(r.path, r.pathLength, "/status")) {
+  } else if (!findPath(r)) {
+    replyStatus(c, 400, "");
+  } else if (equals(pathAt, pathLength, "/status")) {
     serveStatus(c);
   } else {
-    serveFile(c, r);
+    serveFile(c, r, pathAt, pathLength);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Request, RequestFlag } from "../lib/http/request";
 import { findByte, hexDigit } from "../lib/text";
 
 /** From the path of a request to a file's path: percent-decoding, then dot segments. */
@@ -38,6 +39,28 @@ function decode(at: usize, length: u32): i32 {
     store<u8>(to++, byte);
   }
   return <i32>(to - buffer);
+}
+
+/** What `findPath` found. */
+export let pathAt: usize = 0;
+export let pathLength: u32 = 0;
+
+/** Finds the path that a request names, normalised; false for what is no path. */
+export function findPath(r: Request): bool {
+  pathAt = r.path;
+  pathLength = r.pathLength;
+  if (!pathLength) {
+    // An absolute URL without a path means the root (RFC 9110, 4.2.3).
+    store<u8>(buffer, 0x2f);
+    pathAt = buffer;
+    pathLength = 1;
+  } else if (r.has(RequestFlag.Unnormal)) {
+    const length = normalise(pathAt, pathLength);
+    if (length < 0) return false;
+    pathAt = buffer;
+    pathLength = length;
+  }
+  return true;
 }
 
 /** In place: what is written never overtakes what is read. */

@@ -8,6 +8,7 @@ import { loadKernel } from "../../tools/sim/kernel.ts";
 import type { Machine } from "../../tools/sim/machine.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
+import { counters } from "./counters.ts";
 import { inWorld, type World } from "./harness.ts";
 import { HttpClient } from "./tcp-client.ts";
 
@@ -91,6 +92,7 @@ serving("paths are decoded and normalised; what is not there is 404", ({ open })
   assert.equal(client.ask("/digits/").status, 404);
   assert.equal(client.ask("/%").status, 400);
   assert.equal(client.ask("/digits%00").status, 400);
+  assert.match(client.ask("/sub/../%73tatus?query").body.toString(), /^\{"system"/);
   const moved = client.ask("/sub");
   assert.equal(moved.status, 301);
   assert.equal(moved.headers.get("location"), "/sub/");
@@ -186,7 +188,8 @@ const refused: [status: number, what: string, request: string][] = [
     "two lengths",
     "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
   ],
-  [501, "an unknown coding", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"],
+  [501, "an unknown coding", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x, chunked\r\n\r\n"],
+  [400, "a body without end", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"],
   [505, "HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n"],
   [414, "a long target", `GET /${"a".repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`],
   [431, "long fields", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"a".repeat(17000)}\r\n\r\n`],
@@ -338,7 +341,7 @@ serving("hundreds of connections at once, and nothing left of them", ({ open, ma
   assert.deepEqual(packetsInUse(machine), before);
 });
 
-serving("/status says in JSON what there is", ({ open }) => {
+serving("/status says in JSON what there is", ({ machine, open }) => {
   const client = open();
   client.ask("/large");
   const { status, headers, body } = client.ask("/status");
@@ -349,6 +352,7 @@ serving("/status says in JSON what there is", ({ open }) => {
     version: string;
     interfaces: { address: string; receivedPackets: number; linkUp: boolean }[];
     tcp: { established: number; segmentsIn: number };
+    [layer: string]: unknown;
     http: { requests: number; bytesInPlace: number };
     pools: { slots: number; free: number; socket: number }[];
   };
@@ -358,6 +362,12 @@ serving("/status says in JSON what there is", ({ open }) => {
   assert.equal(said.interfaces[0]!.address, "10.0.0.2");
   assert.ok(said.interfaces[0]!.linkUp && said.interfaces[0]!.receivedPackets > 200);
   assert.equal(said.tcp.established, 1);
+  for (const layer of ["arp", "ip", "icmp", "udp", "dhcp"] as const) {
+    const own = counters(machine, layer);
+    const shown = said[layer] as Record<string, number>;
+    assert.deepEqual(Object.keys(shown).sort(), Object.keys(own).sort(), layer);
+    if (layer !== "ip") assert.deepEqual(shown, own);
+  }
   assert.equal(said.http.requests, 1);
   assert.equal(said.http.bytesInPlace, LARGE.length);
   assert.ok(said.pools.every((pool) => pool.slots > 0 && pool.free <= pool.slots));

@@ -74,8 +74,12 @@ export const enum RequestFlag {
   BadExpect = 64,
   /** The path has a percent sign, or a dot or a slash behind a slash. */
   Unnormal = 128,
-  /** A coding other than chunked, or chunked within another. */
+  /** A coding other than chunked. */
   OtherCoding = 256,
+  /** Something follows chunked, which must be the last and there once. */
+  BadCoding = 512,
+  /** Transfer-Encoding is there. */
+  Coded = 1024,
 }
 
 /** Fields kept for later: conditions and ranges. */
@@ -412,17 +416,30 @@ export class Request {
 
   /** RFC 9112, 6.1: chunked, once and last, is the only coding that we know. */
   private codings(at: usize, end: usize): void {
-    const alone = equalsIgnoreCase(at, <u32>(end - at), "chunked");
-    if (!alone || this.has(RequestFlag.Chunked)) this.flags |= RequestFlag.OtherCoding;
-    this.flags |= RequestFlag.Chunked;
+    this.flags |= RequestFlag.Coded;
+    while (at < end) {
+      const comma = findByte(at, end, 0x2c);
+      let to = comma ? comma : end;
+      const next = to + 1;
+      while (at < to && isBlank(load<u8>(at))) at++;
+      while (to > at && isBlank(load<u8>(to - 1))) to--;
+      if (to > at) {
+        if (this.has(RequestFlag.Chunked)) this.flags |= RequestFlag.BadCoding;
+        const chunked = equalsIgnoreCase(at, <u32>(to - at), "chunked");
+        this.flags |= chunked ? RequestFlag.Chunked : RequestFlag.OtherCoding;
+      }
+      at = next;
+    }
   }
 
   /** The rules about the head as a whole. */
   private check(): u32 {
     if (this.minor && !this.has(RequestFlag.Host)) return 400;
-    if (this.has(RequestFlag.Chunked)) {
+    if (this.has(RequestFlag.Coded)) {
       // RFC 9112, 6.1: a length beside a coding, or a coding in HTTP/1.0, is an attack or a fault.
       if (!this.minor || this.has(RequestFlag.Length)) return 400;
+      // RFC 9112, 6.3: without chunked as the last coding the body's end cannot be told.
+      if (!this.has(RequestFlag.Chunked) || this.has(RequestFlag.BadCoding)) return 400;
       if (this.has(RequestFlag.OtherCoding)) return 501;
     }
     // RFC 9110, 10.1.1: HTTP/1.0 has no expectations.

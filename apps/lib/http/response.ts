@@ -11,9 +11,9 @@ import { writeDate } from "./date";
  */
 
 /** Bytes that an answer's head and its copied body may have together. */
-export const ANSWER_MAX: u32 = 8192;
+export const ANSWER_MAX: u32 = 16384;
 
-const buffer: usize = memory.data(8192, 64);
+const buffer: usize = memory.data(16384, 64);
 const writer = changetype<Writer>(memory.data(offsetof<Writer>(), 8));
 
 /** "HTTP/1.1 200 OK", Server and Date, rendered; Server and Date begin at `COMMON_AT`. */

@@ -8,7 +8,7 @@ import { Shutdown, SocketEvent, SocketOption, SocketType } from "../../../sdk/as
 import { Writer } from "../text";
 import { Body, bodyData } from "./body";
 import { HEAD_MAX, Method, Parse, Request, RequestFlag } from "./request";
-import { beginHead, continueLine, endHead, reasonOf } from "./response";
+import { ANSWER_MAX, beginHead, continueLine, endHead, reasonOf } from "./response";
 
 /**
  * Connections of an HTTP/1.1 server (RFC 9112): reads requests, hands each to the program, sends
@@ -168,6 +168,8 @@ export const httpStats = changetype<HttpStats>(memory.data(offsetof<HttpStats>()
  */
 export function httpServe(port: u16, request: (c: Connection, r: Request) => void): bool {
   assert(offsetof<Request>() <= BUFFER_HEAD - 16);
+  // An answer that finds no room in the send queue waits in a buffer.
+  assert(ANSWER_MAX <= HEAD_MAX);
   requestFn = request.index;
   const count = sockets.socketCapacity();
   const stride: u32 = (<u32>offsetof<Connection>() + 63) & ~63;

@@ -1,0 +1,99 @@
+import { dhcpStats } from "../../net/dhcp/stats";
+import { icmpStats } from "../../net/icmp/stats";
+import { ipStats } from "../../net/ip/stats";
+import { arpStats } from "../../net/link/arp";
+import { neighbourStats } from "../../net/link/neighbour";
+import { tcpStats } from "../../net/tcp/stats";
+import { udpStats } from "../../net/udp/stats";
+import { JsonWriter } from "../lib/json";
+
+/** What each layer of the stack has counted, by the names of its class of counters. */
+
+export function writeCounters(json: JsonWriter): void {
+  writeArp(json);
+  writeIp(json);
+  writeIcmp(json);
+  writeUdp(json);
+  writeTcp(json);
+  writeDhcp(json);
+}
+
+function writeArp(json: JsonWriter): void {
+  const a = arpStats;
+  json.key("arp").object();
+  json.count("requestsReceived", a.requestsReceived).count("repliesReceived", a.repliesReceived);
+  json.count("requestsSent", a.requestsSent).count("repliesSent", a.repliesSent);
+  json.count("probesSent", a.probesSent).count("announcementsSent", a.announcementsSent);
+  json.count("malformed", a.malformed).count("noBuffer", a.noBuffer);
+  json.count("conflicts", a.conflicts).endObject();
+  const n = neighbourStats;
+  json.key("neighbours").object();
+  json.count("entries", n.entries).count("pending", n.pending);
+  json.count("solicitations", n.solicitations).count("throttled", n.throttled);
+  json.count("resolved", n.resolved).count("failed", n.failed);
+  json.count("pendingDropped", n.pendingDropped).count("unresolvedDropped", n.unresolvedDropped);
+  json.count("changed", n.changed).count("evicted", n.evicted).endObject();
+}
+
+function writeIp(json: JsonWriter): void {
+  const i = ipStats;
+  json.key("ip").object();
+  json.count("received", i.received).count("delivered", i.delivered);
+  json.count("badLength", i.badLength).count("badVersion", i.badVersion);
+  json.count("badChecksum", i.badChecksum).count("badOptions", i.badOptions);
+  json.count("sourceRouted", i.sourceRouted).count("badSource", i.badSource);
+  json.count("notForUs", i.notForUs).count("badBroadcast", i.badBroadcast);
+  json.count("fragments", i.fragments).count("unknownProtocol", i.unknownProtocol);
+  json.count("sent", i.sent).count("noRoute", i.noRoute);
+  json.count("tooBig", i.tooBig).count("noNeighbour", i.noNeighbour).endObject();
+}
+
+function writeIcmp(json: JsonWriter): void {
+  const i = icmpStats;
+  json.key("icmp").object();
+  json.count("received", i.received).count("badLength", i.badLength);
+  json.count("badChecksum", i.badChecksum).count("echoRequests", i.echoRequests);
+  json.count("echoReplies", i.echoReplies).count("echoToGroup", i.echoToGroup);
+  json.count("errorsDelivered", i.errorsDelivered).count("errorsInvalid", i.errorsInvalid);
+  json.count("refused", i.refused).count("unknownType", i.unknownType);
+  json.count("echoRepliesSent", i.echoRepliesSent).count("errorsSent", i.errorsSent);
+  json.count("errorsLimited", i.errorsLimited).count("noBuffer", i.noBuffer).endObject();
+}
+
+function writeUdp(json: JsonWriter): void {
+  const u = udpStats;
+  json.key("udp").object();
+  json.count("received", u.received).count("delivered", u.delivered);
+  json.count("badLength", u.badLength).count("badChecksum", u.badChecksum);
+  json.count("noPort", u.noPort).count("queueFull", u.queueFull);
+  json.count("errors", u.errors).count("sent", u.sent);
+  json.count("noBuffer", u.noBuffer).count("queued", u.queued).endObject();
+}
+
+function writeTcp(json: JsonWriter): void {
+  const t = tcpStats;
+  json.key("tcp").object();
+  json.count("segmentsIn", t.segmentsIn).count("segmentsOut", t.segmentsOut);
+  json.count("retransmits", t.retransmits).count("timeouts", t.timeouts);
+  json.count("fastRetransmits", t.fastRetransmits).count("duplicateAcks", t.duplicateAcks);
+  json.count("outOfOrder", t.outOfOrder).count("duplicates", t.duplicates);
+  json.count("checksumErrors", t.checksumErrors).count("malformed", t.malformed);
+  json.count("resetsIn", t.resetsIn).count("resetsOut", t.resetsOut);
+  json.count("challengeAcks", t.challengeAcks).count("pawsDrops", t.pawsDrops);
+  json.count("memoryDrops", t.memoryDrops).count("windowProbes", t.windowProbes);
+  json.count("keepaliveProbes", t.keepaliveProbes).count("icmpIgnored", t.icmpIgnored);
+  json.count("activeOpens", t.activeOpens).count("passiveOpens", t.passiveOpens);
+  json.count("aborted", t.aborted).count("listenOverflows", t.listenOverflows);
+  json.count("synDrops", t.synDrops).count("established", t.established);
+  json.count("connections", t.connections).count("halfOpen", t.halfOpen);
+  json.count("timeWait", t.timeWait).endObject();
+}
+
+function writeDhcp(json: JsonWriter): void {
+  const d = dhcpStats;
+  json.key("dhcp").object();
+  json.count("discovers", d.discovers).count("offers", d.offers);
+  json.count("requests", d.requests).count("acks", d.acks).count("naks", d.naks);
+  json.count("declines", d.declines).count("ignored", d.ignored);
+  json.count("expired", d.expired).count("noBuffer", d.noBuffer).endObject();
+}
