@@ -63,6 +63,7 @@ const init = (address: string): string => `#!/bin/busybox sh
 /bin/busybox ip link set eth0 up
 /bin/busybox ip address add ${address}/24 dev eth0
 /usr/sbin/nginx -c /etc/nginx.conf
+echo serving
 /usr/bin/iperf3 -s -D
 while true; do /bin/busybox sleep 3600; done
 `;
