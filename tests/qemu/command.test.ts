@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, readdirSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { after, test } from "node:test";
-import { project } from "../../tools/cli/project.ts";
+import { compile } from "../../tools/cli/compile.ts";
+import { imageOf, project } from "../../tools/cli/project.ts";
 import { freePort } from "../../tools/qemu/ports.ts";
 import { curl, runProgram } from "./lib.ts";
 
@@ -130,3 +131,34 @@ for (const [name, value, pattern] of [
     assert.match(await refusal({ [name]: value }, "run"), pattern);
   });
 }
+
+for (const [what, source, pattern] of [
+  ["a type error", '\nexport const n: i32 = "text";\n', /: .*bad\.ts:2:23: TS\d+: Type /],
+  ["a syntax error", "export function f( {\n", /: .*bad\.ts:1:\d+: TS\d+: /],
+] as const) {
+  test(`${what} in an app is named with its file and line`, async () => {
+    const entry = "build/tests/bad.ts";
+    mkdirSync(project("build/tests"), { recursive: true });
+    writeFileSync(project(entry), source);
+    try {
+      await assert.rejects(compile({ entry, target: "release", outFile: null }), pattern);
+    } finally {
+      rmSync(project(entry));
+    }
+  });
+}
+
+test("an image larger than the machine's memory is one clear line", async () => {
+  const app = "large-image";
+  const files = [project("apps", app, "main.ts"), project("apps", app, "site/large.bin")];
+  mkdirSync(project("apps", app, "site"), { recursive: true });
+  try {
+    writeFileSync(files[0]!, 'import "../http/main";\n');
+    writeFileSync(files[1]!, Buffer.alloc(20 << 20));
+    assert.match(await refusal({ APP: app, MEM: "16" }, "run"), /16 MiB: give it MEM=2\d or more/);
+  } finally {
+    rmSync(project("apps", app), { recursive: true });
+    for (const path of Object.values(imageOf(app))) rmSync(path, { recursive: true, force: true });
+    rmSync(project("build", `${app}.objects`), { recursive: true, force: true });
+  }
+});

@@ -5,11 +5,12 @@ import { Failure, root } from "./project.ts";
 
 /** AssemblyScript → Wasm, with the compiler run inside this process. */
 
-/** The compiler's own Source knows lines; its published type does not say so. */
-interface LinedSource {
-  normalizedPath: string;
-  lineAt(position: number): number;
-  columnAt(): number;
+/** `line:column`, both from 1, of a position in a file of the project; empty if it is none. */
+function placeOf(path: string, position: number): string {
+  const file = join(root, path);
+  if (!existsSync(file)) return ""; // ~lib/ lies within the compiler
+  const lines = readFileSync(file, "utf8").slice(0, position).split("\n");
+  return `:${lines.length}:${lines.at(-1)!.length + 1}`;
 }
 
 export interface Compilation {
@@ -62,10 +63,9 @@ export async function compile({ entry, target, outFile }: Compilation): Promise<
         errors++;
         if (first !== null) return;
         first = `TS${code}: ${message}`;
-        if (range) {
-          const source = range.source as unknown as LinedSource;
-          const line = source.lineAt(range.start);
-          first = `${source.normalizedPath}:${line}:${source.columnAt()}: ${first}`;
+        if (range?.source) {
+          const path = range.source.normalizedPath;
+          first = `${path}${placeOf(path, range.start)}: ${first}`;
         }
       },
     },

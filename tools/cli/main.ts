@@ -54,6 +54,11 @@ const app = (): Option =>
 const compiler = (): Option =>
   new Option("--cc <command>", "gcc or clang").env("CC").default("gcc").argParser(parseCompiler);
 
+// A make variable that is set to nothing asks for nothing.
+for (const name of ["APP", "CC", "PORT", "NIC", "MEM", "ACCEL"]) {
+  if (process.env[name] === "") delete process.env[name];
+}
+
 const program = new Command("skerry")
   .description("Builds and runs operating-system images written in TypeScript.")
   .helpCommand(true)

@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { request } from "node:http";
+import { loadedEnd } from "../image/elf.ts";
 import { type Accel, chooseAccel } from "../qemu/accel.ts";
 import { type Forward, Machine, type Nic } from "../qemu/machine.ts";
 import { freePort, requirePort } from "../qemu/ports.ts";
@@ -16,6 +18,19 @@ export interface RunOptions extends BuildOptions {
   memory: number;
   accel: Accel;
   append: string;
+}
+
+const MIB = 1 << 20;
+
+/** What the kernel needs for itself beside the image, in MiB: rings, pools and tables at their smallest. */
+const KERNEL_MIB = 4;
+
+/** An image that does not fit would end in a reset without a word. */
+function requireMemory(image: string, memory: number): void {
+  const needed = Math.ceil(loadedEnd(readFileSync(image)) / MIB) + KERNEL_MIB;
+  if (memory < needed) {
+    throw new Failure(`the image does not fit into ${memory} MiB: give it MEM=${needed} or more`);
+  }
 }
 
 /** True once `GET /` on the loopback's `port` is answered, whatever the answer. */
@@ -79,6 +94,7 @@ export async function run(options: RunOptions, debug = false): Promise<number> {
   await requirePort(port);
   await build(options);
   const { image, symbols } = imageOf(app);
+  requireMemory(image, options.memory);
   const accel = await chooseAccel(debug ? "tcg" : options.accel, image, note);
   await requirePort(port);
   const protocols: Forward["protocol"][] = service.udp ? ["tcp", "udp"] : ["tcp"];

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -44,5 +44,7 @@ export async function once(
   const files: Record["files"] = {};
   for (const path of await work()) files[path] = hashOfFile(path);
   mkdirSync(dirname(stamp), { recursive: true });
-  writeFileSync(stamp, JSON.stringify({ key, files } satisfies Record));
+  // Whole or not at all, however this process ends.
+  writeFileSync(`${stamp}.part`, JSON.stringify({ key, files } satisfies Record));
+  renameSync(`${stamp}.part`, stamp);
 }

@@ -1,4 +1,4 @@
-/** The few things that tools/image reads from a linked ELF64 file: sections by name, bytes and addresses. */
+/** The few things that are read from a linked ELF64 file: sections by name, and where it loads. */
 
 export interface Section {
   name: string;
@@ -37,4 +37,21 @@ export function readSections(file: Uint8Array): Map<string, Section> {
     });
   }
   return sections;
+}
+
+const PT_LOAD = 1;
+
+/** Physical address behind the last byte that the file occupies once it is loaded. */
+export function loadedEnd(file: Uint8Array): number {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const headers = Number(view.getBigUint64(0x20, true));
+  const headerSize = view.getUint16(0x36, true);
+  const count = view.getUint16(0x38, true);
+  let end = 0;
+  for (let at = headers; at < headers + count * headerSize; at += headerSize) {
+    if (view.getUint32(at, true) !== PT_LOAD) continue;
+    const address = Number(view.getBigUint64(at + 0x18, true));
+    end = Math.max(end, address + Number(view.getBigUint64(at + 0x28, true)));
+  }
+  return end;
 }
