@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createServer } from "node:net";
 import { after, test } from "node:test";
 import { compile } from "../../tools/cli/compile.ts";
@@ -161,4 +162,20 @@ test("an image larger than the machine's memory is one clear line", async () => 
     for (const path of Object.values(imageOf(app))) rmSync(path, { recursive: true, force: true });
     rmSync(project("build", `${app}.objects`), { recursive: true, force: true });
   }
+});
+
+test("two builds at once take turns, and a dead one's lock is no hindrance", async () => {
+  const { folder, image } = imageOf("http");
+  const build = (): ReturnType<typeof runProgram> =>
+    runProgram([process.execPath, SKERRY, "build"], {});
+  const { pid } = spawnSync("true");
+  writeFileSync(join(folder, "lock"), String(pid));
+  assert.equal((await build()).status, 0);
+  rmSync(image);
+  rmSync(join(folder, "c.stamp.json"));
+  const results = await Promise.all([build(), build()]);
+  for (const { status, stderr } of results) assert.equal(status, 0, stderr);
+  assert.equal(results.filter(({ stderr }) => /waits for the build/.test(stderr)).length, 1);
+  assert.equal(results.filter(({ stderr }) => /translate/.test(stderr)).length, 1);
+  assert.ok(existsSync(image) && !existsSync(join(folder, "lock")));
 });

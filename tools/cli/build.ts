@@ -7,6 +7,7 @@ import { Module } from "../aot/module.ts";
 import { buildImage } from "../image/build.ts";
 import { buildPack } from "../pack/pack.ts";
 import { compile } from "./compile.ts";
+import { exclusively } from "./lock.ts";
 import { Failure, imageOf, project, root } from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
@@ -54,9 +55,13 @@ export async function build({ app, cc }: BuildOptions): Promise<void> {
   await buildProgram({ entry, site: existsSync(site) ? site : null, folder, image, cc });
 }
 
-/** Builds a program's image unless it is up to date. */
-export async function buildProgram({ entry, site, folder, image, cc }: Program): Promise<void> {
-  mkdirSync(folder, { recursive: true });
+/** Builds a program's image unless it is up to date. Two builds of one image take turns. */
+export async function buildProgram(program: Program): Promise<void> {
+  mkdirSync(program.folder, { recursive: true });
+  await exclusively(join(program.folder, "lock"), () => buildStages(program));
+}
+
+async function buildStages({ entry, site, folder, image, cc }: Program): Promise<void> {
   const wasm = join(folder, "kernel.wasm");
   const c = join(folder, "kernel.c");
   const pack = join(folder, "pack");

@@ -131,7 +131,7 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     files.push(object);
     if (existsSync(object)) return;
     for (const file of readdirSync(objects)) {
-      if (file.startsWith(`${stem}.`) && file.endsWith(".o")) rmSync(join(objects, file));
+      if (file.startsWith(`${stem}.`) && /\.o(\.part)?$/.test(file)) rmSync(join(objects, file));
     }
     const from = relative(root, source);
     jobs.push(async () => {
