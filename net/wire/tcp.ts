@@ -57,6 +57,7 @@ export class TcpHeader {
     return bswap<u16>(load<u16>(changetype<usize>(this)));
   }
 
+
   @inline set sourcePort(value: u32) {
     store<u16>(changetype<usize>(this), bswap<u16>(<u16>value));
   }
@@ -65,6 +66,7 @@ export class TcpHeader {
   @inline get destinationPort(): u32 {
     return bswap<u16>(load<u16>(changetype<usize>(this), 2));
   }
+
 
   @inline set destinationPort(value: u32) {
     store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 2);
@@ -75,6 +77,7 @@ export class TcpHeader {
     return bswap<u32>(load<u32>(changetype<usize>(this), 4));
   }
 
+
   @inline set sequence(value: u32) {
     store<u32>(changetype<usize>(this), bswap<u32>(value), 4);
   }
@@ -83,6 +86,7 @@ export class TcpHeader {
   @inline get acknowledgment(): u32 {
     return bswap<u32>(load<u32>(changetype<usize>(this), 8));
   }
+
 
   @inline set acknowledgment(value: u32) {
     store<u32>(changetype<usize>(this), bswap<u32>(value), 8);
@@ -102,6 +106,7 @@ export class TcpHeader {
     return load<u8>(changetype<usize>(this), 13);
   }
 
+
   @inline set flags(value: u32) {
     store<u8>(changetype<usize>(this), <u8>value, 13);
   }
@@ -110,6 +115,7 @@ export class TcpHeader {
   @inline get window(): u32 {
     return bswap<u16>(load<u16>(changetype<usize>(this), 14));
   }
+
 
   @inline set window(value: u32) {
     store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 14);
@@ -120,6 +126,7 @@ export class TcpHeader {
     return load<u16>(changetype<usize>(this), 16);
   }
 
+
   @inline set checksum(value: u16) {
     store<u16>(changetype<usize>(this), value, 16);
   }
@@ -128,6 +135,7 @@ export class TcpHeader {
   @inline get urgentPointer(): u32 {
     return bswap<u16>(load<u16>(changetype<usize>(this), 18));
   }
+
 
   @inline set urgentPointer(value: u32) {
     store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 18);
