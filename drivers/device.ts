@@ -26,7 +26,7 @@ export const enum Feature {
   ReceiveChecksum = 1,
   /** Honours `PacketFlag.ChecksumPending`. */
   TransmitChecksum = 2,
-  /** Honours `Packet.segmentSize`. */
+  /** Honours `Packet.segmentSize`: cuts such a packet into TCP segments. */
   Segmentation = 4,
   /** Is the loopback: what is sent on it is received on it. */
   Loopback = 8,

@@ -31,7 +31,8 @@ import { registerChip } from "./registry";
  * Controllers Software Developer's Manual" (317453). The file follows the device's life: reset,
  * address, rings, start, link, receive, transmit, interrupts, the check once a second, stop.
  *
- * Limits: frames of at most 1,522 bytes, one receive queue, no VLAN offload.
+ * Limits: frames of at most 1,522 bytes, one receive queue, no VLAN offload, no segmentation on the
+ * 82544, whose PCI-X errata make demands on where buffers end.
  */
 
 // ---- Registers (13.2, table 13-2) --------------------------------------------------------
@@ -190,11 +191,25 @@ const RX_IPE: u32 = 1 << 6;
 const TX_DTYP_DATA: u32 = 1 << 20;
 const TX_EOP: u32 = 1 << 24;
 const TX_IFCS: u32 = 1 << 25;
+const TX_TSE: u32 = 1 << 26;
 const TX_RS: u32 = 1 << 27;
 const TX_DEXT: u32 = 1 << 29;
 const TX_DATA: u32 = TX_DTYP_DATA | TX_DEXT | TX_IFCS;
 const TX_DD: u32 = 1 << 0;
+const TX_IXSM: u64 = 1 << 40;
 const TX_TXSM: u64 = 1 << 41;
+/** In a context descriptor (3.3.6) these two bits say that the packet is TCP, and over IPv4. */
+const TX_CONTEXT_TCP: u32 = 1 << 24;
+const TX_CONTEXT_IPV4: u32 = 1 << 25;
+
+/**
+ * Most bytes of a data descriptor in a packet that the device segments: it reckons with no more than
+ * four segments each when it makes room in its FIFO.
+ */
+const TX_RUN_MAX: u32 = 4096;
+const TX_RUN_SEGMENTS: u32 = 4;
+/** Bytes of the last descriptor of such a packet, and of a packet in one piece right after it. */
+const TX_SENTINEL: u32 = 4;
 
 /** Descriptors after which one must report that it is done, so that a long batch frees as it goes. */
 const REPORT_EVERY: u32 = 32;
@@ -207,6 +222,9 @@ const HUNG_CHECKS: u32 = 2;
 
 /** Bytes of an Ethernet header. */
 const ETHERNET_HEADER: u32 = 14;
+/** Where an IPv4 header has its total length and its checksum (RFC 791, 3.1). */
+const IPV4_LENGTH: u32 = 2;
+const IPV4_CHECKSUM: u32 = 10;
 
 /** What the driver knows of one NIC. Ring indices are always within the ring. */
 @unmanaged
@@ -247,6 +265,8 @@ class E1000 {
   sinceReport: u32;
   /** Checksum start and field that the device holds (3.3.5), or `NO_CONTEXT`. */
   context: u32;
+  /** The last packet was one for the device to segment. */
+  segmented: bool;
 
   /** `transmitClean` at the last check, and checks for which it has stood still with work queued. */
   cleanAtCheck: u32;
@@ -309,6 +329,7 @@ function startChip(entry: PciFunction, device: Device, is82544: bool): bool {
 
   device.mac = mac;
   device.features = Feature.ReceiveChecksum | Feature.TransmitChecksum;
+  if (!is82544) device.features |= Feature.Segmentation;
   device.mtu = 1500;
   device.transmitOp = transmit.index;
   device.pollOp = poll.index;
@@ -477,6 +498,7 @@ function bringUp(nic: E1000): void {
   nic.reportTail = 0;
   nic.sinceReport = 0;
   nic.context = NO_CONTEXT;
+  nic.segmented = false;
   nic.cleanAtCheck = 0;
   nic.hungChecks = 0;
   nic.write(TDBAL, <u32>nic.transmitRing);
@@ -658,40 +680,25 @@ function transmit(device: Device, queue: PacketQueue): void {
   let last: u32 = TRANSMIT_RING;
   let lastWord: u64 = 0;
   for (let packet = queue.head; packet !== null; packet = queue.head) {
-    // A context and every fragment take a descriptor each.
-    const needed: u32 = 2 + <u32>packet.fragmentCount;
+    const needed = packet.segmentSize
+      ? segmentedDescriptors(packet)
+      : // A context, every fragment, and the end of a packet behind a segmented one.
+        3 + <u32>packet.fragmentCount;
     if (transmitRoom(nic) < needed) {
       reclaim(nic);
       if (transmitRoom(nic) < needed) break;
     }
     queue.pop();
-    let options: u64 = 0;
-    if (packet.flags & PacketFlag.ChecksumPending) {
-      setContext(nic, packet.checksumStart, packet.checksumStart + packet.checksumOffset);
-      options = TX_TXSM;
-    }
-    let bytes = packet.length;
-    let address = packet.data;
-    let length = packet.length;
-    for (let i: u32 = 0; i < packet.fragmentCount; i++) {
-      const fragment = packet.fragment(i);
-      fill(nic, address, options | TX_DATA | length);
-      // Options count in the first descriptor of a frame alone.
-      options = 0;
-      address = fragment.address;
-      length = fragment.length;
-      bytes += length;
-    }
-    assert(bytes >= ETHERNET_HEADER && bytes <= device.mtu + ETHERNET_HEADER);
+    lastWord = packet.segmentSize ? fillSegmented(nic, packet) : fillFrame(nic, packet);
     packet.give(Owner.NicTx);
-    device.sentPackets++;
-    device.sentBytes += bytes;
-    last = nic.transmitNext;
-    lastWord = options | TX_DATA | TX_EOP | length;
+    // What ends the packet is the last descriptor filled.
+    last = (nic.transmitNext - 1) & (TRANSMIT_RING - 1);
     store<usize>(nic.transmitPackets + (last << 2), changetype<usize>(packet));
-    if (nic.sinceReport >= REPORT_EVERY) lastWord |= TX_RS;
-    fill(nic, address, lastWord);
-    if (lastWord & TX_RS) report(nic, last);
+    if (nic.sinceReport > REPORT_EVERY) {
+      lastWord |= TX_RS;
+      dmaWrite64(nic.transmitRing + (last << DESCRIPTOR_SHIFT) + 8, lastWord);
+      report(nic, last);
+    }
   }
   if (last == TRANSMIT_RING) return;
   if (!(lastWord & TX_RS)) {
@@ -701,6 +708,123 @@ function transmit(device: Device, queue: PacketQueue): void {
   dmaWriteBarrier();
   nic.write(TDT, nic.transmitNext);
   device.doorbells++;
+}
+
+/** Fills descriptors with a packet that goes out as it is; returns the last one's second half. */
+@inline function fillFrame(nic: E1000, packet: Packet): u64 {
+  let options: u64 = 0;
+  if (packet.flags & PacketFlag.ChecksumPending) {
+    setContext(nic, packet.checksumStart, packet.checksumStart + packet.checksumOffset);
+    options = TX_TXSM;
+  }
+  let bytes = packet.length;
+  let address = packet.data;
+  let length = packet.length;
+  for (let i: u32 = 0; i < packet.fragmentCount; i++) {
+    const fragment = packet.fragment(i);
+    fill(nic, address, options | TX_DATA | length);
+    // Options count in the first descriptor of a frame alone.
+    options = 0;
+    address = fragment.address;
+    length = fragment.length;
+    bytes += length;
+  }
+  if (nic.segmented) {
+    nic.segmented = false;
+    // Such a packet's only descriptor, too, may count as done before it is read.
+    if (!packet.fragmentCount) {
+      fill(nic, address, options | TX_DATA | (length - TX_SENTINEL));
+      options = 0;
+      address += length - TX_SENTINEL;
+      length = TX_SENTINEL;
+    }
+  }
+  assert(bytes >= ETHERNET_HEADER && bytes <= nic.device.mtu + ETHERNET_HEADER);
+  nic.device.sentPackets++;
+  nic.device.sentBytes += bytes;
+  const last = options | TX_DATA | TX_EOP | length;
+  fill(nic, address, last);
+  return last;
+}
+
+/** Bytes of a descriptor's run in a packet with this segment size. */
+@inline function runMax(segmentSize: u32): u32 {
+  return min<u32>(TX_RUN_MAX, TX_RUN_SEGMENTS * segmentSize);
+}
+
+/** Descriptors that such a packet takes: a context, its headers, the runs of its payload, its end. */
+function segmentedDescriptors(packet: Packet): u32 {
+  const most = runMax(packet.segmentSize);
+  let count: u32 = 3;
+  for (let i: u32 = 0; i < packet.fragmentCount; i++) {
+    count += (packet.fragment(i).length + most - 1) / most;
+  }
+  // Whatever empties the ring, it would never fit.
+  assert(count < TRANSMIT_RING);
+  return count;
+}
+
+/**
+ * The same for a packet that the device makes segments of (3.5): it sets each one's lengths,
+ * identification, sequence number and checksums, and clears PSH and FIN in all but the last.
+ */
+function fillSegmented(nic: E1000, packet: Packet): u64 {
+  const start: u32 = packet.checksumStart;
+  const field = start + packet.checksumOffset;
+  const headers = packet.length;
+  const payload = packet.totalLength - headers;
+  const size: u32 = packet.segmentSize;
+  assert(headers < 256 && packet.fragmentCount > 0 && payload > size);
+  // The device adds each segment's length to the pseudo-header's sum, which must not hold one yet.
+  const ip = packet.data + ETHERNET_HEADER;
+  store<u16>(ip + IPV4_LENGTH, 0);
+  store<u16>(ip + IPV4_CHECKSUM, 0);
+  const length: u32 = bswap<u16>(<u16>(headers - start + payload));
+  const sum: u32 = <u32>load<u16>(packet.data + field) + (~length & 0xffff);
+  store<u16>(packet.data + field, (sum & 0xffff) + (sum >> 16));
+
+  // IPCSS, IPCSO, IPCSE; TUCSS, TUCSO, TUCSE; PAYLEN; HDRLEN, MSS (3.3.6).
+  const ipFields: u32 =
+    ETHERNET_HEADER | ((ETHERNET_HEADER + IPV4_CHECKSUM) << 8) | ((start - 1) << 16);
+  const command: u32 = TX_DEXT | TX_TSE | TX_CONTEXT_TCP | TX_CONTEXT_IPV4 | payload;
+  fill(
+    nic,
+    ((<u64>(start | (field << 8))) << 32) | ipFields,
+    ((<u64>((size << 16) | (headers << 8))) << 32) | command,
+  );
+  nic.context = NO_CONTEXT;
+  nic.segmented = true;
+
+  fill(nic, packet.data, TX_IXSM | TX_TXSM | TX_DATA | TX_TSE | headers);
+  const most = runMax(size);
+  const final: u32 = <u32>packet.fragmentCount - 1;
+  for (let i: u32 = 0; i < final; i++) {
+    const fragment = packet.fragment(i);
+    fillRuns(nic, fragment.address, fragment.length, most);
+  }
+  // The device may report a packet done before it has read the end of its last run, so a few
+  // bytes follow in a run of their own (Intel's drivers do so for the same erratum).
+  const fragment = packet.fragment(final);
+  const left = min<u32>(fragment.length, TX_SENTINEL);
+  const before = fragment.length - left;
+  fillRuns(nic, fragment.address, before, most);
+  const last: u64 = TX_DATA | TX_TSE | TX_EOP | left;
+  fill(nic, fragment.address + before, last);
+
+  const segments = (payload + size - 1) / size;
+  nic.device.sentPackets += segments;
+  nic.device.sentBytes += payload + segments * headers;
+  return last;
+}
+
+/** Descriptors for `length` bytes of payload at `address`, at most `most` bytes each. */
+@inline function fillRuns(nic: E1000, address: usize, length: u32, most: u32): void {
+  while (length) {
+    const part = min<u32>(length, most);
+    fill(nic, address, TX_DATA | TX_TSE | part);
+    address += part;
+    length -= part;
+  }
 }
 
 /** Writes the next descriptor; the device reads it after the next write of TDT. */

@@ -98,7 +98,11 @@ export class Packet {
   /** Index of the interface it came in by or goes out by. */
   iface: u8;
   reserved0: u8;
-  /** For segmentation offload: payload bytes a segment, 0 for none. */
+  /**
+   * For segmentation offload (`Feature.Segmentation`): payload bytes a segment, 0 for none. Such a
+   * packet is TCP over IPv4, its own bytes are the headers that each segment repeats and its
+   * fragments the payload; lengths and checksum are as if it were sent whole.
+   */
   segmentSize: u16;
   /** The owner's note, such as the sequence number of the first byte. */
   note: u32;
@@ -161,6 +165,22 @@ export class Packet {
     fragment.owner = owner;
     if (owner !== null) owner.references++;
     this.fragmentCount++;
+  }
+
+  /** Takes the last `count` bytes of the fragments away again; they must have as many. */
+  trimFragments(count: u32): void {
+    while (count) {
+      assert(this.fragmentCount > 0);
+      const fragment = this.fragment(this.fragmentCount - 1);
+      if (fragment.length > count) {
+        fragment.length -= count;
+        return;
+      }
+      count -= fragment.length;
+      const owner = fragment.owner;
+      if (owner !== null) owner.release();
+      this.fragmentCount--;
+    }
   }
 
   /** A second party reads the bytes: they stay until it too calls `release`. */

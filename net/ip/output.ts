@@ -1,4 +1,5 @@
 import { Packet } from "../../kernel/packet";
+import { Feature } from "../../drivers/device";
 import { Errno } from "../../kernel/errno";
 import { Interface } from "../interface";
 import { neighbourFor, neighbourSend, NeighbourState } from "../link/neighbour";
@@ -6,7 +7,7 @@ import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
 import { IpAddress } from "../wire/address";
 import { EtherType, MAC_BROADCAST, multicastMacV4 } from "../wire/ethernet";
-import { IPV4_HEADER, ipv4Build } from "../wire/ipv4";
+import { IPV4_HEADER, IPV4_LENGTH_MAX, ipv4Build } from "../wire/ipv4";
 import { Route, RouteKind, routeTo } from "./route";
 import { ipStats } from "./stats";
 
@@ -20,7 +21,7 @@ export const DEFAULT_TTL: u32 = 64;
  *
  * Returns 0 when it is on its way or waits for its neighbour to answer, else -ENETUNREACH (no
  * route), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
- * (larger than the link's MTU) or -ENOBUFS.
+ * (larger than the link's MTU, or to be segmented by a device that cannot) or -ENOBUFS.
  */
 export function ipSend(
   packet: Packet,
@@ -46,7 +47,7 @@ export function ipSendMarked(
     return -Errno.ENETUNREACH;
   }
   const length = packet.totalLength + IPV4_HEADER;
-  if (length > route.iface.mtu) {
+  if (!fits(packet, length, route.iface)) {
     ipStats.tooBig++;
     packet.release();
     return -Errno.EMSGSIZE;
@@ -66,6 +67,16 @@ export function ipSendMarked(
   if (route.kind == RouteKind.Local) return linkQueue(route.iface, packet);
   const mac = route.kind == RouteKind.Broadcast ? MAC_BROADCAST : multicastMacV4(destination.v4);
   return ethernetSend(route.iface, packet, mac, EtherType.IPv4);
+}
+
+/** Whether the link carries a datagram of `length` bytes, or the segments that its device makes of it. */
+@inline function fits(packet: Packet, length: u32, iface: Interface): bool {
+  if (!packet.segmentSize) return length <= iface.mtu;
+  return (
+    (iface.device.features & Feature.Segmentation) != 0 &&
+    packet.length + IPV4_HEADER + packet.segmentSize <= iface.mtu &&
+    length <= IPV4_LENGTH_MAX
+  );
 }
 
 

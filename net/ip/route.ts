@@ -1,3 +1,4 @@
+import { Feature } from "../../drivers/device";
 import {
   IpAddress,
   V4_BROADCAST,
@@ -151,4 +152,10 @@ export function ipSource(destination: IpAddress, into: IpAddress): bool {
 export function ipMtu(destination: IpAddress): u32 {
   const route = routeTo(destination.hi, destination.lo);
   return route === null ? 0 : route.iface.mtu;
+}
+
+/** Whether the device on the way to `destination` cuts packets with a `segmentSize` into segments. */
+export function ipSegmentation(destination: IpAddress): bool {
+  const route = routeTo(destination.hi, destination.lo);
+  return route !== null && (route.iface.device.features & Feature.Segmentation) != 0;
 }

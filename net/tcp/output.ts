@@ -1,6 +1,8 @@
 import { Packet, Purpose } from "../../kernel/packet";
 import { NEVER } from "../../kernel/timer";
-import { TcpFlag } from "../wire/tcp";
+import { ipSegmentation } from "../ip/route";
+import { IPV4_HEADER, IPV4_LENGTH_MAX } from "../wire/ipv4";
+import { TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
 import { receiveRoom } from "./budget";
 import { congestionOf } from "./congestion";
 import { scaleFor } from "./connection";
@@ -22,6 +24,10 @@ import { persistStart, persistStop, schedule } from "./timers";
 
 /** Largest window field. */
 const WINDOW_FIELD_MAX: u32 = 0xffff;
+
+/** Payload of a packet that the device cuts into segments: bytes that IPv4 can number, and segments. */
+const BURST_BYTES: u32 = IPV4_LENGTH_MAX - IPV4_HEADER - TCP_HEADER_MAX;
+const BURST_SEGMENTS: u32 = 44;
 
 /** Sends what `t` has to send. */
 export function outputConnection(t: Tcb, now: u64): void {
@@ -65,11 +71,17 @@ function sendData(t: Tcb, now: u64): void {
   const mss: u32 = t.sndMss;
   const allowed = congestionWindow(t);
   const window = min<u32>(t.sndWnd, allowed);
+  let most: u32 = 0;
   while (unsent >= 0) {
     const flight = t.sndNxt - t.sndUna;
     const open = window > flight ? window - flight : 0;
-    let length = min<u32>(min<u32>(unsent, open), mss);
-    if (length < mss && !worthSending(t, length, unsent)) length = 0;
+    let length = min<u32>(unsent, open);
+    if (length > mss) {
+      if (!most) most = burstLimit(t, mss);
+      length = burst(t, length, unsent, mss, most);
+    } else if (length < mss && !worthSending(t, length, unsent)) {
+      length = 0;
+    }
     // A FIN alone takes no room in the peer's buffer and waits for no window.
     const fin = t.has(TcbFlag.FinQueued) && length == <u32>unsent;
     if (!length && !fin) break;
@@ -99,6 +111,26 @@ function sendData(t: Tcb, now: u64): void {
   return length >= t.maxSndWnd >> 1;
 }
 
+/** Most bytes that one packet may carry: several segments when the device takes them apart. */
+function burstLimit(t: Tcb, mss: u32): u32 {
+  if (!ipSegmentation(t.remote)) return mss;
+  return max<u32>(mss, min<u32>(BURST_SEGMENTS, BURST_BYTES / mss) * mss);
+}
+
+/**
+ * What goes in one packet of `length` bytes, more than a segment, that both windows allow: full
+ * segments, and behind them a shorter one only if it were worth sending alone. What was sent
+ * before goes again segment by segment, as the loss that made it necessary shows how much fits.
+ */
+@inline function burst(t: Tcb, length: u32, unsent: u32, mss: u32, most: u32): u32 {
+  if (seqLess(t.sndNxt, t.sndMax)) return mss;
+  if (length > most) return most;
+  const rest = length % mss;
+  if (!rest || rest >= t.maxSndWnd >> 1) return length;
+  if (length == unsent && t.has(TcbFlag.NoDelay | TcbFlag.FinQueued)) return length;
+  return length - rest;
+}
+
 /** Sends `length` bytes from `sndNxt` and perhaps the FIN. False when there is no memory. */
 function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
   const packet = headerPacket(Purpose.Data);
@@ -108,7 +140,17 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     return false;
   }
   const seq = t.sndNxt;
-  const sent = length ? sendGather(packet, t.sendCursor, seq, length) : 0;
+  const mss: u32 = t.sndMss;
+  let sent = length ? sendGather(packet, t.sendCursor, seq, length) : 0;
+  if (sent > mss) {
+    if (sent < length) {
+      // Its runs were too many for the packet: what is left over begins the next one.
+      const over = sent % mss;
+      packet.trimFragments(over);
+      sent -= over;
+    }
+    if (sent > mss) packet.segmentSize = <u16>mss;
+  }
   let end = seq + sent;
   let flags: u32 = TcpFlag.ACK;
   if (end == t.sndEnd) {
@@ -124,7 +166,7 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     tcpStats.retransmits++;
   } else if (!t.has(TcbFlag.RttTiming)) {
     t.raise(TcbFlag.RttTiming);
-    t.rttSeq = end;
+    t.rttSeq = sent > mss ? seq + mss : end;
     t.rttStart = now;
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;

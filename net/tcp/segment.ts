@@ -25,7 +25,8 @@ import { Tuple } from "./tcb";
 
 /**
  * Writes the header before `optionsLength` bytes of options, which stand already, and sends it
- * with the `payload` bytes of fragments that the packet has. `window` is the field. Owns the packet.
+ * with the `payload` bytes of fragments that the packet has, as one segment or, with a
+ * `packet.segmentSize`, as what the device makes of them. `window` is the field. Owns the packet.
  * A failure is the network's to report or a timer's to repair, as for any segment that is lost.
  */
 export function segmentSend(
@@ -54,7 +55,8 @@ export function segmentSend(
   packet.flags |= <u8>PacketFlag.ChecksumPending;
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>TCP_CHECKSUM_OFFSET;
-  tcpStats.segmentsOut++;
+  const size: u32 = packet.segmentSize;
+  tcpStats.segmentsOut += size ? (payload + size - 1) / size : 1;
   ipSend(packet, Protocol.TCP, tuple.local, tuple.remote);
 }
 

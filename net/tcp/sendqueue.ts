@@ -6,7 +6,7 @@ import { Extent, Tcb } from "./tcb";
 
 /**
  * What the program has given to send and the peer has not acknowledged: a list of extents, each a
- * run of bytes that stays where it is. A segment refers to at most `FRAGMENTS` of them, so bytes
+ * run of bytes that stays where it is. A packet refers to at most `FRAGMENTS` of them, so bytes
  * are never copied again, however often they are sent.
  *
  *     sendHead                   sendCursor                sendTail
@@ -118,7 +118,7 @@ export function sendStatic(t: Tcb, from: usize, length: u32): bool {
 }
 
 /**
- * Adds up to `length` bytes of the stream from `seq` on, which `extent` holds, to a segment.
+ * Adds up to `length` bytes of the stream from `seq` on, which `extent` holds, to a packet.
  * Returns how many: fewer when they lie in more runs than a packet carries.
  */
 export function sendGather(packet: Packet, extent: Extent | null, seq: u32, length: u32): u32 {
@@ -134,7 +134,7 @@ export function sendGather(packet: Packet, extent: Extent | null, seq: u32, leng
   return length - left;
 }
 
-/** Moves the cursor on to the extent that holds `sndNxt`. At most `FRAGMENTS` steps a segment. */
+/** Moves the cursor on to the extent that holds `sndNxt`. At most `FRAGMENTS` steps a packet. */
 @inline export function sendAdvance(t: Tcb): void {
   let cursor = t.sendCursor;
   while (cursor !== null && seqLessEqual(cursor.seq + cursor.length, t.sndNxt)) {

@@ -15,6 +15,8 @@ import { sum } from "./checksum";
 
 /** Bytes without options. */
 export const IPV4_HEADER: u32 = 20;
+/** Most bytes of a datagram: its total length is a 16-bit field. */
+export const IPV4_LENGTH_MAX: u32 = 0xffff;
 
 /** Protocol numbers (IANA, "Protocol Numbers"). */
 export const enum Protocol {

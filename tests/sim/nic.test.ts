@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import type { Host, PciDevice } from "../../tools/sim/device.ts";
 import { E1000, type Faults, type Variant, VARIANTS } from "../../tools/sim/e1000.ts";
 import { fold, wordSum } from "../../tools/sim/e1000-parts.ts";
+import { ACK, FIN, parse, PSH } from "../../tools/sim/frames.ts";
 import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Link, type LinkConditions, type Port } from "../../tools/sim/link.ts";
 import { macAddress, Machine } from "../../tools/sim/machine.ts";
@@ -30,6 +31,7 @@ const enum Call {
   Receive = 7,
   Starve = 8,
   Waiting = 9,
+  SendBurst = 10,
 }
 
 /** The counters of `Device`, in order. */
@@ -123,6 +125,12 @@ class Bench {
     assert.equal(this.call(Call.Send, at, bytes.length, first, second, checksum), 0);
   }
 
+  /** Queues a burst, its payload in two pieces cut at `cut` if that is not 0. */
+  sendBurst({ bytes, headers, size }: Burst, cut = 0): void {
+    const at = this.machine.copyIn(bytes);
+    assert.equal(this.call(Call.SendBurst, at, bytes.length, headers, size, cut), 0);
+  }
+
   hear(bytes: Uint8Array): void {
     this.link.send(this.far, bytes);
   }
@@ -186,6 +194,55 @@ function udpFrame(payload: number, to: Uint8Array, from: Uint8Array, ihl = 5): U
   view.setUint16(header + 4, 8 + payload);
   view.setUint16(header + 6, ~udpSum(bytes, header));
   return bytes;
+}
+
+/** A TCP packet to be sent in segments of `size` bytes. */
+interface Burst {
+  bytes: Uint8Array;
+  headers: number;
+  size: number;
+}
+
+/** As the stack builds it: lengths and sums as if it were to be sent whole. */
+function tcpBurst(payload: number, size: number, timestamps: boolean, tag = 0): Burst {
+  const headers = timestamps ? 66 : 54;
+  const bytes = frame(headers + payload, FAR, OWN, tag);
+  const view = new DataView(bytes.buffer);
+  bytes.fill(0, 14, headers);
+  view.setUint16(12, 0x0800);
+  view.setUint16(14, 0x4500);
+  view.setUint16(16, bytes.length - 14);
+  view.setUint16(20, 0x4000);
+  view.setUint16(22, 0x4006);
+  view.setUint32(26, 0x0a000001);
+  view.setUint32(30, 0x0a000002);
+  view.setUint16(24, ~fold(wordSum(bytes, 14, 34)));
+  view.setUint16(34, 80);
+  view.setUint16(36, 4000);
+  view.setUint32(38, 0xffff_f000 + tag);
+  view.setUint32(42, 77);
+  view.setUint16(46, ((headers - 34) << 10) | ACK | PSH | FIN);
+  view.setUint16(48, 1000);
+  if (timestamps) bytes.set([1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8], 54);
+  view.setUint16(50, fold(wordSum(bytes, 26, 34, 6 + bytes.length - 34)));
+  return { bytes, headers, size };
+}
+
+/** Takes the segments that must have come of a burst off `heard`. */
+function expectSegments(heard: Uint8Array[], { bytes, headers, size }: Burst): void {
+  const payload = bytes.subarray(headers);
+  const first = new DataView(bytes.buffer).getUint32(38);
+  for (let at = 0, n = 0; at < payload.length; at += size, n++) {
+    // Checks lengths and checksums.
+    const { ipv4, tcp } = parse(heard.shift()!);
+    const last = at + size >= payload.length;
+    assert.equal(ipv4!.id, n);
+    assert.equal(tcp!.seq, (first + at) >>> 0);
+    assert.equal(tcp!.ack, 77);
+    assert.equal(tcp!.flags, last ? ACK | PSH | FIN : ACK);
+    if (headers > 54) assert.deepEqual(tcp!.options.timestamps, [0x01020304, 0x05060708]);
+    assert.deepEqual(Buffer.from(tcp!.payload), Buffer.from(payload.subarray(at, at + size)));
+  }
 }
 
 /** The sum over pseudo-header and datagram: 0xffff when the checksum in it is right. */
@@ -418,6 +475,90 @@ for (const variant of Object.values(VARIANTS)) {
     });
   });
 }
+
+describe("segmentation (SDM 3.5)", () => {
+  for (const variant of Object.values(VARIANTS).filter((it) => it.segmentation)) {
+    test(`${variant.name}: bursts of every kind of length, in one piece and in two`, () => {
+      const bench = new Bench({ variant });
+      let tag = 0;
+      for (const size of [1448, 1460, 536, 100]) {
+        for (const payload of [size + 1, 2 * size, 2 * size + 5, 9 * size, 43 * size + 700]) {
+          if (payload > 65000) continue;
+          for (const cut of [0, 1, 3, size, payload - 1, payload - 4, payload - 5]) {
+            const burst = tcpBurst(payload, size, size !== 1460, tag++);
+            bench.sendBurst(burst, cut);
+            bench.run(2 * MILLISECOND);
+            expectSegments(bench.heard, burst);
+            assert.equal(bench.heard.length, 0);
+          }
+        }
+      }
+      assert.equal(bench.nic.counts.bursts, tag);
+      bench.call(Call.Check);
+      assert.equal(bench.counter(Counter.SentPackets), bench.nic.counts.sent);
+      bench.accounted();
+    });
+  }
+
+  test("bursts among single frames, round the ring many times", () => {
+    const bench = new Bench({ conditions: { rate: 1e9 } });
+    const sum = fold(wordSum(udpFrame(100, FAR, OWN), 26, 34, 17 + 108));
+    for (let round = 0; round < 60; round++) {
+      const bursts = [3000, 63712, 20000].map((n, i) => tcpBurst(n, 1448, true, round * 3 + i));
+      const right = udpFrame(100, FAR, OWN);
+      const asked = right.slice();
+      new DataView(asked.buffer).setUint16(40, sum);
+      for (const burst of bursts) {
+        bench.sendBurst(burst, burst.headers + round);
+        bench.send(asked, 0, 0, (34 << 16) | 6);
+        bench.send(frame(60 + round));
+        bench.send(asked, 40, 30, (34 << 16) | 6);
+      }
+      bench.run(3 * MILLISECOND);
+      for (const burst of bursts) {
+        expectSegments(bench.heard, burst);
+        assert.deepEqual(bench.heard.shift(), right);
+        assert.deepEqual(bench.heard.shift(), frame(60 + round));
+        assert.deepEqual(bench.heard.shift(), right);
+      }
+      assert.equal(bench.heard.length, 0);
+    }
+    assert.equal(bench.call(Call.Waiting), 0);
+    bench.accounted();
+  });
+
+  test("a burst that finds no room waits whole", () => {
+    const bench = new Bench({ conditions: { rate: 1e9 } });
+    const bursts = Array.from({ length: 12 }, (_, i) => tcpBurst(63712, 1448, true, i));
+    for (const burst of bursts) bench.sendBurst(burst);
+    bench.run(100 * MICROSECOND);
+    assert.ok(bench.call(Call.Waiting) > 0);
+    bench.run(30 * MILLISECOND);
+    for (const burst of bursts) expectSegments(bench.heard, burst);
+    assert.equal(bench.heard.length, 0);
+    bench.accounted();
+  });
+
+  test("a transmitter that hangs with bursts queued gives every packet back", () => {
+    const bench = new Bench({ faults: { hang: 1 } });
+    for (let i = 0; i < 4; i++) bench.sendBurst(tcpBurst(63712, 1448, true, i), 5000);
+    bench.run(MILLISECOND);
+    bench.nic.faults.hang = 0;
+    for (let i = 0; i < 2; i++) {
+      bench.run(SECOND);
+      bench.call(Call.Check);
+    }
+    assert.equal(bench.counter(Counter.Resets), 1);
+    bench.run(200 * MILLISECOND);
+    bench.call(Call.Check);
+    bench.heard.length = 0;
+    const burst = tcpBurst(5000, 1448, false);
+    bench.sendBurst(burst);
+    bench.run();
+    expectSegments(bench.heard, burst);
+    bench.accounted();
+  });
+});
 
 describe("what goes wrong", () => {
   test("no free packet: frames are dropped and counted, and the ring stays full", () => {

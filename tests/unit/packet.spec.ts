@@ -131,6 +131,26 @@ describe("packets", () => {
     expect(poolOf(PoolId.Standard).owned(Owner.Free)).toBe(SLOTS);
   });
 
+  it("give up bytes at the end of their fragments, and the owners of those that are gone", () => {
+    const header = take(Purpose.Control);
+    const payload = take(Purpose.Data);
+    header.addFragment(1024, 400, null);
+    header.addFragment(payload.data, 100, payload);
+    payload.release();
+    header.trimFragments(40);
+    expect(header.totalLength).toBe(460);
+    expect(<u32>header.fragmentCount).toBe(2);
+    expect(payload.references).toBe(1);
+    header.trimFragments(90);
+    expect(header.totalLength).toBe(370);
+    expect(<u32>header.fragmentCount).toBe(1);
+    expect(poolOf(PoolId.Standard).owned(Owner.Free)).toBe(SLOTS - 1);
+    header.trimFragments(370);
+    expect(<u32>header.fragmentCount).toBe(0);
+    header.release();
+    expect(poolOf(PoolId.Standard).owned(Owner.Free)).toBe(SLOTS);
+  });
+
   it("come back clean", () => {
     const first = take(Purpose.Data);
     first.length = 9;

@@ -28,6 +28,8 @@ export interface Variant {
   eerd: boolean;
   /** Wants EECD.EE_REQ before the serial bus is driven (SDM 13.4.3: not on the 82544GC). */
   eepromRequest: boolean;
+  /** Its TCP segmentation is meant to be used: not on the 82544GC, where it has errata. */
+  segmentation: boolean;
   /** Has ITR, RADV and TADV (SDM 13.4.18, 13.4.30, 13.4.45: not on the 82544GC). */
   moderation: boolean;
 }
@@ -39,6 +41,7 @@ export const VARIANTS = {
     phyId2: 0x0c20,
     eerd: true,
     eepromRequest: true,
+    segmentation: true,
     moderation: true,
   },
   "82544GC": {
@@ -47,6 +50,7 @@ export const VARIANTS = {
     phyId2: 0x0c30,
     eerd: false,
     eepromRequest: false,
+    segmentation: false,
     moderation: false,
   },
   "82545EM": {
@@ -55,6 +59,7 @@ export const VARIANTS = {
     phyId2: 0x0c20,
     eerd: true,
     eepromRequest: true,
+    segmentation: true,
     moderation: true,
   },
 } satisfies Record<string, Variant>;
@@ -154,6 +159,7 @@ interface Context {
   mss: number;
   tcp: boolean;
   ipv4: boolean;
+  tse: boolean;
 }
 
 /** A frame being put together from descriptors. */
@@ -187,6 +193,8 @@ export class E1000 implements PciDevice, Port {
     hangs: 0,
     received: 0,
     sent: 0,
+    /** Packets that were cut into segments. */
+    bursts: 0,
     linkLosses: 0,
   };
   /** True while the transmitter is stuck. */
@@ -796,6 +804,17 @@ export class E1000 implements PciDevice, Port {
       if (options & 2) this.insert(bytes, context.tucss, context.tucso, context.tucse);
       return [bytes];
     }
+    if (!this.variant.segmentation) this.fault("segmentation asked of a chip without it");
+    if (!context.tse) this.fault(`data descriptor ${first} has TSE, its context has not`);
+    for (let i = first; ; i = this.tx.next(i)) {
+      const word = this.tx.snapshot[i * 4 + 2]!;
+      if (!((word >>> 24) & TxCommand.TSE))
+        this.fault(`data descriptor ${i} of a burst has no TSE`);
+      // What the FIFO is reckoned with (and Intel's drivers keep to).
+      const most = Math.min(4096, 4 * context.mss);
+      if (bufferLength(word) > most) this.fault(`data descriptor ${i} of a burst exceeds ${most}`);
+      if ((word >>> 24) & TxCommand.EOP) break;
+    }
     return this.segment(bytes, context, options);
   }
 
@@ -823,6 +842,7 @@ export class E1000 implements PciDevice, Port {
     }
     const frames: Uint8Array[] = [];
     const source = new DataView(bytes.buffer);
+    this.counts.bursts++;
     for (let at = 0, n = 0; n === 0 || at < context.payload; at += mss, n++) {
       const size = Math.min(mss, context.payload - at);
       const last = at + size === context.payload;
@@ -1149,6 +1169,7 @@ function parseContext(w0: number, w1: number, w2: number, w3: number): Context {
     mss: w3 >>> 16,
     tcp: (command & TxCommand.TCP) !== 0,
     ipv4: (command & TxCommand.IP) !== 0,
+    tse: (command & TxCommand.TSE) !== 0,
   };
 }
 

@@ -50,6 +50,8 @@ const enum Call {
   /** Takes packets until `a0` are left in the standard pool, or gives all of them back. */
   Starve = 8,
   Waiting = 9,
+  /** Sends `a1` bytes at `a0` in TCP segments of `a3`; `a2` of them are headers, the payload is cut at `a4`. */
+  SendBurst = 10,
 }
 
 const received = changetype<PacketQueue>(memory.data(offsetof<PacketQueue>(), 8));
@@ -58,7 +60,7 @@ let groups: usize = 0;
 /** Memory that nobody frees, as a file pack is; written round and round. */
 let constant: usize = 0;
 let constantUsed: u32 = 0;
-const CONSTANT: u32 = 1 << 17;
+const CONSTANT: u32 = 1 << 20;
 let resetAsked: bool = false;
 
 export function init(): void {
@@ -135,6 +137,8 @@ export function syscall(call: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32):
       return starve(a0);
     case Call.Waiting:
       return device.pendingLength;
+    case Call.SendBurst:
+      return sendBurst(a0, a1, a2, a3, a4);
   }
   return -1;
 }
@@ -152,18 +156,39 @@ function send(from: usize, length: u32, first: u32, second: u32, checksum: u32):
     packet.addFragment(owner.data, first, owner);
     owner.release();
   }
-  if (second) {
-    if (constantUsed + second > CONSTANT) constantUsed = 0;
-    const at = constant + constantUsed;
-    constantUsed += second;
-    memory.copy(at, from + length - second, second);
-    packet.addFragment(at, second, null);
-  }
+  if (second) packet.addFragment(keep(from + length - second, second), second, null);
   if (checksum) {
     packet.flags = <u8>PacketFlag.ChecksumPending;
     packet.checksumStart = <u16>(checksum >> 16);
     packet.checksumOffset = <u16>checksum;
   }
+  deviceAt(0).pending.push(packet);
+  return 0;
+}
+
+/** Copies bytes to where they stay for a while. */
+function keep(from: usize, length: u32): usize {
+  if (constantUsed + length > CONSTANT) constantUsed = 0;
+  const at = constant + constantUsed;
+  constantUsed += length;
+  memory.copy(at, from, length);
+  return at;
+}
+
+/** Headers of Ethernet, IPv4 without options and TCP, whose checksum field holds the pseudo-header's sum. */
+function sendBurst(from: usize, length: u32, headers: u32, size: u32, cut: u32): i32 {
+  const packet = allocate(PoolId.Standard, Purpose.Control, 0);
+  if (packet === null) return -1;
+  packet.length = headers;
+  memory.copy(packet.data, from, headers);
+  from += headers;
+  length -= headers;
+  if (cut) packet.addFragment(keep(from, cut), cut, null);
+  packet.addFragment(keep(from + cut, length - cut), length - cut, null);
+  packet.segmentSize = <u16>size;
+  packet.flags = <u8>PacketFlag.ChecksumPending;
+  packet.checksumStart = 34;
+  packet.checksumOffset = 16;
   deviceAt(0).pending.push(packet);
   return 0;
 }
