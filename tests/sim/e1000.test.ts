@@ -266,8 +266,9 @@ describe("E1000 model", () => {
     bench.view.setUint32(ring + 4, 34 | (50 << 8), true);
     bench.view.setUint32(ring + 8, ((0x27 << 24) | 5000) >>> 0, true);
     bench.view.setUint32(ring + 12, (54 << 8) | (1460 << 16), true);
-    bench.describe(ring, 1, address, (0x2f << 24) | (1 << 20) | 5054, 3 << 8);
-    bench.set(0x3818, 2);
+    bench.describe(ring, 1, address, (0x2e << 24) | (1 << 20) | 4000, 3 << 8);
+    bench.describe(ring, 2, address + 4000, (0x2f << 24) | (1 << 20) | 1054, 0);
+    bench.set(0x3818, 3);
     bench.run();
     assert.deepEqual(
       bench.heard.map((f) => f.length),
@@ -444,6 +445,28 @@ describe("E1000 model", () => {
         b.set(0x3818, 1),
         b.run()
       ),
+    ],
+    [
+      "a burst in runs too long for the FIFO",
+      /exceeds 4096/,
+      (b) => {
+        b.describe(TX_RING, 0, 0, 0x27 * 2 ** 24 + 5000, (54 << 8) | (1460 << 16));
+        const address = b.put(tcpFrame(5000, 0));
+        b.describe(TX_RING, 1, address, (0x2f << 24) | (1 << 20) | 5054, 3 << 8);
+        b.set(0x3818, 2);
+        b.run();
+      },
+    ],
+    [
+      "a burst without a context for one",
+      /its context has not/,
+      (b) => {
+        b.describe(TX_RING, 0, 0, 0x23 * 2 ** 24, 0);
+        const address = b.put(tcpFrame(500, 0));
+        b.describe(TX_RING, 1, address, (0x2f << 24) | (1 << 20) | 554, 3 << 8);
+        b.set(0x3818, 2);
+        b.run();
+      },
     ],
     [
       "no bus mastering",
