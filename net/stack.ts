@@ -19,6 +19,7 @@ import { ipv4Input } from "./ip/input";
 import { conflictLinkUp } from "./link/conflict";
 import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
+import { linkCrowded, linkEase } from "./link/output";
 import { staticStart } from "./static";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
 import { udpInit } from "./udp/udp";
@@ -76,14 +77,19 @@ export function netInput(device: Device, _now: u64): void {
   }
 }
 
-/** Sees to links that changed, has transports send, and rings each device's doorbell once. */
-export function netOutput(now: u64): void {
-  tcpOutput(now);
+/**
+ * Sees to links that changed, has transports send, and rings each device's doorbell once. Whether
+ * there is more to send as soon as a device has room: call again, with what has come in meanwhile.
+ */
+export function netOutput(now: u64): bool {
+  const more = tcpOutput(now);
   for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
     const iface = interfaceAt(i);
     if (iface.linkChanges != iface.device.linkChanges) linkChanged(iface);
     if (iface.device.pendingLength) iface.device.transmit();
   }
+  if (more) linkEase();
+  return more && !linkCrowded();
 }
 
 /** RFC 1122, 3.3.1 leaves it to the link layer to say; every layer that holds on to a link hears it. */

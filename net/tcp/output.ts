@@ -3,10 +3,12 @@ import { NEVER } from "../../kernel/timer";
 import { ipSegmentation } from "../ip/route";
 import { IPV4_HEADER, IPV4_LENGTH_MAX } from "../wire/ipv4";
 import { TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
+import { linkCrowded } from "../link/output";
 import { receiveRoom } from "./budget";
 import { congestionOf } from "./congestion";
 import { scaleFor } from "./connection";
 import { timestampClock } from "./isn";
+import { markDirty } from "./dirty";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { rtoNs } from "./rtt";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
@@ -73,6 +75,11 @@ function sendData(t: Tcb, now: u64): void {
   const window = min<u32>(t.sndWnd, allowed);
   let most: u32 = 0;
   while (unsent >= 0) {
+    if (linkCrowded()) {
+      // To go on when the device has caught up; no timer need watch over what was not sent.
+      markDirty(t);
+      return;
+    }
     const flight = t.sndNxt - t.sndUna;
     const open = window > flight ? window - flight : 0;
     let length = min<u32>(unsent, open);

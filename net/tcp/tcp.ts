@@ -5,6 +5,7 @@ import { NEVER, SECOND } from "../../kernel/timer";
 import { EndpointOption } from "../endpoint";
 import { registerProtocol } from "../ip/protocol";
 import { ipSource } from "../ip/route";
+import { linkCrowded } from "../link/output";
 import { IpAddress } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { CongestionId } from "./congestion";
@@ -416,8 +417,16 @@ export function tcpCongestion(t: Tcb, id: CongestionId): void {
   t.congestion = <u8>id;
 }
 
-/** Sends what every marked connection has to send: once a step, after the program has run. */
-export function tcpOutput(now: u64): void {
-  for (let t = nextDirty(); t !== null; t = nextDirty()) outputConnection(t, now);
+/**
+ * Sends what every marked connection has to send: once a step, after the program has run. Whether
+ * some of it waits until the devices keep up.
+ */
+export function tcpOutput(now: u64): bool {
+  while (!linkCrowded()) {
+    const t = nextDirty();
+    if (t === null) break;
+    outputConnection(t, now);
+  }
   relieve();
+  return linkCrowded();
 }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { VARIANTS } from "../../../tools/sim/e1000.ts";
+import type { PeerTcp } from "../../../tools/sim/peer.ts";
 import { simulate, type World } from "../harness.ts";
 import {
   ACK,
@@ -7,8 +9,10 @@ import {
   EAGAIN,
   ETIMEDOUT,
   FIN,
+  MACHINE,
   MILLISECOND,
   pattern,
+  PORT,
   SECOND,
   sendAll,
 } from "./program.ts";
@@ -425,4 +429,45 @@ simulate("a stream of a megabyte crosses a link that drops, in order and whole",
   for (let i = 0; i < 600 && !(fin && next === bytes.length); i++) world.run(100 * MILLISECOND);
   assert.equal(next, bytes.length);
   assert.ok(program.tcp.fastRetransmits > 0);
+});
+
+simulate("windows of more segments than the device has room for lose none of them", (world) => {
+  const options = { mss: 100, windowScale: 7 };
+  const first = connected(world, {
+    ...options,
+    window: 0xffff,
+    // One that cuts no segments, so that each is a packet.
+    station: { variant: VARIANTS["82544GC"], memory: 64 << 20 },
+  });
+  const { program, listener } = first;
+  const ends = [first];
+  for (let port = 5000; port < 5007; port++) {
+    const peer = first.peer.peer.tcp(MACHINE, PORT, port);
+    peer.window = 0xffff;
+    peer.connect(options);
+    world.run(MILLISECOND);
+    ends.push({ ...first, peer, socket: program.accept(listener) });
+  }
+  const peers = new Map(ends.map(({ peer }) => [peer.localPort, peer]));
+  let owed: [PeerTcp, number][] = [];
+  first.peer.peer.handler = ({ tcp }) => {
+    const peer = tcp && peers.get(tcp.destinationPort);
+    if (peer && tcp.seq === peer.rcvNxt) {
+      peer.take(tcp);
+      owed.push([peer, peer.rcvNxt]);
+    }
+    return true;
+  };
+  let largest = 0;
+  for (let round = 0; largest < 3000; round++) {
+    assert.ok(round < 20, `bursts of ${largest} segments at most`);
+    for (const { socket } of ends) while (program.send(socket, pattern(20_000)) > 0);
+    // Nothing is acknowledged before all that may go has gone.
+    const before = program.tcp.segmentsOut;
+    world.run(50 * MILLISECOND);
+    largest = Math.max(largest, program.tcp.segmentsOut - before);
+    for (const [peer, ack] of owed) peer.send({ ack });
+    owed = [];
+    assert.equal(program.tcp.retransmits, 0, `lost some of ${largest} segments`);
+  }
 });
