@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 SKERRY := node tools/cli/skerry.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build debug test check format bench setup clean
+.PHONY: help run build hosted debug test check format bench setup clean
 
 help: ## Say what there is
 	@echo "Targets:"
@@ -29,6 +29,10 @@ run: ## Build, boot under QEMU, print the URL; Ctrl-C ends it
 build: ## Make build/skerry.elf (with APP=name, build/name.elf)
 	@tools/setup.sh build
 	@$(SKERRY) build
+
+hosted: ## Make build/skerry-hosted (a process over TAP) and build/libskerry.so
+	@tools/setup.sh hosted
+	@$(SKERRY) hosted
 
 debug: ## Boot, wait for gdb, and say what to type
 	@tools/setup.sh debug

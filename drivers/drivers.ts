@@ -3,3 +3,4 @@
  * its file and a line here.
  */
 import "./e1000";
+import "./memory-link";

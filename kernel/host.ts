@@ -2,7 +2,7 @@
  * The host interface: all that the kernel knows of the world.
  *
  * Three hosts provide it: the boot shim on metal (boot/), Node for simulation
- * (tools/sim/) and, later, a Linux process. Whatever this file does not name, the
+ * (tools/sim/) and a Linux process (hosted/). Whatever this file does not name, the
  * kernel cannot do: time, randomness and devices come from here and nowhere else,
  * so a run is a function of what the host answers.
  *

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a target of the Makefile needs and this machine lacks: Debian packages, as root or
-# through sudo, and the npm packages. Usage: tools/setup.sh build|run|debug|check|test|bench
+# through sudo, and the npm packages. Usage: tools/setup.sh build|hosted|run|debug|check|test|bench
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,10 @@ need_build() {
     *clang*) need "$CC" clang && need ld.lld lld ;;
     *) need gcc gcc && need ld binutils ;;
   esac
+}
+need_hosted() {
+  need_build
+  [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"
 }
 need_run() {
   need_build
@@ -59,6 +63,7 @@ need_bench() {
 
 case ${1:?} in
   build) need_build ;;
+  hosted) need_hosted ;;
   run) need_run ;;
   debug) need_run && need gdb gdb ;;
   check) ;;

@@ -4,11 +4,12 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
 import { Module } from "../aot/module.ts";
+import { buildHosted } from "../hosted/build.ts";
 import { buildImage } from "../image/build.ts";
 import { buildPack } from "../pack/pack.ts";
 import { compile } from "./compile.ts";
 import { exclusively } from "./lock.ts";
-import { Failure, imageOf, project, root } from "./project.ts";
+import { Failure, hostedOf, imageOf, project, root } from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
 
@@ -55,21 +56,27 @@ export async function build({ app, cc }: BuildOptions): Promise<void> {
   await buildProgram({ entry, site: existsSync(site) ? site : null, folder, image, cc });
 }
 
-/** Builds a program's image unless it is up to date. Two builds of one image take turns. */
-export async function buildProgram(program: Program): Promise<void> {
-  mkdirSync(program.folder, { recursive: true });
-  await exclusively(join(program.folder, "lock"), () => buildStages(program));
+/** What a program becomes before any host: C, and the pack of its files. */
+interface Translated {
+  c: string;
+  pack: string | null;
+  /** Pages of 64 KiB that the module declares. */
+  memoryPages: () => number;
 }
 
-async function buildStages({ entry, site, folder, image, cc }: Program): Promise<void> {
+/** AssemblyScript → Wasm → C, and a site → pack. Without an entry the kernel is by itself. */
+async function translated(
+  entry: string | null,
+  site: string | null,
+  folder: string,
+): Promise<Translated> {
   const wasm = join(folder, "kernel.wasm");
   const c = join(folder, "kernel.c");
   const pack = join(folder, "pack");
-  const symbols = image.replace(/\.elf$/, ".debug.elf");
   const stamp = (stage: string): string => join(folder, `${stage}.stamp.json`);
 
   await once(stamp("wasm"), toolsHash, [wasm, `${wasm}.map`], () =>
-    step(`compile the kernel with ${entry} (AssemblyScript to Wasm)`, () =>
+    step(`compile the kernel ${entry ? `with ${entry}` : "alone"} (AssemblyScript to Wasm)`, () =>
       compile({ entry, target: "release", outFile: relative(root, wasm) }),
     ),
   );
@@ -89,19 +96,73 @@ async function buildStages({ entry, site, folder, image, cc }: Program): Promise
       return files;
     });
   }
+  const memoryPages = () => new Module(readFileSync(wasm)).memories[0]!.min;
+  return { c, pack: site ? pack : null, memoryPages };
+}
 
-  const version = spawnSync(cc, ["--version"], { encoding: "utf8" }).stdout;
+/** A failure of a compiler or linker, in one line. */
+async function orFailure(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw new Failure(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** The compiler, as an input of what it makes. */
+function compilerKey(cc: string): string {
+  return `${toolsHash} ${cc} ${spawnSync(cc, ["--version"], { encoding: "utf8" }).stdout}`;
+}
+
+/** Does `work` in a folder of build/; two builds of one folder take turns. */
+async function inFolder(folder: string, work: () => Promise<void>): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await exclusively(join(folder, "lock"), work);
+}
+
+/** Builds a program's image unless it is up to date. */
+export async function buildProgram(program: Program): Promise<void> {
+  await inFolder(program.folder, () => buildStages(program));
+}
+
+async function buildStages({ entry, site, folder, image, cc }: Program): Promise<void> {
+  const { c, pack, memoryPages } = await translated(entry, site, folder);
+  const symbols = image.replace(/\.elf$/, ".debug.elf");
   const shim = [...filesUnder(project("boot")), ...filesUnder(project("tools/aot/runtime"))];
-  await once(stamp("image"), `${toolsHash} ${cc} ${version}`, [image, symbols], async () => {
-    await step(`make ${relative(root, image)} (${cc})`, async () => {
-      try {
-        const memoryPages = new Module(readFileSync(wasm)).memories[0]!.min;
-        const files = site ? { pack } : {};
-        await buildImage({ kernelC: c, memoryPages, out: image, cc, root, ...files });
-      } catch (error) {
-        throw new Failure(error instanceof Error ? error.message : String(error));
-      }
-    });
-    return [c, ...shim, ...(site ? [pack] : [])];
+  await once(join(folder, "image.stamp.json"), compilerKey(cc), [image, symbols], async () => {
+    const files = pack ? { pack } : {};
+    const options = { kernelC: c, memoryPages: memoryPages(), out: image, cc, root, ...files };
+    await step(`make ${relative(root, image)} (${cc})`, () => orFailure(() => buildImage(options)));
+    return [c, ...shim, ...(pack ? [pack] : [])];
   });
+}
+
+/** Builds the Linux process with an app, and the library without one, unless they are up to date. */
+export async function buildHostedBoth({ app, cc }: BuildOptions): Promise<void> {
+  const { folder } = imageOf(app);
+  const { program, library, libraryFolder } = hostedOf(app);
+  const shim = [...filesUnder(project("hosted")), ...filesUnder(project("tools/aot/runtime"))];
+  const make = async (
+    kind: "program" | "library",
+    out: string,
+    from: string,
+    { c, pack, memoryPages }: Translated,
+  ): Promise<void> =>
+    once(join(from, "hosted.stamp.json"), compilerKey(cc), [out], async () => {
+      const files = pack ? { pack } : {};
+      const kernel = { kernelC: c, memoryPages: memoryPages(), ...files };
+      const options = { ...kernel, kind, out, objects: join(from, "hosted"), cc, root };
+      await step(`make ${relative(root, out)} (${cc})`, () =>
+        orFailure(() => buildHosted(options)),
+      );
+      return [c, ...shim, ...(pack ? [pack] : [])];
+    });
+  await inFolder(folder, async () => {
+    const site = project("apps", app, "site");
+    const withApp = await translated(`apps/${app}/main.ts`, existsSync(site) ? site : null, folder);
+    await make("program", program, folder, withApp);
+  });
+  await inFolder(libraryFolder, async () =>
+    make("library", library, libraryFolder, await translated(null, null, libraryFolder)),
+  );
 }

@@ -14,8 +14,8 @@ function placeOf(path: string, position: number): string {
 }
 
 export interface Compilation {
-  /** Entry beside kernel/main.ts, relative to the project: the app. */
-  entry: string;
+  /** Entry beside kernel/main.ts, relative to the project: the app; null for the kernel alone. */
+  entry: string | null;
   target: "release" | "debug";
   /** Where the module goes, relative to the project; null only checks. */
   outFile: string | null;
@@ -33,7 +33,7 @@ export async function compile({ entry, target, outFile }: Compilation): Promise<
   const { error } = await asc.main(
     [
       "kernel/main.ts",
-      entry,
+      ...(entry ? [entry] : []),
       "--config",
       "asconfig.json",
       "--target",

@@ -4,9 +4,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { ACCELS } from "../qemu/accel.ts";
 import { NICS } from "../qemu/machine.ts";
 import { bench } from "../bench/bench.ts";
-import { type BuildOptions, build } from "./build.ts";
+import { type BuildOptions, build, buildHostedBoth } from "./build.ts";
 import { check, format } from "./check.ts";
-import { DEFAULT_APP, Failure, appNames, imageOf, project } from "./project.ts";
+import { DEFAULT_APP, Failure, appNames, hostedOf, imageOf, project } from "./project.ts";
 import { duration, note } from "./progress.ts";
 import { type RunOptions, run } from "./run.ts";
 import { test } from "./test.ts";
@@ -76,6 +76,19 @@ program
     note(`${image.slice(project().length + 1)} is ready (${duration(performance.now() - start)})`);
   });
 
+program
+  .command("hosted")
+  .description("make the Linux process over TAP, and the library with a C interface")
+  .addOption(app())
+  .addOption(compiler())
+  .action(async (options: BuildOptions) => {
+    const start = performance.now();
+    await buildHostedBoth(options);
+    const { program, library } = hostedOf(options.app);
+    const names = [program, library].map((path) => path.slice(project().length + 1)).join(" and ");
+    note(`${names} are ready (${duration(performance.now() - start)}); see hosted/skerry.h`);
+  });
+
 function runLike(name: string, description: string): Command {
   return program
     .command(name)
@@ -107,7 +120,7 @@ runLike("debug", "boot and wait for gdb").action(async (options: RunOptions) => 
 program
   .command("test")
   .description("run every test")
-  .option("--only <suite...>", "only these suites: check, unit, aot, sim, qemu")
+  .option("--only <suite...>", "only these suites: check, unit, aot, sim, hosted, qemu")
   .action(async (options: { only?: string[] }) => {
     process.exitCode = (await test(options.only)) ? 0 : 1;
   });

@@ -63,3 +63,18 @@ export function imageOf(app: string): { image: string; symbols: string; folder: 
     folder: project("build", "apps", app),
   };
 }
+
+/** Where the Linux-process build goes: the default app's program is build/skerry-hosted. */
+export function hostedOf(app: string): {
+  program: string;
+  library: string;
+  /** Where what lies before the library is kept. */
+  libraryFolder: string;
+} {
+  const name = app === DEFAULT_APP ? "skerry" : app;
+  return {
+    program: project("build", `${name}-hosted`),
+    library: project("build", "libskerry.so"),
+    libraryFolder: project("build", "hosted"),
+  };
+}

@@ -5,9 +5,9 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { stripVTControlCharacters } from "node:util";
 import { build as bundle } from "esbuild";
-import { build } from "./build.ts";
+import { build, buildHostedBoth } from "./build.ts";
 import { check } from "./check.ts";
-import { Failure, appNames, project, root } from "./project.ts";
+import { DEFAULT_APP, Failure, appNames, project, root } from "./project.ts";
 import { duration, note } from "./progress.ts";
 
 /** `skerry test`: every suite in turn, and the counts at the end. */
@@ -98,6 +98,11 @@ async function qemuSuite(): Promise<Counts> {
   return nodeSuite("qemu", 1);
 }
 
+async function hostedSuite(): Promise<Counts> {
+  await buildHostedBoth({ app: DEFAULT_APP, cc: "gcc" });
+  return nodeSuite("hosted", 1);
+}
+
 async function checkSuite(): Promise<Counts> {
   const results = await check();
   const passed = results.filter((result) => result.passed).length;
@@ -109,6 +114,7 @@ const SUITES: { [name: string]: () => Promise<Counts> } = {
   unit: unitSuite,
   aot: () => nodeSuite("aot", 2),
   sim: () => nodeSuite("sim", 2),
+  hosted: hostedSuite,
   qemu: qemuSuite,
 };
 

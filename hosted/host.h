@@ -1,0 +1,69 @@
+// The host interface inside a Linux process: what the C generated from kernel.wasm calls.
+//
+// kernel/host.ts is the contract. Linear memory begins at GS's base (WASM_MEMORY_GS), the instance lies
+// 64 KiB below it and the host's own machine 128 KiB below, so one copy of the code serves every
+// machine: whichever GS names is the one that runs.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef unsigned long long u64;
+
+#define HOST_MACHINE_OFFSET (-131072L)
+
+struct skerry;
+
+/// The machine that runs.
+static inline struct skerry *host_machine(void) {
+  return *(struct skerry *__seg_gs *)HOST_MACHINE_OFFSET;
+}
+
+/// Its memory, for wasm.h; the first thing behind its own address.
+struct wasm_memory;
+#define env_memory (*(struct wasm_memory *)((u8 *)host_machine() + 8))
+
+// The kernel's exports, as tools/aot makes them.
+void kernel_instantiate(void);
+void kernel_init(void);
+u64 kernel_step(void);
+u32 kernel_syscall(u32 number, u32 a0, u32 a1, u32 a2, u32 a3, u32 a4);
+extern const u64 kernel_instance_bytes;
+
+void host_consoleWrite(u32 text, u32 length);
+__attribute__((noreturn)) void host_exit(u32 code);
+__attribute__((noreturn)) void host_panic(u32 text, u32 length);
+u64 host_monotonic(void);
+u64 host_wallClock(void);
+void host_entropy(u32 into, u32 length);
+void host_bootInfo(u32 into);
+u32 host_interruptOpen(u32 line);
+void host_interruptMask(u32 line, u32 masked);
+u32 host_interruptsPending(void);
+
+// The bus and its one card: link.c. There is nothing behind other ports and narrower registers.
+u32 host_portIn32(u32 port);
+void host_portOut32(u32 port, u32 value);
+u32 host_mmioMap(u64 physical, u32 length);
+u32 host_mmioRead32(u32 at);
+void host_mmioWrite32(u32 at, u32 value);
+
+#define HOST_NOTHING(bits)                                                                     \
+  static inline u32 host_portIn##bits(u32 port) { return (void)port, (u##bits)~0; }            \
+  static inline void host_portOut##bits(u32 port, u32 value) { (void)port, (void)value; }      \
+  static inline u32 host_mmioRead##bits(u32 at) { return (void)at, (u##bits)~0; }              \
+  static inline void host_mmioWrite##bits(u32 at, u32 value) { (void)at, (void)value; }
+HOST_NOTHING(8) HOST_NOTHING(16)
+
+#define HOST_CELL(bits)                                                                        \
+  static inline u##bits host_dmaRead##bits(u32 at) { return *(volatile u##bits __seg_gs *)(u64)at; } \
+  static inline void host_dmaWrite##bits(u32 at, u##bits value) { *(volatile u##bits __seg_gs *)(u64)at = value; }
+HOST_CELL(32) HOST_CELL(64)
+
+// The device runs in the same thread: only the compiler needs holding.
+static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
+static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }

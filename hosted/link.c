@@ -1,0 +1,170 @@
+// A PCI bus with one card on it, the memory link. Its data sheet stands in drivers/memory-link.ts.
+
+#include <errno.h>
+#include <string.h>
+
+#include "machine.h"
+
+enum {
+  MAGIC = 0x00, FEATURES = 0x04, MAC_LOW = 0x08, MAC_HIGH = 0x0c, MTU = 0x10, AREA = 0x14,
+  RECEIVE = 0x18, TRANSMIT = 0x1c, INTERRUPT = 0x20, CAUSE = 0x24,
+};
+enum { RING = 256, RECEIVED = 0x0000, SENT = 0x0040, RECEIVE_RING = 0x0080, TRANSMIT_RING = 0x1080 };
+enum { MORE = 1, CHECKSUM = 2 };
+
+#define MAGIC_VALUE 0x4c4d4b53u
+#define REGISTERS 0x1000u
+#define ALL_ONES 0xffffffffu
+
+struct descriptor {
+  u32 address, length, flags;
+  u16 start, field;
+};
+
+void link_start(struct skerry *machine, const struct skerry_config *config) {
+  struct link *link = &machine->link;
+  for (int i = 0; i < 6; i++) link->mac = link->mac << 8 | config->mac[i];
+  if (!link->mac) link->mac = 0x525400123456;
+  link->features = config->checksum_offload ? 3 : 0;
+  link->bar = LINK_REGISTERS;
+}
+
+// ---- Configuration space (PCI 3.0, 3.2.2.3.2 and 6.1) ------------------------------------------
+
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA 0xcfc
+#define BRIDGE 0x80000000u // bus 0, device 0
+#define CARD 0x80000800u   // bus 0, device 1
+
+u32 host_portIn32(u32 port) {
+  const struct link *link = &host_machine()->link;
+  if (port == CONFIG_ADDRESS) return link->config_address;
+  if (port != CONFIG_DATA) return ALL_ONES;
+  switch (link->config_address) {
+    case BRIDGE + 0x00: return 0x00005042 << 16 | 0x534b;
+    case BRIDGE + 0x08: return 0x06000000; // class: host bridge
+    case CARD + 0x00: return 0x4d4cu << 16 | 0x534b;
+    case CARD + 0x04: return link->command;
+    case CARD + 0x08: return 0x02000000; // class: Ethernet controller
+    case CARD + 0x10: return link->bar;
+    case CARD + 0x3c: return 1 << 8 | LINK_LINE;
+  }
+  u32 function = link->config_address & ~0xffu;
+  return function == BRIDGE || function == CARD ? 0 : ALL_ONES;
+}
+
+void host_portOut32(u32 port, u32 value) {
+  struct link *link = &host_machine()->link;
+  if (port == CONFIG_ADDRESS) link->config_address = value;
+  if (port != CONFIG_DATA) return;
+  if (link->config_address == CARD + 0x04) link->command = value & 0xffff;
+  if (link->config_address == CARD + 0x10) link->bar = value & ~(REGISTERS - 1);
+}
+
+u32 host_mmioMap(u64 physical, u32 length) {
+  return physical == LINK_REGISTERS && length <= REGISTERS ? LINK_REGISTERS : 0;
+}
+
+// ---- Registers -----------------------------------------------------------------------------------
+
+u32 host_mmioRead32(u32 at) {
+  struct link *link = &host_machine()->link;
+  switch (at - LINK_REGISTERS) {
+    case MAGIC: return MAGIC_VALUE;
+    case FEATURES: return link->features;
+    case MAC_LOW: return (u32)link->mac;
+    case MAC_HIGH: return (u32)(link->mac >> 32);
+    case MTU: return SKERRY_FRAME_MOST - SKERRY_FRAME_LEAST;
+    case CAUSE: {
+      bool cause = link->cause;
+      link->cause = false;
+      return cause;
+    }
+  }
+  return ALL_ONES;
+}
+
+void host_mmioWrite32(u32 at, u32 value) {
+  struct link *link = &host_machine()->link;
+  switch (at - LINK_REGISTERS) {
+    case AREA:
+      link->area = value;
+      link->receive_filled = link->transmit_filled = link->received = link->sent = link->taken = 0;
+      break;
+    case RECEIVE: link->receive_filled = value; break;
+    case TRANSMIT: link->transmit_filled = value; break;
+    case INTERRUPT: link->interrupt = value; break;
+  }
+}
+
+// ---- Interrupts ------------------------------------------------------------------------------------
+
+// Nothing sleeps here: the caller of `skerry_step` sees the frame itself. The kernel only wants to
+// know that the line works.
+u32 host_interruptOpen(u32 line) { return line == LINK_LINE; }
+void host_interruptMask(u32 line, u32 masked) { (void)line, (void)masked; }
+
+u32 host_interruptsPending(void) {
+  struct link *link = &host_machine()->link;
+  u32 lines = link->pending ? 1u << LINK_LINE : 0;
+  link->pending = false;
+  return lines;
+}
+
+// ---- Frames ------------------------------------------------------------------------------------------
+
+// A descriptor's address and length are 32 bits each, so what a broken driver may name lies in the
+// machine's own window, and faults where it is not memory.
+static struct descriptor *descriptor(const struct skerry *machine, u32 ring, u32 count) {
+  u8 *area = machine->memory.base + machine->link.area;
+  return (struct descriptor *)(area + ring) + count % RING;
+}
+
+int skerry_inject(struct skerry *machine, const struct skerry_frame *frame) {
+  struct link *link = &machine->link;
+  if (machine->has_ended) return -ESHUTDOWN;
+  if (!frame || frame->runs < 1 || frame->runs > 3) return -EINVAL;
+  if (frame->flags & SKERRY_CHECKSUM && !link->features) return -EINVAL;
+  u64 length = 0;
+  for (u32 i = 0; i < frame->runs; i++) {
+    if (!frame->run[i].bytes && frame->run[i].length) return -EINVAL;
+    length += frame->run[i].length;
+  }
+  if (length < SKERRY_FRAME_LEAST || length > SKERRY_FRAME_MOST) return -EINVAL;
+  if (!link->area || link->received == link->receive_filled) return -EAGAIN;
+
+  struct descriptor *into = descriptor(machine, RECEIVE_RING, link->received);
+  u8 *bytes = machine->memory.base + into->address;
+  for (u32 i = 0; i < frame->runs; i++) {
+    memcpy(bytes, frame->run[i].bytes, frame->run[i].length);
+    bytes += frame->run[i].length;
+  }
+  into->length = (u32)length;
+  into->flags = frame->flags & SKERRY_CHECKSUM ? CHECKSUM : 0;
+  *(u32 *)(machine->memory.base + link->area + RECEIVED) = ++link->received;
+  if (link->interrupt) link->cause = link->pending = true;
+  return 0;
+}
+
+void link_finish(struct skerry *machine) {
+  struct link *link = &machine->link;
+  if (link->sent == link->taken) return;
+  link->sent = link->taken;
+  *(u32 *)(machine->memory.base + link->area + SENT) = link->sent;
+}
+
+int skerry_take(struct skerry *machine, struct skerry_frame *frame) {
+  struct link *link = &machine->link;
+  if (machine->has_ended) return -ESHUTDOWN;
+  link_finish(machine);
+  if (link->taken == link->transmit_filled) return 0;
+  const struct descriptor *from = descriptor(machine, TRANSMIT_RING, link->taken++);
+  frame->flags = from->flags & CHECKSUM ? SKERRY_CHECKSUM : 0;
+  frame->checksum_start = from->start;
+  frame->checksum_field = from->field;
+  for (frame->runs = 0;; from = descriptor(machine, TRANSMIT_RING, link->taken++)) {
+    frame->run[frame->runs].bytes = machine->memory.base + from->address;
+    frame->run[frame->runs].length = from->length;
+    if (++frame->runs == 3 || !(from->flags & MORE)) return 1;
+  }
+}

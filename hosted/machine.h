@@ -1,0 +1,53 @@
+// What the library keeps of one machine. It lies below the machine's own memory.
+#pragma once
+
+#include "host.h"
+#include "skerry.h"
+#include "wasm.h"
+
+/// The memory link (drivers/memory-link.ts has the data sheet). Counts run on for ever.
+struct link {
+  /// What the driver wrote: the shared area (0 without), descriptors filled, and INTERRUPT.
+  u32 area, receive_filled, transmit_filled, interrupt;
+  /// The line was raised since CAUSE was read; since the kernel asked for its lines.
+  bool cause, pending;
+  /// Descriptors used and done with; behind the frame taken last, which is done with next.
+  u32 received, sent, taken;
+  u64 mac;
+  u32 features;
+  /// The bus: the address register, and the card's command register and BAR 0.
+  u32 config_address, command, bar;
+};
+
+struct skerry {
+  struct skerry *self;
+  struct wasm_memory memory; // env_memory: stays second
+  struct link link;
+  /// Now, under a virtual clock; the moment of start, under a real one.
+  u64 clock;
+  /// State of the seeded generator; 0 asks the system.
+  u64 random;
+  bool real_clock;
+  u32 command_line, command_line_length, pack, pack_length, scratch, ram, ram_length;
+  void (*console)(void *context, const char *text, uint32_t length);
+  void (*on_ended)(void *context, const char *reason);
+  void *context;
+  /// Where a machine that ends leaves to: the library's call that is under way.
+  void *escape[5];
+  bool has_ended;
+  char reason[256];
+};
+
+_Static_assert(offsetof(struct skerry, memory) == 8, "host.h finds the memory by its offset");
+
+/// RAM and everything else lies below the card's registers.
+#define LINK_REGISTERS 0xf0000000u
+#define LINK_LINE 10
+
+/// Makes `machine` the one that runs.
+void machine_enter(struct skerry *machine);
+/// Ends the machine that runs: its reason is set; leaves the library's call.
+_Noreturn void machine_leave(struct skerry *machine);
+/// The frame taken last is done with.
+void link_finish(struct skerry *machine);
+void link_start(struct skerry *machine, const struct skerry_config *config);
