@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ACCELS } from "../qemu/accel.ts";
@@ -61,6 +61,9 @@ for (const name of ["APP", "CC", "PORT", "NIC", "MEM", "ACCEL"]) {
 
 const program = new Command("skerry")
   .description("Builds and runs operating-system images written in TypeScript.")
+  .version(
+    (JSON.parse(readFileSync(project("package.json"), "utf8")) as { version: string }).version,
+  )
   .helpCommand(true)
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "skerry: ")) });
 
