@@ -98,6 +98,28 @@ export class Device {
   /** Name of the model, for people. */
   model: string;
 
+  /**
+   * Sets the operations, each as described at the head of this file; here their signatures are
+   * checked, which a table index no longer shows.
+   */
+  @inline serve(
+    transmit: (device: Device, queue: PacketQueue) => void,
+    poll: (device: Device, budget: u32) => u32,
+    setInterrupts: (device: Device, on: bool) => void,
+    check: (device: Device, now: u64) => void,
+    setReceiveMode: (device: Device) => void,
+    reset: (device: Device) => void,
+    stop: (device: Device) => void,
+  ): void {
+    this.transmitOp = transmit.index;
+    this.pollOp = poll.index;
+    this.setInterruptsOp = setInterrupts.index;
+    this.checkOp = check.index;
+    this.setReceiveModeOp = setReceiveMode.index;
+    this.resetOp = reset.index;
+    this.stopOp = stop.index;
+  }
+
 
   @inline get received(): PacketQueue {
     return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Device>("receivedHead"));

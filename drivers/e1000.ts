@@ -331,13 +331,7 @@ function startChip(entry: PciFunction, device: Device, is82544: bool): bool {
   device.features = Feature.ReceiveChecksum | Feature.TransmitChecksum;
   if (!is82544) device.features |= Feature.Segmentation;
   device.mtu = 1500;
-  device.transmitOp = transmit.index;
-  device.pollOp = poll.index;
-  device.setInterruptsOp = setInterrupts.index;
-  device.checkOp = check.index;
-  device.setReceiveModeOp = setReceiveMode.index;
-  device.resetOp = reset.index;
-  device.stopOp = stop.index;
+  device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);
   bringUp(nic);
   readLink(nic);
   return true;

@@ -29,13 +29,7 @@ export function loopbackStart(): Device | null {
   device.linkUp = true;
   device.fullDuplex = true;
   device.linkChanges = 1;
-  device.transmitOp = transmit.index;
-  device.pollOp = poll.index;
-  device.setInterruptsOp = setInterrupts.index;
-  device.checkOp = check.index;
-  device.setReceiveModeOp = nothing.index;
-  device.resetOp = nothing.index;
-  device.stopOp = stop.index;
+  device.serve(transmit, poll, setInterrupts, check, nothing, nothing, stop);
   return device;
 }
 

@@ -165,13 +165,7 @@ function start(entry: PciFunction, device: Device): bool {
   device.fullDuplex = true;
   device.linkUp = true;
   device.linkChanges = 1;
-  device.transmitOp = transmit.index;
-  device.pollOp = poll.index;
-  device.setInterruptsOp = setInterrupts.index;
-  device.checkOp = check.index;
-  device.setReceiveModeOp = setReceiveMode.index;
-  device.resetOp = reset.index;
-  device.stopOp = stop.index;
+  device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);
   bringUp(link);
   return true;
 }
