@@ -66,7 +66,7 @@ export function defaultSlots(): u32 {
 
 /** Whether `t` may take one more slot for data to send. */
 @inline export function maySend(t: Tcb): bool {
-  return <u32>t.sendSlots < threshold(t.sendLimit / standard().slotBytes);
+  return <u32>t.work.sendSlots < threshold(t.sendLimit / standard().slotBytes);
 }
 
 /** Whether a connection that got no slot for sending would get one now. */

@@ -98,7 +98,7 @@ export const CWND_MAX: u32 = 1 << 30;
 
 
 @inline function seqBeforeRecover(t: Tcb): bool {
-  return <i32>(t.sndUna - t.recover) < 0;
+  return <i32>(t.sndUna - t.work.recover) < 0;
 }
 
 /** After a pause the window says nothing of the path: start again (RFC 5681, 4.1). */

@@ -60,17 +60,17 @@ export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void
   t.hash = tupleHash(t.local, t.localPort, t.remote, t.remotePort);
   connectionInsert(t);
   t.raise(TcbFlag.Hashed);
-  t.iss = iss;
+  t.work.iss = iss;
   t.sndUna = iss;
   t.sndNxt = iss;
   t.sndMax = iss;
   t.sndEnd = iss + 1;
-  t.recover = iss;
+  t.work.recover = iss;
   t.tsOffset = tsOffset;
   t.rcvMss = <u16>mssOfMtu(ipMtu(t.remote), t.remote.isV4);
   t.receivedAt = now;
-  t.progressAt = now;
-  t.sentAt = now;
+  t.work.progressAt = now;
+  t.work.sentAt = now;
   rttInit(t);
 }
 
@@ -93,17 +93,17 @@ export function setSegmentSize(t: Tcb, pathMss: u32): void {
 /** Both sides agree: ESTABLISHED. */
 export function connectionEstablished(t: Tcb, now: u64): void {
   setState(t, State.Established);
-  t.progressAt = now;
+  t.work.progressAt = now;
   if (t.has(TcbFlag.KeepAlive)) t.keepaliveAt = now + <u64>t.keepaliveIdle * SECOND;
 }
 
 /** Turns every timer off. */
 function stopTimers(t: Tcb): void {
   t.timer.cancel();
-  t.rexmitAt = NEVER;
-  t.delackAt = NEVER;
+  t.work.rexmitAt = NEVER;
+  t.work.delackAt = NEVER;
   t.keepaliveAt = NEVER;
-  t.lingerAt = NEVER;
+  t.work.lingerAt = NEVER;
 }
 
 /** Leaves the tables: segments for its tuple no longer come here. */

@@ -50,18 +50,18 @@ export function cubicWindow(ms: u64, k: u32, wMax: u32, mss: u32): u32 {
 }
 
 function start(t: Tcb): void {
-  t.cc0 = 0;
-  t.cc2 = 0;
-  t.cc4 = 0;
+  t.work.cc0 = 0;
+  t.work.cc2 = 0;
+  t.work.cc4 = 0;
 }
 
 function beginEpoch(t: Tcb, now: u64): void {
-  t.cc0 = now;
+  t.work.cc0 = now;
   // No loss since the last time-out, or none at all: grow from here (4.8).
-  if (t.cc2 < t.cwnd) t.cc2 = t.cwnd;
-  t.cc3 = cubicK(t.cc2, t.cwnd, t.sndMss);
-  t.cc1 = (<u64>t.cwnd) << 10;
-  t.cc4 = 0;
+  if (t.work.cc2 < t.cwnd) t.work.cc2 = t.cwnd;
+  t.work.cc3 = cubicK(t.work.cc2, t.cwnd, t.sndMss);
+  t.work.cc1 = (<u64>t.cwnd) << 10;
+  t.work.cc4 = 0;
 }
 
 function onAck(t: Tcb, acked: u32, now: u64): void {
@@ -71,43 +71,43 @@ function onAck(t: Tcb, acked: u32, now: u64): void {
   }
   const cwnd = t.cwnd;
   const mss: u32 = t.sndMss;
-  if (!t.cc0) beginEpoch(t, now);
-  const ms = (now - t.cc0) / 1_000_000;
+  if (!t.work.cc0) beginEpoch(t, now);
+  const ms = (now - t.work.cc0) / 1_000_000;
 
   // W_est (4.3): alpha is 3 (1 - 0.7) / (1 + 0.7) = 9/17, and 1 from cwnd_prior on.
   const share = ((<u64>acked * mss) << 10) / cwnd;
-  t.cc1 += t.cc1 >> 10 >= <u64>t.cc5 ? share : (share * 9) / 17;
-  const wEst = <u32>min<u64>(t.cc1 >> 10, CWND_MAX);
-  if (cubicWindow(ms, t.cc3, t.cc2, mss) < wEst) {
+  t.work.cc1 += t.work.cc1 >> 10 >= <u64>t.work.cc5 ? share : (share * 9) / 17;
+  const wEst = <u32>min<u64>(t.work.cc1 >> 10, CWND_MAX);
+  if (cubicWindow(ms, t.work.cc3, t.work.cc2, mss) < wEst) {
     t.cwnd = max<u32>(cwnd, wEst);
     return;
   }
 
   // 4.2, 4.4, 4.5: towards where the curve is one round trip ahead, at most half as much again.
-  const ahead = cubicWindow(ms + (t.srtt >> 3) / 1000, t.cc3, t.cc2, mss);
+  const ahead = cubicWindow(ms + (t.srtt >> 3) / 1000, t.work.cc3, t.work.cc2, mss);
   const target = min<u32>(max<u32>(ahead, cwnd), cwnd + (cwnd >> 1));
-  const growth = <u64>(target - cwnd) * acked + t.cc4;
+  const growth = <u64>(target - cwnd) * acked + t.work.cc4;
   t.cwnd = <u32>min<u64>(cwnd + growth / cwnd, CWND_MAX);
-  t.cc4 = <u32>(growth % cwnd);
+  t.work.cc4 = <u32>(growth % cwnd);
 }
 
 /** 4.6 and 4.7: beta is 0.7; who loses below the last W_max leaves room for others. */
 function onLoss(t: Tcb, flight: u32, _now: u64): void {
   const cwnd = t.cwnd;
-  t.cc5 = cwnd;
-  t.cc2 = cwnd < t.cc2 ? <u32>((<u64>cwnd * 17) / 20) : cwnd;
+  t.work.cc5 = cwnd;
+  t.work.cc2 = cwnd < t.work.cc2 ? <u32>((<u64>cwnd * 17) / 20) : cwnd;
   t.ssthresh = max<u32>(<u32>((<u64>flight * 7) / 10), 2 * <u32>t.sndMss);
-  t.cc0 = 0;
+  t.work.cc0 = 0;
 }
 
 /** 4.8: when slow start ends, W_max is where it ended and K is 0. */
 function onTimeout(t: Tcb, flight: u32, now: u64): void {
   onLoss(t, flight, now);
-  t.cc2 = 0;
+  t.work.cc2 = 0;
 }
 
 /** 4.2: a pause is no part of the epoch. */
 function onIdle(t: Tcb, _now: u64): void {
   restartWindow(t);
-  t.cc0 = 0;
+  t.work.cc0 = 0;
 }

@@ -190,7 +190,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   const payload = packet.length;
   packet.release();
   const acknowledges = (flags & TcpFlag.ACK) != 0;
-  if (acknowledges && (seqLessEqual(ack, t.iss) || seqGreater(ack, t.sndMax))) {
+  if (acknowledges && (seqLessEqual(ack, t.work.iss) || seqGreater(ack, t.sndMax))) {
     if (flags & TcpFlag.RST) return;
     replyReset(t.local, t.localPort, t.remote, t.remotePort, flags, seq, ack, payload);
     return;
@@ -202,7 +202,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   }
   if (!(flags & TcpFlag.SYN)) return;
   const offered = t.rcvAdv - t.rcvNxt;
-  t.irs = seq;
+  t.work.irs = seq;
   t.rcvNxt = seq + 1;
   t.rcvAdv = t.rcvNxt + offered;
   t.lastAckSent = t.rcvNxt;
@@ -222,12 +222,12 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   t.sndWnd = window;
   t.maxSndWnd = t.sndWnd;
   t.sndWl1 = seq;
-  t.sndWl2 = acknowledges ? ack : t.iss;
+  t.sndWl2 = acknowledges ? ack : t.work.iss;
   markDirty(t);
   if (!acknowledges) {
     // Simultaneous open: our SYN again, now with an ACK.
     setState(t, State.SynReceived);
-    t.sndNxt = t.iss;
+    t.sndNxt = t.work.iss;
     t.clear(TcbFlag.RttTiming);
     return;
   }
@@ -250,11 +250,11 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   const ack = header.acknowledgment;
 
   // The peer's SYN once more, with the ACK that completes a simultaneous open (3.5, figure 8).
-  if (t.state == State.SynReceived && flags & TcpFlag.SYN && seq == t.irs) {
+  if (t.state == State.SynReceived && flags & TcpFlag.SYN && seq == t.work.irs) {
     flags &= ~TcpFlag.SYN;
     seq++;
     if (!(flags & (TcpFlag.ACK | TcpFlag.RST))) {
-      t.sndNxt = t.iss;
+      t.sndNxt = t.work.iss;
       markDirty(t);
       packet.release();
       return;
@@ -369,11 +369,11 @@ function challenge(t: Tcb, now: u64): void {
 /** Counted by connection: a count of all would tell one peer of another's connection. */
 function challengeAllowed(t: Tcb, now: u64): bool {
   const ms = <u32>(now / MILLISECOND);
-  if (ms - t.challengeAt >= CHALLENGE_PERIOD_MS) {
-    t.challengeAt = ms;
-    t.challengeCount = 0;
+  if (ms - t.work.challengeAt >= CHALLENGE_PERIOD_MS) {
+    t.work.challengeAt = ms;
+    t.work.challengeCount = 0;
   }
-  return t.challengeCount++ < CHALLENGES;
+  return t.work.challengeCount++ < CHALLENGES;
 }
 
 /** A reset with exactly the next sequence number. */
@@ -423,18 +423,18 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
   const flight = t.sndMax - t.sndUna;
   const acked = ack - t.sndUna;
   if (t.has(TcbFlag.RttTiming)) {
-    if (seqGreaterEqual(ack, t.rttSeq)) {
+    if (seqGreaterEqual(ack, t.work.rttSeq)) {
       t.clear(TcbFlag.RttTiming);
-      rttSample(t, (now - t.rttStart) / 1000);
+      rttSample(t, (now - t.work.rttStart) / 1000);
     }
-  } else if (t.backoff && t.has(TcbFlag.Timestamps)) {
+  } else if (t.work.backoff && t.has(TcbFlag.Timestamps)) {
     // What was sent again cannot be timed, but the echo tells which copy arrived (RFC 7323, 4).
     const ms = timestampClock(now) + t.tsOffset - options.tsEcr;
     if (ms < ECHO_MAX) rttSample(t, <u64>max<u32>(ms, 1) * 1000);
   }
-  t.backoff = 0;
+  t.work.backoff = 0;
   t.softError = 0;
-  t.progressAt = now;
+  t.work.progressAt = now;
   t.sndUna = ack;
   sendAcknowledged(t);
   if (seqLess(t.sndNxt, ack)) {
@@ -445,7 +445,7 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
   if (t.has(TcbFlag.Persisting)) {
     // A probe's byte was taken; probing goes on until the window opens.
   } else if (t.sndMax == ack) {
-    t.rexmitAt = NEVER;
+    t.work.rexmitAt = NEVER;
   }
   if (t.has(TcbFlag.Blocked) && sendEased(t)) {
     t.clear(TcbFlag.Blocked);
@@ -459,7 +459,7 @@ function finAcknowledged(t: Tcb, now: u64): bool {
   switch (t.state) {
     case State.FinWait1:
       setState(t, State.FinWait2);
-      if (t.has(TcbFlag.Detached)) t.lingerAt = now + FIN_WAIT_2_LIFE;
+      if (t.has(TcbFlag.Detached)) t.work.lingerAt = now + FIN_WAIT_2_LIFE;
       return false;
     case State.Closing:
       enterTimeWait(t, now);
@@ -509,16 +509,16 @@ function textAndFin(t: Tcb, packet: Packet, seq: u32, fin: bool, now: u64): void
   }
   if (fin && !t.has(TcbFlag.FinPending)) {
     t.raise(TcbFlag.FinPending);
-    t.rcvFin = seq + packet.length;
+    t.work.rcvFin = seq + packet.length;
   }
-  if (t.has(TcbFlag.FinPending) && seqGreater(seq + packet.length, t.rcvFin)) {
-    packet.length = seqLess(seq, t.rcvFin) ? t.rcvFin - seq : 0;
+  if (t.has(TcbFlag.FinPending) && seqGreater(seq + packet.length, t.work.rcvFin)) {
+    packet.length = seqLess(seq, t.work.rcvFin) ? t.work.rcvFin - seq : 0;
   }
   markDirty(t);
   if (packet.length) text(t, packet, seq, now);
   else packet.release();
   if (!t.has(TcbFlag.FinPending)) return;
-  if (t.rcvNxt == t.rcvFin) finArrived(t, now);
+  if (t.rcvNxt == t.work.rcvFin) finArrived(t, now);
   else t.raise(TcbFlag.AckNow);
 }
 
@@ -557,7 +557,7 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     t.raise(TcbFlag.AckNow);
   } else if (!t.has(TcbFlag.AckDelayed)) {
     t.raise(TcbFlag.AckDelayed);
-    t.delackAt = now + ACK_DELAY;
+    t.work.delackAt = now + ACK_DELAY;
   }
   notify(t.owner, EndpointEvent.Readable);
 }

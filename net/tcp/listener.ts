@@ -121,7 +121,7 @@ export function listenerSyn(
   seq: u32,
   now: u64,
 ): void {
-  if (listener.acceptCount >= listener.backlog) {
+  if (listener.work.acceptCount >= listener.work.backlog) {
     tcpStats.listenOverflows++;
     return;
   }
@@ -318,7 +318,7 @@ function complete(request: Request, seq: u32, ack: u32, window: u32, now: u64): 
     drop(request);
     return Handshake.Done;
   }
-  const t = listener.acceptCount < listener.backlog ? tcbAllocate() : null;
+  const t = listener.work.acceptCount < listener.work.backlog ? tcbAllocate() : null;
   if (t === null) {
     tcpStats.listenOverflows++;
     return Handshake.Done;
@@ -335,7 +335,7 @@ function complete(request: Request, seq: u32, ack: u32, window: u32, now: u64): 
   }
   if (request.retries) t.raise(TcbFlag.SynRetransmitted);
   connectionSized(t, request.mss);
-  t.irs = request.irs;
+  t.work.irs = request.irs;
   t.rcvNxt = request.irs + 1;
   t.rcvAdv = t.rcvNxt + request.window;
   t.lastAckSent = t.rcvNxt;
@@ -373,21 +373,21 @@ function inherit(t: Tcb, listener: Tcb): void {
 function enqueue(listener: Tcb, t: Tcb): void {
   t.raise(TcbFlag.Unaccepted);
   t.next = null;
-  const tail = listener.acceptTail;
-  if (tail === null) listener.acceptHead = t;
+  const tail = listener.work.acceptTail;
+  if (tail === null) listener.work.acceptHead = t;
   else tail.next = t;
-  listener.acceptTail = t;
-  listener.acceptCount++;
+  listener.work.acceptTail = t;
+  listener.work.acceptCount++;
   notify(listener.owner, EndpointEvent.Readable);
 }
 
 /** Takes the next connection off the queue, or null. */
 function dequeue(listener: Tcb): Tcb | null {
-  const t = listener.acceptHead;
+  const t = listener.work.acceptHead;
   if (t === null) return null;
-  listener.acceptHead = t.next;
-  if (listener.acceptHead === null) listener.acceptTail = null;
-  listener.acceptCount--;
+  listener.work.acceptHead = t.next;
+  if (listener.work.acceptHead === null) listener.work.acceptTail = null;
+  listener.work.acceptCount--;
   t.next = null;
   t.clear(TcbFlag.Unaccepted);
   return t;

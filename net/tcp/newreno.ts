@@ -10,7 +10,7 @@ export function newRenoInit(): void {
 }
 
 function start(t: Tcb): void {
-  t.cc2 = 0;
+  t.work.cc2 = 0;
 }
 
 function onAck(t: Tcb, acked: u32, _now: u64): void {
@@ -18,9 +18,9 @@ function onAck(t: Tcb, acked: u32, _now: u64): void {
     slowStart(t, acked);
     return;
   }
-  t.cc2 += acked;
-  if (t.cc2 >= t.cwnd) {
-    t.cc2 -= t.cwnd;
+  t.work.cc2 += acked;
+  if (t.work.cc2 >= t.cwnd) {
+    t.work.cc2 -= t.cwnd;
     t.cwnd = min<u32>(t.cwnd + t.sndMss, CWND_MAX);
   }
 }
@@ -28,10 +28,10 @@ function onAck(t: Tcb, acked: u32, _now: u64): void {
 /** RFC 5681, 3.1, equation 4. */
 function onLoss(t: Tcb, flight: u32, _now: u64): void {
   t.ssthresh = max<u32>(flight >> 1, 2 * <u32>t.sndMss);
-  t.cc2 = 0;
+  t.work.cc2 = 0;
 }
 
 function onIdle(t: Tcb, _now: u64): void {
   restartWindow(t);
-  t.cc2 = 0;
+  t.work.cc2 = 0;
 }

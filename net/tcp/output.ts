@@ -40,7 +40,7 @@ export function outputConnection(t: Tcb, now: u64): void {
     sendData(t, now);
     sendAcks(t, now);
   } else if (state == State.SynSent || state == State.SynReceived) {
-    if (t.sndNxt == t.iss) sendSyn(t, now);
+    if (t.sndNxt == t.work.iss) sendSyn(t, now);
     else if (t.has(TcbFlag.AckNow)) sendAck(t, now);
   } else {
     return;
@@ -67,7 +67,7 @@ function sendData(t: Tcb, now: u64): void {
     t.clear(TcbFlag.CwndLimited);
     return;
   }
-  if (t.sndMax == t.sndUna && now - t.sentAt > rtoNs(t)) {
+  if (t.sndMax == t.sndUna && now - t.work.sentAt > rtoNs(t)) {
     congestionOf(t.congestion).onIdle(t, now);
   }
   const mss: u32 = t.sndMss;
@@ -102,7 +102,7 @@ function sendData(t: Tcb, now: u64): void {
   if (allowed < t.sndWnd) t.raise(TcbFlag.CwndLimited);
   else t.clear(TcbFlag.CwndLimited);
   // Nothing is in flight that would bring an ACK: only a probe can tell when there is room.
-  if (!t.has(TcbFlag.Persisting) && t.rexmitAt == NEVER) persistStart(t, now);
+  if (!t.has(TcbFlag.Persisting) && t.work.rexmitAt == NEVER) persistStart(t, now);
 }
 
 /**
@@ -143,7 +143,7 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
   const packet = headerPacket(Purpose.Data);
   if (packet === null) {
     // Nothing was sent, but something must look again.
-    if (t.rexmitAt == NEVER) t.rexmitAt = now + rtoNs(t);
+    if (t.work.rexmitAt == NEVER) t.work.rexmitAt = now + rtoNs(t);
     return false;
   }
   const seq = t.sndNxt;
@@ -173,16 +173,16 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     tcpStats.retransmits++;
   } else if (!t.has(TcbFlag.RttTiming)) {
     t.raise(TcbFlag.RttTiming);
-    t.rttSeq = sent > mss ? seq + mss : end;
-    t.rttStart = now;
+    t.work.rttSeq = sent > mss ? seq + mss : end;
+    t.work.rttStart = now;
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
   if (t.has(TcbFlag.Persisting)) persistStop(t);
-  if (t.rexmitAt == NEVER) {
-    t.rexmitAt = now + rtoNs(t);
-    t.progressAt = now;
+  if (t.work.rexmitAt == NEVER) {
+    t.work.rexmitAt = now + rtoNs(t);
+    t.work.progressAt = now;
   }
-  t.sentAt = now;
+  t.work.sentAt = now;
   emit(t, packet, seq, flags, sent, now);
   return true;
 }
@@ -262,7 +262,7 @@ function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32, now: u
   }
   const window = advertise(t);
   t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed);
-  t.delackAt = NEVER;
+  t.work.delackAt = NEVER;
   t.ackPending = 0;
   t.acksOwed = 0;
   t.lastAckSent = t.rcvNxt;
@@ -306,7 +306,7 @@ export function windowWorthTelling(t: Tcb): bool {
  */
 function sendSyn(t: Tcb, now: u64): void {
   const packet = headerPacket(Purpose.Data);
-  if (t.rexmitAt == NEVER) t.rexmitAt = now + rtoNs(t);
+  if (t.work.rexmitAt == NEVER) t.work.rexmitAt = now + rtoNs(t);
   if (packet === null) return;
   const answering = t.state == State.SynReceived;
   const timestamps = !answering || t.has(TcbFlag.Timestamps);
@@ -324,15 +324,15 @@ function sendSyn(t: Tcb, now: u64): void {
   t.rcvAdv = t.rcvNxt + window;
   t.lastAckSent = t.rcvNxt;
   t.clear(TcbFlag.AckNow);
-  if (t.sndMax == t.iss) {
+  if (t.sndMax == t.work.iss) {
     t.raise(TcbFlag.RttTiming);
-    t.rttSeq = t.iss + 1;
-    t.rttStart = now;
+    t.work.rttSeq = t.work.iss + 1;
+    t.work.rttStart = now;
   } else {
     tcpStats.retransmits++;
   }
-  t.sndNxt = t.iss + 1;
-  t.sndMax = t.iss + 1;
+  t.sndNxt = t.work.iss + 1;
+  t.sndMax = t.work.iss + 1;
   const flags: u32 = answering ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN;
-  segmentSend(packet, t, t.iss, answering ? t.rcvNxt : 0, flags, window, length, 0);
+  segmentSend(packet, t, t.work.iss, answering ? t.rcvNxt : 0, flags, window, length, 0);
 }

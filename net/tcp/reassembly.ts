@@ -59,7 +59,7 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
   const end = seq + packet.length;
   let previous: Packet | null = null;
   let at = changetype<Packet | null>(t.outOfOrder);
-  const last = changetype<Packet | null>(t.outOfOrderTail);
+  const last = changetype<Packet | null>(t.work.outOfOrderTail);
   if (last !== null && seqLessEqual(runOf(last).start, seq)) {
     previous = last;
     at = null;
@@ -96,7 +96,7 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
       return;
     }
   }
-  if (t.outOfOrderRuns == RUNS_MAX) {
+  if (t.work.outOfOrderRuns == RUNS_MAX) {
     tcpStats.memoryDrops++;
     packet.release();
     return;
@@ -106,8 +106,8 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
   run.next = at;
   if (previous === null) t.outOfOrder = changetype<usize>(packet);
   else runOf(previous).next = packet;
-  if (at === null) t.outOfOrderTail = changetype<usize>(packet);
-  t.outOfOrderRuns++;
+  if (at === null) t.work.outOfOrderTail = changetype<usize>(packet);
+  t.work.outOfOrderRuns++;
   tcpStats.outOfOrder++;
   absorb(t, packet);
 }
@@ -133,7 +133,7 @@ function absorb(t: Tcb, head: Packet): void {
     const nextEnd = runOf(next).end;
     const nextTail = runOf(next).tail;
     run.next = runOf(next).next;
-    t.outOfOrderRuns--;
+    t.work.outOfOrderRuns--;
     const rest = trim(t, next, run.end);
     if (rest !== null) {
       run.tail.next = rest;
@@ -141,7 +141,7 @@ function absorb(t: Tcb, head: Packet): void {
       run.end = nextEnd;
     }
   }
-  t.outOfOrderTail = changetype<usize>(head);
+  t.work.outOfOrderTail = changetype<usize>(head);
 }
 
 /** Drops what a chain of packets holds before `seq`; returns the first packet left, or null. */
@@ -178,8 +178,8 @@ export function reassemblyDeliver(t: Tcb): u32 {
     const end = runOf(head).end;
     const next = runOf(head).next;
     t.outOfOrder = changetype<usize>(next);
-    if (next === null) t.outOfOrderTail = 0;
-    t.outOfOrderRuns--;
+    if (next === null) t.work.outOfOrderTail = 0;
+    t.work.outOfOrderRuns--;
     let packet = trim(t, head, t.rcvNxt);
     if (packet !== null) t.rcvNxt = end;
     while (packet !== null) {
@@ -206,7 +206,7 @@ export function reassemblyClear(t: Tcb): void {
     head = next;
   }
   t.outOfOrder = 0;
-  t.outOfOrderTail = 0;
-  t.outOfOrderRuns = 0;
+  t.work.outOfOrderTail = 0;
+  t.work.outOfOrderRuns = 0;
   t.outOfOrderSlots = 0;
 }

@@ -25,15 +25,15 @@ export function duplicateAck(t: Tcb, now: u64): void {
     return;
   }
   // What limited transmit adds must not count when the window is cut (RFC 5681, 3.2, step 1).
-  if (t.dupAcks == 1) t.lossFlight = t.sndMax - t.sndUna;
+  if (t.dupAcks == 1) t.work.lossFlight = t.sndMax - t.sndUna;
   if (t.dupAcks != <u8>DUPLICATE_THRESHOLD) return;
   // Segments that a time-out sent again make duplicates too (RFC 6582, 3.2, step 2).
-  if (!seqGreater(t.sndUna, t.recover)) return;
+  if (!seqGreater(t.sndUna, t.work.recover)) return;
   tcpStats.fastRetransmits++;
-  congestionOf(t.congestion).onLoss(t, t.lossFlight, now);
+  congestionOf(t.congestion).onLoss(t, t.work.lossFlight, now);
   t.cwnd = t.ssthresh + DUPLICATE_THRESHOLD * t.sndMss;
-  t.recover = t.sndMax;
-  t.rexmitAt = now + rtoNs(t);
+  t.work.recover = t.sndMax;
+  t.work.rexmitAt = now + rtoNs(t);
   t.clear(TcbFlag.RttTiming | TcbFlag.PartialAck);
   t.raise(TcbFlag.Recovery | TcbFlag.RetransmitHead);
 }
@@ -42,23 +42,23 @@ export function duplicateAck(t: Tcb, now: u64): void {
 export function newAck(t: Tcb, acked: u32, flight: u32, now: u64): void {
   t.dupAcks = 0;
   if (!t.has(TcbFlag.Recovery)) {
-    if (t.sndMax != t.sndUna) t.rexmitAt = now + rtoNs(t);
+    if (t.sndMax != t.sndUna) t.work.rexmitAt = now + rtoNs(t);
     // A window that was not used says nothing of the path (RFC 2861, 2; RFC 9438, 5.8).
     const used = t.cwnd < t.ssthresh ? flight >= t.cwnd >> 1 : t.has(TcbFlag.CwndLimited);
     if (used) congestionOf(t.congestion).onAck(t, acked, now);
     return;
   }
   const mss: u32 = t.sndMss;
-  if (seqGreaterEqual(t.sndUna, t.recover)) {
+  if (seqGreaterEqual(t.sndUna, t.work.recover)) {
     // Full acknowledgment: no burst if little is in flight (RFC 6582, 3.2, step 3, option 1).
     t.clear(TcbFlag.Recovery);
     t.cwnd = min<u32>(t.ssthresh, max<u32>(t.sndMax - t.sndUna, mss) + mss);
-    if (t.sndMax != t.sndUna) t.rexmitAt = now + rtoNs(t);
+    if (t.sndMax != t.sndUna) t.work.rexmitAt = now + rtoNs(t);
     return;
   }
   // Partial: the next hole. The timer restarts at the first one only, so that many losses end in
   // a time-out rather than one a round trip (the "impatient" variant, RFC 6582, 4).
-  if (!t.has(TcbFlag.PartialAck)) t.rexmitAt = now + rtoNs(t);
+  if (!t.has(TcbFlag.PartialAck)) t.work.rexmitAt = now + rtoNs(t);
   t.raise(TcbFlag.PartialAck | TcbFlag.RetransmitHead);
   t.cwnd = t.cwnd > acked + mss ? t.cwnd - acked : mss;
   if (acked >= mss) t.cwnd += mss;

@@ -43,5 +43,5 @@ export function rttSample(t: Tcb, us: u64): void {
 
 /** The time-out with its back-off (RFC 6298, 5.5), ns. */
 @inline export function rtoNs(t: Tcb): u64 {
-  return min<u64>((<u64>t.rto) << t.backoff, RTO_MAX) * 1000;
+  return min<u64>((<u64>t.rto) << t.work.backoff, RTO_MAX) * 1000;
 }

@@ -40,7 +40,7 @@ export function sendQueueInit(count: u32): void {
 /** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
 function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
   const extent = freeExtents;
-  if (extent === null || t.sendExtents >= EXTENTS_PER_CONNECTION) return null;
+  if (extent === null || t.work.sendExtents >= EXTENTS_PER_CONNECTION) return null;
   freeExtents = extent.next;
   extent.next = null;
   extent.seq = t.sndEnd;
@@ -48,11 +48,11 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
   extent.address = address;
   extent.packet = packet;
   extent.room = room;
-  const tail = t.sendTail;
+  const tail = t.work.sendTail;
   if (tail === null) t.sendHead = extent;
   else tail.next = extent;
-  t.sendTail = extent;
-  t.sendExtents++;
+  t.work.sendTail = extent;
+  t.work.sendExtents++;
   return extent;
 }
 
@@ -65,12 +65,12 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
 
 /** Bytes that may still be copied in. */
 @inline export function sendRoom(t: Tcb): u32 {
-  return t.sendBytes < t.sendLimit ? t.sendLimit - t.sendBytes : 0;
+  return t.work.sendBytes < t.sendLimit ? t.sendLimit - t.work.sendBytes : 0;
 }
 
 /** Whether enough is free again to tell a program that was refused. */
 @inline export function sendEased(t: Tcb): bool {
-  return t.sendBytes <= t.sendLimit >> 1 && t.sendExtents <= EXTENTS_PER_CONNECTION >> 1;
+  return t.work.sendBytes <= t.sendLimit >> 1 && t.work.sendExtents <= EXTENTS_PER_CONNECTION >> 1;
 }
 
 /** Copies in at most `length` bytes; returns how many found room. */
@@ -78,7 +78,7 @@ export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
   length = min<u32>(length, sendRoom(t));
   let left = length;
   while (left) {
-    let tail = t.sendTail;
+    let tail = t.work.sendTail;
     if (tail === null || !tail.room) {
       if (!maySend(t)) break;
       const packet = allocate(PoolId.Standard, Purpose.Data, 0);
@@ -89,7 +89,7 @@ export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
         break;
       }
       packet.give(Owner.Socket);
-      t.sendSlots++;
+      t.work.sendSlots++;
     }
     const part = min<u32>(left, tail.room);
     memory.copy(tail.address + tail.length, from, part);
@@ -99,13 +99,13 @@ export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
     left -= part;
   }
   length -= left;
-  t.sendBytes += length;
+  t.work.sendBytes += length;
   return length;
 }
 
 /** Queues memory that never changes, as it is. False when there is no extent for it. */
 export function sendStatic(t: Tcb, from: usize, length: u32): bool {
-  const tail = t.sendTail;
+  const tail = t.work.sendTail;
   // Pieces that follow each other in memory are one.
   if (tail !== null && tail.packet === null && tail.address + tail.length == from) {
     grow(t, tail, length);
@@ -153,18 +153,18 @@ export function sendAcknowledged(t: Tcb): void {
     head = next;
   }
   t.sendHead = head;
-  if (head === null) t.sendTail = null;
+  if (head === null) t.work.sendTail = null;
 }
 
 
 @inline function drop(t: Tcb, extent: Extent): void {
   const packet = extent.packet;
   if (packet !== null) {
-    t.sendSlots--;
-    t.sendBytes -= extent.length;
+    t.work.sendSlots--;
+    t.work.sendBytes -= extent.length;
     packet.release();
   }
-  t.sendExtents--;
+  t.work.sendExtents--;
   extent.next = freeExtents;
   freeExtents = extent;
 }
@@ -178,6 +178,6 @@ export function sendClear(t: Tcb): void {
     extent = next;
   }
   t.sendHead = null;
-  t.sendTail = null;
+  t.work.sendTail = null;
   t.sendCursor = null;
 }

@@ -6,8 +6,9 @@ import { tcpStats } from "./stats";
 
 /**
  * The transmission control block (RFC 9293, 3.3.1): all that a connection is. The first 128 bytes,
- * two cache lines, are what a segment in order touches; what follows is for timers, losses and
- * the program's calls. Variables carry the RFC's names: SND.UNA is `sndUna`.
+ * two cache lines, are what a segment in order touches; what follows is for the program's calls, and
+ * what only a busy connection has stands apart (`Work`). Variables carry the RFC's names: SND.UNA is
+ * `sndUna`.
  */
 
 /** Connection states (RFC 9293, 3.3.2). */
@@ -137,6 +138,57 @@ export class Extent {
   room: u32;
 }
 
+/**
+ * The working part of a connection: what means something only while it is being opened or closed,
+ * while data waits or is in flight, or while it listens.
+ */
+@unmanaged
+export class Work {
+  /** Retransmission or window probe, delayed ACK, giving up: ns, `NEVER` when off. */
+  rexmitAt: u64;
+  delackAt: u64;
+  lingerAt: u64;
+  /** When data last went, and when SND.UNA last moved (or had to). */
+  sentAt: u64;
+  progressAt: u64;
+  rttStart: u64;
+  rttSeq: u32;
+  iss: u32;
+  irs: u32;
+  /** The NewReno variable (RFC 6582, 3.2). */
+  recover: u32;
+  /** Bytes in flight when the first duplicate ACK came. */
+  lossFlight: u32;
+  /** Where the peer's FIN stands, with `FinPending`. */
+  rcvFin: u32;
+  /** Copied bytes in the send queue. */
+  sendBytes: u32;
+  sendExtents: u32;
+  sendTail: Extent | null;
+  /** Last run out of order, and how many there are. */
+  outOfOrderTail: usize;
+  outOfOrderRuns: u32;
+  /** Challenge ACKs in the window of time that began at `challengeAt`, ms. */
+  challengeAt: u32;
+  challengeCount: u32;
+  /** Slots that copies hold in the send queue. */
+  sendSlots: u16;
+  /** Doublings of `rto` or of the probe interval since SND.UNA or the window moved. */
+  backoff: u8;
+  /** Of a listener: connections to accept. */
+  acceptHead: Tcb | null;
+  acceptTail: Tcb | null;
+  acceptCount: u16;
+  backlog: u16;
+  /** The congestion control's own. */
+  cc0: u64;
+  cc1: u64;
+  cc2: u32;
+  cc3: u32;
+  cc4: u32;
+  cc5: u32;
+}
+
 
 @unmanaged
 export class Tcb extends Tuple {
@@ -188,93 +240,64 @@ export class Tcb extends Tuple {
   /** First run out of order: see reassembly.ts. */
   outOfOrder: usize;
 
-  // ---- The cold part ------------------------------------------------------------------
+  // ---- What outlives a pause, but is not needed for a segment in order -----------------
 
   private timer0: u64;
   private timer1: u64;
   private timer2: u64;
   private timer3: u64;
-  /** Retransmission or window probe, delayed ACK, keepalive, giving up: ns, `NEVER` when off. */
-  rexmitAt: u64;
-  delackAt: u64;
-  keepaliveAt: u64;
-  lingerAt: u64;
-  /** When a segment last came, when data last went, and when SND.UNA last moved (or had to). */
+  /** When a segment last came, ns. */
   receivedAt: u64;
-  sentAt: u64;
-  progressAt: u64;
+  /** When the peer's silence is next to be questioned: ns, `NEVER` when off. */
+  keepaliveAt: u64;
   /** When `tsRecent` was set (RFC 7323, 5.5). */
   tsRecentAt: u64;
-  rttStart: u64;
-  rttSeq: u32;
+  /** See `Work`. */
+  private workAt: usize;
   /** Smoothed round trip, eighths of a µs; its variation, quarters of a µs; the time-out, µs. */
   srtt: u32;
   rttvar: u32;
   rto: u32;
-  iss: u32;
-  irs: u32;
   ssthresh: u32;
-  /** The NewReno variable (RFC 6582, 3.2). */
-  recover: u32;
-  /** Bytes in flight when the first duplicate ACK came. */
-  lossFlight: u32;
   /** Largest window that the peer ever offered: MAX.SND.WND (RFC 5961, 5.2). */
   maxSndWnd: u32;
   /** Added to our clock in TSval (RFC 7323, 7.1). */
   tsOffset: u32;
-  /** Where the peer's FIN stands, with `FinPending`. */
-  rcvFin: u32;
   /** Whom to tell: the socket's number, 0 for nobody. */
   owner: u32;
   /** Errno of what ended the connection, or of what slows it down, until taken. */
   error: u16;
   softError: u16;
-  /** Doublings of `rto` or of the probe interval since SND.UNA or the window moved. */
-  backoff: u8;
-  /** Index into the table of congestion controls. */
-  congestion: u8;
-  keepaliveProbes: u8;
-  keepaliveCount: u8;
-  /** Seconds. */
-  keepaliveIdle: u32;
-  keepaliveInterval: u32;
-  /** R2 (RFC 1122, 4.2.3.5) in seconds: without progress for so long, the connection is given up. */
-  userTimeout: u32;
   /** The MSS that we sent, and that the peer sent or the default (RFC 9293, 3.7.1). */
   rcvMss: u16;
   peerMss: u16;
   /** Most slots of data received, and most bytes of data copied in to be sent: see budget.ts. */
   receiveLimit: u16;
-  /** Slots that copies hold in the send queue. */
-  sendSlots: u16;
+  /** Index into the table of congestion controls. */
+  congestion: u8;
+  keepaliveProbes: u8;
+  keepaliveCount: u8;
   sendLimit: u32;
-  /** Copied bytes in the send queue. */
-  sendBytes: u32;
-  sendExtents: u32;
-  sendTail: Extent | null;
-  /** Last run out of order, and how many there are. */
-  outOfOrderTail: usize;
-  outOfOrderRuns: u32;
+  /** Seconds. */
+  keepaliveIdle: u32;
+  keepaliveInterval: u32;
+  /** R2 (RFC 1122, 4.2.3.5) in seconds: without progress for so long, the connection is given up. */
+  userTimeout: u32;
   dirtyNext: Tcb | null;
   /** Next in the accept queue, the list of the starved, or the free list. */
   next: Tcb | null;
   /** Next with the same bucket of local ports. */
   portNext: Tcb | null;
-  /** Of a listener: connections to accept. */
-  acceptHead: Tcb | null;
-  acceptTail: Tcb | null;
-  acceptCount: u16;
-  backlog: u16;
-  /** Challenge ACKs in the window of time that began at `challengeAt`, ms. */
-  challengeAt: u32;
-  challengeCount: u32;
-  /** The congestion control's own. */
-  cc0: u64;
-  cc1: u64;
-  cc2: u32;
-  cc3: u32;
-  cc4: u32;
-  cc5: u32;
+
+  /** The working part. */
+  @inline get work(): Work {
+    return changetype<Work>(this.workAt);
+  }
+
+
+  @inline setWork(at: usize): void {
+    this.workAt = at;
+  }
 
   /** Its one node in the timer wheel. */
   @inline get timer(): Timer {
@@ -312,18 +335,22 @@ export class Tcb extends Tuple {
   }
 }
 
-/** Bytes of a block in the array. */
-const TCB_BYTES: u32 = 512;
+/** Bytes of a block, and of its working part, in their arrays. */
+const TCB_BYTES: u32 = 320;
+const WORK_BYTES: u32 = 256;
 
 let free: Tcb | null = null;
 
 /** Reserves room for `count` blocks. Start-up only. */
 export function tcbInit(count: u32): void {
   assert(offsetof<Tcb>() <= TCB_BYTES && offsetof<Tcb>("timer0") == 128);
+  assert(offsetof<Work>() <= WORK_BYTES);
   const blocks = reserve(count * TCB_BYTES, 64);
+  const works = reserve(count * WORK_BYTES, 64);
   free = null;
   for (let i = count; i-- > 0;) {
     const t = changetype<Tcb>(blocks + <usize>i * TCB_BYTES);
+    t.setWork(works + <usize>i * WORK_BYTES);
     t.next = free;
     free = t;
   }
@@ -334,11 +361,14 @@ export function tcbAllocate(): Tcb | null {
   const t = free;
   if (t === null) return null;
   free = t.next;
+  const work = changetype<usize>(t.work);
   memory.fill(changetype<usize>(t), 0, TCB_BYTES);
-  t.rexmitAt = NEVER;
-  t.delackAt = NEVER;
+  memory.fill(work, 0, WORK_BYTES);
+  t.setWork(work);
+  t.work.rexmitAt = NEVER;
+  t.work.delackAt = NEVER;
   t.keepaliveAt = NEVER;
-  t.lingerAt = NEVER;
+  t.work.lingerAt = NEVER;
   tcpStats.connections++;
   return t;
 }

@@ -81,7 +81,7 @@ export function tcpListen(t: Tcb, backlog: u32): i32 {
     const result = bind(t, t.local, 0);
     if (result < 0) return result;
   }
-  t.backlog = <u16>min<u32>(max<u32>(backlog, 1), BACKLOG_MAX);
+  t.work.backlog = <u16>min<u32>(max<u32>(backlog, 1), BACKLOG_MAX);
   setState(t, State.Listen);
   return 0;
 }
@@ -309,7 +309,7 @@ export function tcpClose(t: Tcb): void {
   }
   finish(t);
   // Nobody waits any more: a peer that takes nothing is given up in the end (RFC 6429, 5).
-  t.lingerAt = now + <u64>t.userTimeout * SECOND;
+  t.work.lingerAt = now + <u64>t.userTimeout * SECOND;
   schedule(t);
 }
 

@@ -22,7 +22,10 @@ const BACKOFF_MAX: u8 = 12;
 
 /** When a connection must be looked at next. */
 @inline function earliest(t: Tcb): u64 {
-  return min<u64>(min<u64>(t.rexmitAt, t.delackAt), min<u64>(t.keepaliveAt, t.lingerAt));
+  return min<u64>(
+    min<u64>(t.work.rexmitAt, t.work.delackAt),
+    min<u64>(t.keepaliveAt, t.work.lingerAt),
+  );
 }
 
 /** Arms the node if a deadline has come nearer than it. After every change of one. */
@@ -36,27 +39,27 @@ const BACKOFF_MAX: u8 = 12;
 /** What the wheel calls. */
 export function timerCallback(context: usize, now: u64): void {
   const t = changetype<Tcb>(context);
-  if (t.delackAt <= now) {
-    t.delackAt = NEVER;
+  if (t.work.delackAt <= now) {
+    t.work.delackAt = NEVER;
     if (t.has(TcbFlag.AckDelayed)) {
       t.raise(TcbFlag.AckNow);
       markDirty(t);
     }
   }
-  if (t.rexmitAt <= now) {
+  if (t.work.rexmitAt <= now) {
     if (t.has(TcbFlag.Persisting)) persistTimeout(t, now);
     else retransmissionTimeout(t, now);
   }
   if (t.keepaliveAt <= now) keepaliveTimeout(t, now);
-  if (t.lingerAt <= now) lingerTimeout(t, now);
+  if (t.work.lingerAt <= now) lingerTimeout(t, now);
   if (t.state != State.Closed) schedule(t);
 }
 
 /** The program has closed, and the peer has not ended it for as long as anyone can wait. */
 function lingerTimeout(t: Tcb, now: u64): void {
-  const patience = t.progressAt + <u64>t.userTimeout * SECOND;
+  const patience = t.work.progressAt + <u64>t.userTimeout * SECOND;
   if (t.state != State.FinWait2 && now < patience) {
-    t.lingerAt = patience;
+    t.work.lingerAt = patience;
     return;
   }
   // Orphaned in FIN-WAIT-2, or with a peer that answers and takes nothing (RFC 6429, 5).
@@ -72,25 +75,25 @@ function giveUp(t: Tcb): void {
 function retransmissionTimeout(t: Tcb, now: u64): void {
   const opening = t.state == State.SynSent || t.state == State.SynReceived;
   const patience = opening ? max<u32>(t.userTimeout, SYN_TIMEOUT) : t.userTimeout;
-  const limit = t.progressAt + <u64>patience * SECOND;
+  const limit = t.work.progressAt + <u64>patience * SECOND;
   if (now >= limit) {
     giveUp(t);
     return;
   }
   tcpStats.timeouts++;
-  if (t.backoff < BACKOFF_MAX) t.backoff++;
+  if (t.work.backoff < BACKOFF_MAX) t.work.backoff++;
   if (opening) {
     t.raise(TcbFlag.SynRetransmitted);
     t.rto = RTO_AFTER_LOST_SYN;
-    t.rexmitAt = min<u64>(now + (SECOND << t.backoff), limit);
+    t.work.rexmitAt = min<u64>(now + (SECOND << t.work.backoff), limit);
   } else {
-    t.rexmitAt = min<u64>(now + rtoNs(t), limit);
+    t.work.rexmitAt = min<u64>(now + rtoNs(t), limit);
     // Only the first time-out of a segment is news of congestion (RFC 5681, 3.1).
-    if (t.backoff == 1 && t.sndMax != t.sndUna)
+    if (t.work.backoff == 1 && t.sndMax != t.sndUna)
       congestionOf(t.congestion).onTimeout(t, t.sndMax - t.sndUna, now);
     t.cwnd = t.sndMss;
     // RFC 6582, 3.2, step 4.
-    t.recover = t.sndMax;
+    t.work.recover = t.sndMax;
   }
   t.clear(TcbFlag.Recovery | TcbFlag.RttTiming | TcbFlag.RetransmitHead);
   t.dupAcks = 0;
@@ -103,15 +106,15 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
 export function persistStart(t: Tcb, now: u64): void {
   t.raise(TcbFlag.Persisting);
   t.clear(TcbFlag.RttTiming);
-  t.backoff = 0;
-  t.rexmitAt = now + probeInterval(t);
+  t.work.backoff = 0;
+  t.work.rexmitAt = now + probeInterval(t);
 }
 
 /** The window is open again: the retransmission timer takes over. */
 @inline export function persistStop(t: Tcb): void {
   t.clear(TcbFlag.Persisting);
-  t.backoff = 0;
-  t.rexmitAt = NEVER;
+  t.work.backoff = 0;
+  t.work.rexmitAt = NEVER;
 }
 
 function probeInterval(t: Tcb): u64 {
@@ -120,12 +123,12 @@ function probeInterval(t: Tcb): u64 {
 
 /** As long as the peer answers, its window may stay shut for ever (RFC 1122, 4.2.2.17). */
 function persistTimeout(t: Tcb, now: u64): void {
-  if (now - t.receivedAt >= <u64>t.userTimeout * SECOND && t.backoff > 1) {
+  if (now - t.receivedAt >= <u64>t.userTimeout * SECOND && t.work.backoff > 1) {
     giveUp(t);
     return;
   }
-  if (t.backoff < BACKOFF_MAX) t.backoff++;
-  t.rexmitAt = now + probeInterval(t);
+  if (t.work.backoff < BACKOFF_MAX) t.work.backoff++;
+  t.work.rexmitAt = now + probeInterval(t);
   t.raise(TcbFlag.Probe);
   markDirty(t);
 }

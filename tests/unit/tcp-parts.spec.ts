@@ -13,7 +13,8 @@ import { IpAddress } from "../../net/wire/address";
 import { TcpHeader, TcpFlag } from "../../net/wire/tcp";
 import { fromHex, random, setRam, toHex } from "./support/host";
 
-const t = changetype<Tcb>(memory.data(512, 64));
+const t = changetype<Tcb>(memory.data(320, 64));
+const work = memory.data(256, 64);
 const local = changetype<IpAddress>(memory.data(16, 8));
 const remote = changetype<IpAddress>(memory.data(16, 8));
 
@@ -23,7 +24,9 @@ function parse(hex: string): void {
 }
 
 function fresh(mss: u32): void {
-  memory.fill(changetype<usize>(t), 0, 512);
+  memory.fill(changetype<usize>(t), 0, 320);
+  memory.fill(work, 0, 256);
+  t.setWork(work);
   t.sndMss = <u16>mss;
   rttInit(t);
 }
@@ -126,9 +129,9 @@ describe("the retransmission time-out (RFC 6298)", () => {
   it("is one second before the first sample, doubled by back-off", () => {
     fresh(1000);
     expect(rtoNs(t)).toBe(1_000_000_000);
-    t.backoff = 3;
+    t.work.backoff = 3;
     expect(rtoNs(t)).toBe(8_000_000_000);
-    t.backoff = 12;
+    t.work.backoff = 12;
     expect(rtoNs(t)).toBe(120_000_000_000);
   });
 
@@ -210,10 +213,10 @@ describe("CUBIC (RFC 9438)", () => {
     cubic.start(t);
     cubic.onLoss(t, 100_000, 0);
     expect(t.ssthresh).toBe(70_000);
-    expect(t.cc2).toBe(100_000);
+    expect(t.work.cc2).toBe(100_000);
     t.cwnd = 80_000;
     cubic.onLoss(t, 80_000, 0);
-    expect(t.cc2).toBe(68_000);
+    expect(t.work.cc2).toBe(68_000);
   });
 
   it("grows as the curve says, driven by ACKs", () => {
