@@ -20,7 +20,6 @@ import { SocketAddress } from "./socket";
 
 /** Lowest address that can be anybody's: page 0 is nobody's. */
 const FIRST: u32 = 4096;
-const LISTEN_MAX: u32 = 4096;
 const scratch: usize = memory.data(64, 8);
 
 /** The kernel's address of `length` bytes at the caller's `address`, or 0 if they are not its own. */
@@ -48,7 +47,7 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u3
       return address === null ? -Errno.EFAULT : sockets.bind(a0, address);
     }
     case Syscall.Listen:
-      return sockets.listen(a0, min<u32>(a1, LISTEN_MAX));
+      return sockets.listen(a0, a1);
     case Syscall.Accept:
       return accept(a0, a1);
     case Syscall.Connect: {

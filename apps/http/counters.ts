@@ -84,7 +84,8 @@ function writeTcp(json: JsonWriter): void {
   json.count("keepaliveProbes", t.keepaliveProbes).count("icmpIgnored", t.icmpIgnored);
   json.count("activeOpens", t.activeOpens).count("passiveOpens", t.passiveOpens);
   json.count("aborted", t.aborted).count("listenOverflows", t.listenOverflows);
-  json.count("synDrops", t.synDrops).count("established", t.established);
+  json.count("synCookiesSent", t.synCookiesSent).count("synCookiesOk", t.synCookiesOk);
+  json.count("synCookiesBad", t.synCookiesBad).count("established", t.established);
   json.count("connections", t.connections).count("halfOpen", t.halfOpen);
   json.count("timeWait", t.timeWait).endObject();
 }

@@ -14,10 +14,11 @@ import {
   connectionFinish,
   connectionSized,
 } from "./connection";
+import { cookiesOutstanding } from "./cookies";
 import { connectionFind, missedHash } from "./demux";
 import { markDirty } from "./dirty";
 import { timestampClock } from "./isn";
-import { Handshake, listenerSyn, requestConnection, requestFind, requestInput } from "./listener";
+import { Handshake, listenerAck, listenerSyn, requestConnection, requestInput } from "./listener";
 import { NO_SCALE, options, parseOptions } from "./options";
 import { sendAck, sendReset } from "./output";
 import { listenerFind } from "./ports";
@@ -29,6 +30,7 @@ import { replyReset } from "./segment";
 import { sendAcknowledged, sendAdvance, sendEased } from "./sendqueue";
 import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
 import { tcpStats } from "./stats";
+import { requestFind } from "./syncache";
 import { setState, State, Tcb, TcbFlag } from "./tcb";
 import { timeWaitAdd, timeWaitFind, timeWaitInput } from "./timewait";
 import { persistStop } from "./timers";
@@ -165,12 +167,35 @@ function unconnected(
       return;
     }
   }
+  const listener = listenerFind(destination, localPort);
+  const control = flags & (TcpFlag.ACK | TcpFlag.SYN | TcpFlag.RST);
+  if (listener !== null && control == TcpFlag.ACK && cookiesOutstanding(now)) {
+    const result = listenerAck(
+      listener,
+      hash,
+      destination,
+      localPort,
+      source,
+      remotePort,
+      seq,
+      ack,
+      header.window,
+      now,
+    );
+    if (result == Handshake.Complete) {
+      synchronized(requestConnection(), packet, header, now);
+      return;
+    }
+    if (result == Handshake.Done) {
+      packet.release();
+      return;
+    }
+  }
   packet.release();
   if (flags & TcpFlag.RST) {
     tcpStats.resetsIn++;
     return;
   }
-  const listener = listenerFind(destination, localPort);
   if (listener !== null && !(flags & TcpFlag.ACK)) {
     // RFC 9293, 3.10.7.2: a SYN opens, anything else is dropped.
     if (flags & TcpFlag.SYN && !(flags & TcpFlag.FIN)) {

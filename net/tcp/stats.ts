@@ -35,8 +35,10 @@ export class TcpStats {
   aborted: u64;
   /** SYNs, or last ACKs of a handshake, refused because the accept queue or the table was full. */
   listenOverflows: u64;
-  /** Half-open connections given up for newer ones. */
-  synDrops: u64;
+  /** SYN cookies (RFC 4987, 3.6): sent, come back, and ACKs taken for one that were none. */
+  synCookiesSent: u64;
+  synCookiesOk: u64;
+  synCookiesBad: u64;
   /** ICMP errors that named no data in flight (RFC 5927). */
   icmpIgnored: u64;
   /** Gauges. */

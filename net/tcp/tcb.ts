@@ -180,6 +180,8 @@ export class Work {
   acceptTail: Tcb | null;
   acceptCount: u16;
   backlog: u16;
+  /** Time-outs of SYN and ACK for which it waits for data: see `listenerDefer`. */
+  deferAccept: u8;
   /** The congestion control's own. */
   cc0: u64;
   cc1: u64;

@@ -21,7 +21,13 @@ import { markDirty, nextDirty } from "./dirty";
 import { tcpIcmpError } from "./errors";
 import { tcpInput } from "./input";
 import { isnAt, isnInit, timestampOffset, tupleSecret } from "./isn";
-import { BACKLOG_MAX, listenerAccept, listenerClear, listenerInit } from "./listener";
+import {
+  BACKLOG_MAX,
+  listenerAccept,
+  listenerClear,
+  listenerDefer,
+  listenerDeferral,
+} from "./listener";
 import { newRenoInit } from "./newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
 import { bind, chooseSource, tupleTaken } from "./ports";
@@ -29,6 +35,7 @@ import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
 import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
 import { tcpStats } from "./stats";
+import { synCacheInit } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
 import { schedule } from "./timers";
@@ -52,7 +59,7 @@ export function tcpInit(maxConnections: u32): void {
   tcbInit(maxConnections);
   connections.init(maxConnections);
   timeWaitInit(min<u32>(2 * maxConnections, 0xffff));
-  listenerInit(min<u32>(max<u32>(maxConnections >> 1, 256), 8192));
+  synCacheInit(min<u32>(max<u32>(maxConnections >> 1, 256), 8192));
   // One for each slot that may hold copies, and a header and a body a connection.
   sendQueueInit(poolOf(PoolId.Standard).slots + 2 * maxConnections);
   cubicInit();
@@ -84,6 +91,19 @@ export function tcpListen(t: Tcb, backlog: u32): i32 {
   t.work.backlog = <u16>min<u32>(max<u32>(backlog, 1), BACKLOG_MAX);
   setState(t, State.Listen);
   return 0;
+}
+
+/**
+ * Of a listener: connections are accepted when their first data has come, or after `seconds`
+ * (TCP_DEFER_ACCEPT). 0, the default, accepts at once.
+ */
+export function tcpDeferAccept(t: Tcb, seconds: u32): void {
+  listenerDefer(t, seconds);
+}
+
+/** The time that `tcpDeferAccept` came to, seconds; 0 when off. */
+export function tcpDeferral(t: Tcb): u32 {
+  return listenerDeferral(t);
 }
 
 /** The next connection that is established and not accepted yet, or null. */

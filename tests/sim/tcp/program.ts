@@ -45,7 +45,9 @@ const COUNTERS = [
   "passiveOpens",
   "aborted",
   "listenOverflows",
-  "synDrops",
+  "synCookiesSent",
+  "synCookiesOk",
+  "synCookiesBad",
   "icmpIgnored",
 ] as const;
 const GAUGES = ["established", "connections", "halfOpen", "timeWait"] as const;

@@ -220,48 +220,6 @@ simulate("RFC 9293, 3.1: wrong checksums and lying lengths are counted and dropp
   assert.equal(program.receive(socket), EAGAIN);
 });
 
-simulate("RFC 4987, 3.4: a SYN flood drops the oldest, and who answers gets in", (world) => {
-  const { machine } = world.ready();
-  const program = new Program(machine);
-  const listener = program.listen(PORT);
-  const host = world.peer();
-  const mac = host.resolve(MACHINE);
-  const before = program.packetsHeld;
-  const { random } = world.simulation;
-  const flood = (count: number): void => {
-    for (let i = 0; i < count; i++) {
-      const source = `172.16.${random.integer(0, 255)}.${random.integer(1, 254)}`;
-      const payload = tcpSegment(source, MACHINE, {
-        sourcePort: random.integer(1024, 60000),
-        destinationPort: PORT,
-        seq: i,
-        ack: 0,
-        flags: SYN,
-        window: 1000,
-        options: { mss: 1460 },
-        payload: new Uint8Array(0),
-      });
-      host.sendIpv4({ source, destination: MACHINE, protocol: TCP, payload }, mac);
-      if (i % 16 === 15) world.run(MILLISECOND);
-    }
-    world.run(MILLISECOND);
-  };
-  flood(3000);
-  const { halfOpen, synDrops } = program.tcp;
-  assert.ok(halfOpen < 1000 && synDrops === 3000 - halfOpen, `${halfOpen} ${synDrops}`);
-  const peer = host.tcp(MACHINE, PORT, 4000);
-  peer.send({ flags: SYN, options: { mss: 1460 } });
-  peer.take(peer.expect({ flags: SYN | ACK }));
-  flood(100);
-  peer.send();
-  world.run(MILLISECOND);
-  assert.ok(program.accept(listener) > 0);
-  world.run(70 * SECOND);
-  assert.equal(program.tcp.halfOpen, 0);
-  // What ARP still holds for the strangers goes with its own time.
-  assert.ok(program.packetsHeld <= before + 64, `${program.packetsHeld} packets held`);
-});
-
 /** An ICMP error about the machine's segment with this sequence number. */
 function icmpAbout(
   peer: ReturnType<typeof connected>["peer"],
