@@ -10,6 +10,7 @@ import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
 import { reassemblyClear } from "./reassembly";
 import { receiveClear } from "./receivequeue";
 import { rttInit } from "./rtt";
+import { scoreboardClear } from "./scoreboard";
 import { sendClear } from "./sendqueue";
 import { tcpStats } from "./stats";
 import { setState, State, Tcb, TcbFlag, tcbFree } from "./tcb";
@@ -121,6 +122,7 @@ export function connectionFinish(t: Tcb, state: State): void {
   setState(t, state);
   stopTimers(t);
   leaveTables(t);
+  scoreboardClear(t);
   sendClear(t);
   reassemblyClear(t);
   t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed | TcbFlag.FinPending | TcbFlag.RetransmitHead);

@@ -4,6 +4,7 @@ import { IpAddress } from "../wire/address";
 import { connectionFail, mssOfMtu, setSegmentSize } from "./connection";
 import { connectionFind } from "./demux";
 import { markDirty } from "./dirty";
+import { markAllLost } from "./scoreboard";
 import { seqGreaterEqual, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { State, Tcb, TcbFlag } from "./tcb";
@@ -86,7 +87,6 @@ function tooBig(t: Tcb, mtu: u32): void {
     return;
   }
   t.clear(TcbFlag.RttTiming);
-  t.sndNxt = t.sndUna;
-  t.sendCursor = t.sendHead;
+  markAllLost(t);
   markDirty(t);
 }

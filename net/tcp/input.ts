@@ -15,6 +15,7 @@ import {
   connectionSized,
 } from "./connection";
 import { cookiesOutstanding } from "./cookies";
+import { deliveryBegin } from "./delivery";
 import { connectionFind, missedHash } from "./demux";
 import { markDirty } from "./dirty";
 import { timestampClock } from "./isn";
@@ -27,6 +28,7 @@ import { receiveAppend } from "./receivequeue";
 import { duplicateAck, newAck } from "./recovery";
 import { rttSample } from "./rtt";
 import { replyReset } from "./segment";
+import { scoreboardAcknowledged } from "./scoreboard";
 import { sendAcknowledged, sendAdvance, sendEased } from "./sendqueue";
 import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
 import { tcpStats } from "./stats";
@@ -419,6 +421,7 @@ function resetArrived(t: Tcb): void {
 /** ACK and window of an acceptable segment; `pure` if it carries neither data nor FIN. */
 function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now: u64): void {
   const advances = seqGreater(ack, t.sndUna);
+  deliveryBegin();
   if (advances) {
     acknowledge(t, ack, now);
   } else if (ack == t.sndUna) {
@@ -462,6 +465,7 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
   t.work.progressAt = now;
   t.sndUna = ack;
   sendAcknowledged(t);
+  scoreboardAcknowledged(t, now);
   if (seqLess(t.sndNxt, ack)) {
     t.sndNxt = ack;
     sendAdvance(t);

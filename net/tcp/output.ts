@@ -12,10 +12,12 @@ import { markDirty } from "./dirty";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { rtoNs } from "./rtt";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
+import { retransmit } from "./retransmit";
+import { inFlight, markAllLost, transmitted } from "./scoreboard";
 import { sendAdvance, sendGather } from "./sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
-import { State, Tcb, TcbFlag } from "./tcb";
+import { Extent, State, Tcb, TcbFlag } from "./tcb";
 import { persistStart, persistStop, schedule } from "./timers";
 
 /**
@@ -35,7 +37,6 @@ const BURST_SEGMENTS: u32 = 44;
 export function outputConnection(t: Tcb, now: u64): void {
   const state = t.state;
   if (state >= State.Established && state != State.TimeWait) {
-    if (t.has(TcbFlag.RetransmitHead)) retransmitHead(t, now);
     if (t.has(TcbFlag.Probe)) probe(t, now);
     sendData(t, now);
     sendAcks(t, now);
@@ -54,25 +55,33 @@ export function outputConnection(t: Tcb, now: u64): void {
   return t.cwnd + extra * t.sndMss;
 }
 
-/** Sends new data, or after a time-out old data again, and the FIN, as far as both windows allow. */
+/** Sends what was lost, then new data and the FIN, as far as both windows allow. */
 function sendData(t: Tcb, now: u64): void {
   if (!t.sndWnd && seqLess(t.sndUna, t.sndEnd) && t.sndMax != t.sndUna) {
     // The peer took its window back (RFC 9293, 3.8.6): what it dropped is sent when it opens.
     if (!t.has(TcbFlag.Persisting)) persistStart(t, now);
-    t.sndNxt = t.sndUna;
-    t.sendCursor = t.sendHead;
+    markAllLost(t);
+  }
+  let allowed = congestionWindow(t);
+  if (t.work.lostBytes) {
+    if (!retransmit(t, allowed, now)) return;
+    if (t.work.lostBytes) {
+      // No new data goes before it; nothing in flight may be left to bring an ACK.
+      if (!t.has(TcbFlag.Persisting) && t.work.rexmitAt == NEVER) persistStart(t, now);
+      return;
+    }
   }
   let unsent = <i32>(t.sndEnd - t.sndNxt);
   if (unsent < 0 || (unsent == 0 && !t.has(TcbFlag.FinQueued))) {
     t.clear(TcbFlag.CwndLimited);
+    noteAppLimited(t, allowed);
     return;
   }
   if (t.sndMax == t.sndUna && now - t.work.sentAt > rtoNs(t)) {
     congestionOf(t.congestion).onIdle(t, now);
+    allowed = congestionWindow(t);
   }
   const mss: u32 = t.sndMss;
-  const allowed = congestionWindow(t);
-  const window = min<u32>(t.sndWnd, allowed);
   let most: u32 = 0;
   while (unsent >= 0) {
     if (linkCrowded()) {
@@ -80,11 +89,13 @@ function sendData(t: Tcb, now: u64): void {
       markDirty(t);
       return;
     }
-    const flight = t.sndNxt - t.sndUna;
-    const open = window > flight ? window - flight : 0;
-    let length = min<u32>(unsent, open);
+    const flying = inFlight(t);
+    const taken = t.sndNxt - t.sndUna;
+    const open = allowed > flying ? allowed - flying : 0;
+    const room = t.sndWnd > taken ? t.sndWnd - taken : 0;
+    let length = min<u32>(unsent, min<u32>(open, room));
     if (length > mss) {
-      if (!most) most = burstLimit(t, mss);
+      if (!most) most = burstLimit(t);
       length = burst(t, length, unsent, mss, most);
     } else if (length < mss && !worthSending(t, length, unsent)) {
       length = 0;
@@ -97,6 +108,7 @@ function sendData(t: Tcb, now: u64): void {
   }
   if (unsent <= 0) {
     t.clear(TcbFlag.CwndLimited);
+    noteAppLimited(t, allowed);
     return;
   }
   if (allowed < t.sndWnd) t.raise(TcbFlag.CwndLimited);
@@ -118,19 +130,27 @@ function sendData(t: Tcb, now: u64): void {
   return length >= t.maxSndWnd >> 1;
 }
 
+/**
+ * The program, not the network, limits the rate until what is in flight now has been delivered
+ * (draft-cheng-iccrg-delivery-rate-estimation, 3.4).
+ */
+@inline function noteAppLimited(t: Tcb, allowed: u32): void {
+  const flying = inFlight(t);
+  if (flying < allowed) t.work.appLimited = max<u64>(t.work.delivered + flying, 1);
+}
+
 /** Most bytes that one packet may carry: several segments when the device takes them apart. */
-function burstLimit(t: Tcb, mss: u32): u32 {
+export function burstLimit(t: Tcb): u32 {
+  const mss: u32 = t.sndMss;
   if (!ipSegmentation(t.remote)) return mss;
   return max<u32>(mss, min<u32>(BURST_SEGMENTS, BURST_BYTES / mss) * mss);
 }
 
 /**
  * What goes in one packet of `length` bytes, more than a segment, that both windows allow: full
- * segments, and behind them a shorter one only if it were worth sending alone. What was sent
- * before goes again segment by segment, as the loss that made it necessary shows how much fits.
+ * segments, and behind them a shorter one only if it were worth sending alone.
  */
 @inline function burst(t: Tcb, length: u32, unsent: u32, mss: u32, most: u32): u32 {
-  if (seqLess(t.sndNxt, t.sndMax)) return mss;
   if (length > most) return most;
   const rest = length % mss;
   if (!rest || rest >= t.maxSndWnd >> 1) return length;
@@ -148,16 +168,8 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
   }
   const seq = t.sndNxt;
   const mss: u32 = t.sndMss;
-  let sent = length ? sendGather(packet, t.sendCursor, seq, length) : 0;
-  if (sent > mss) {
-    if (sent < length) {
-      // Its runs were too many for the packet: what is left over begins the next one.
-      const over = sent % mss;
-      packet.trimFragments(over);
-      sent -= over;
-    }
-    if (sent > mss) packet.segmentSize = <u16>mss;
-  }
+  const extent = t.sendCursor;
+  const sent = gather(packet, extent, seq, length, mss);
   let end = seq + sent;
   let flags: u32 = TcpFlag.ACK;
   if (end == t.sndEnd) {
@@ -177,40 +189,55 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     t.work.rttStart = now;
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
+  transmitted(t, seq, extent, now);
+  onTheWay(t, now);
+  emit(t, packet, seq, flags, sent, now);
+  return true;
+}
+
+/** Adds up to `length` bytes from `seq` on to a packet, to be cut into segments of `mss`; how many. */
+export function gather(
+  packet: Packet,
+  extent: Extent | null,
+  seq: u32,
+  length: u32,
+  mss: u32,
+): u32 {
+  if (!length) return 0;
+  let sent = sendGather(packet, extent, seq, length);
+  if (sent <= mss) return sent;
+  if (sent < length) {
+    // Its runs were too many for the packet: what is left over begins the next one.
+    const over = sent % mss;
+    packet.trimFragments(over);
+    sent -= over;
+  }
+  if (sent > mss) packet.segmentSize = <u16>mss;
+  return sent;
+}
+
+/** Data goes: a timer watches over it. */
+export function onTheWay(t: Tcb, now: u64): void {
   if (t.has(TcbFlag.Persisting)) persistStop(t);
   if (t.work.rexmitAt == NEVER) {
     t.work.rexmitAt = now + rtoNs(t);
     t.work.progressAt = now;
   }
   t.work.sentAt = now;
-  emit(t, packet, seq, flags, sent, now);
-  return true;
-}
-
-/** Fast retransmission: the first segment not acknowledged, once more; `sndNxt` stays. */
-function retransmitHead(t: Tcb, now: u64): void {
-  t.clear(TcbFlag.RetransmitHead);
-  if (t.sndMax == t.sndUna) return;
-  const packet = headerPacket(Purpose.Data);
-  if (packet === null) return;
-  const data = min<u32>(t.sndEnd - t.sndUna, t.sndMax - t.sndUna);
-  const length = min<u32>(data, t.sndMss);
-  const sent = length ? sendGather(packet, t.sendHead, t.sndUna, length) : 0;
-  let flags: u32 = TcpFlag.ACK;
-  if (t.sndUna + sent == t.sndEnd && seqGreater(t.sndMax, t.sndEnd)) flags |= TcpFlag.FIN;
-  t.clear(TcbFlag.RttTiming);
-  tcpStats.retransmits++;
-  emit(t, packet, t.sndUna, flags, sent, now);
 }
 
 /** The probe timer expired: a byte, or whatever fits, makes the peer say what its window is. */
 function probe(t: Tcb, now: u64): void {
   t.clear(TcbFlag.Probe);
-  const unsent = <i32>(t.sndEnd - t.sndUna);
-  if (!t.has(TcbFlag.Persisting) || unsent <= 0) return;
+  if (!t.has(TcbFlag.Persisting) || <i32>(t.sndEnd - t.sndUna) <= 0) return;
   if (t.sndWnd) {
     // Small, but the peer has had its time to open further (RFC 9293, 3.8.6.2.1, last condition).
-    sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), t.sndMss), false, now);
+    if (t.work.lostBytes) {
+      t.raise(TcbFlag.RetransmitHead);
+    } else {
+      const unsent = t.sndEnd - t.sndNxt;
+      sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), t.sndMss), false, now);
+    }
     return;
   }
   const packet = headerPacket(Purpose.Control);
@@ -254,7 +281,7 @@ export function sendReset(t: Tcb, now: u64): void {
 }
 
 /** Sends a segment of a synchronized connection; whatever it carries acknowledges `rcvNxt`. */
-function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32, now: u64): void {
+export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32, now: u64): void {
   let optionsLength: u32 = 0;
   if (t.has(TcbFlag.Timestamps)) {
     optionsLength = TIMESTAMPS_LENGTH;

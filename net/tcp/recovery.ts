@@ -2,6 +2,7 @@ import { congestionOf } from "./congestion";
 import { markDirty } from "./dirty";
 import { rtoNs } from "./rtt";
 import { seqGreater, seqGreaterEqual } from "./seq";
+import { markHeadLost } from "./scoreboard";
 import { tcpStats } from "./stats";
 import { Tcb, TcbFlag } from "./tcb";
 
@@ -36,6 +37,7 @@ export function duplicateAck(t: Tcb, now: u64): void {
   t.work.rexmitAt = now + rtoNs(t);
   t.clear(TcbFlag.RttTiming | TcbFlag.PartialAck);
   t.raise(TcbFlag.Recovery | TcbFlag.RetransmitHead);
+  markHeadLost(t);
 }
 
 /** `sndUna` has moved on by `acked` bytes, with `flight` in flight before. */
@@ -60,6 +62,7 @@ export function newAck(t: Tcb, acked: u32, flight: u32, now: u64): void {
   // a time-out rather than one a round trip (the "impatient" variant, RFC 6582, 4).
   if (!t.has(TcbFlag.PartialAck)) t.work.rexmitAt = now + rtoNs(t);
   t.raise(TcbFlag.PartialAck | TcbFlag.RetransmitHead);
+  markHeadLost(t);
   t.cwnd = t.cwnd > acked + mss ? t.cwnd - acked : mss;
   if (acked >= mss) t.cwnd += mss;
 }

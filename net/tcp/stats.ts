@@ -46,6 +46,8 @@ export class TcpStats {
   connections: u32;
   halfOpen: u32;
   timeWait: u32;
+  /** Transmissions that connections hold beside their own one: see scoreboard.ts. */
+  transmissions: u32;
 }
 
 export const tcpStats = changetype<TcpStats>(memory.data(offsetof<TcpStats>(), 64));

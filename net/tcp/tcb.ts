@@ -2,6 +2,7 @@ import { Packet } from "../../kernel/packet";
 import { reserve } from "../../kernel/memory";
 import { NEVER, Timer } from "../../kernel/timer";
 import { IpAddress } from "../wire/address";
+import { Flight } from "./flight";
 import { tcpStats } from "./stats";
 
 /**
@@ -59,7 +60,7 @@ export const enum TcbFlag {
   ReadShutdown = 1 << 14,
   /** The SYN was sent more than once: the initial window is one segment (RFC 6928, 2). */
   SynRetransmitted = 1 << 15,
-  /** The first unacknowledged segment is to be sent again at the next output. */
+  /** The first lost segment is to be sent again at the next output, whatever `cwnd` says. */
   RetransmitHead = 1 << 16,
   /** One segment is to be sent whatever the window says. */
   Probe = 1 << 17,
@@ -143,7 +144,7 @@ export class Extent {
  * while data waits or is in flight, or while it listens.
  */
 @unmanaged
-export class Work {
+export class Work extends Flight {
   /** Retransmission or window probe, delayed ACK, giving up: ns, `NEVER` when off. */
   rexmitAt: u64;
   delackAt: u64;
@@ -206,7 +207,7 @@ export class Tcb extends Tuple {
   /** The right edge of the window as last advertised: RCV.NXT + RCV.WND. Never goes back. */
   rcvAdv: u32;
   sndUna: u32;
-  /** Next to send; goes back to `sndUna` after a time-out, while `sndMax` stays. */
+  /** Next to send for the first time; only the byte of a window probe may lie beyond it. */
   sndNxt: u32;
 
   /** One beyond the highest sequence number ever sent. */
@@ -339,7 +340,7 @@ export class Tcb extends Tuple {
 
 /** Bytes of a block, and of its working part, in their arrays. */
 const TCB_BYTES: u32 = 320;
-const WORK_BYTES: u32 = 256;
+const WORK_BYTES: u32 = 512;
 
 let free: Tcb | null = null;
 

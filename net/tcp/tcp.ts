@@ -32,6 +32,7 @@ import { newRenoInit } from "./newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
 import { bind, chooseSource, tupleTaken } from "./ports";
 import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
+import { scoreboardInit } from "./scoreboard";
 import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
 import { tcpStats } from "./stats";
@@ -62,6 +63,7 @@ export function tcpInit(maxConnections: u32): void {
   synCacheInit(min<u32>(max<u32>(maxConnections >> 1, 256), 8192));
   // One for each slot that may hold copies, and a header and a body a connection.
   sendQueueInit(poolOf(PoolId.Standard).slots + 2 * maxConnections);
+  scoreboardInit(poolOf(PoolId.Standard).slots);
   cubicInit();
   newRenoInit();
   registerProtocol(Protocol.TCP, tcpInput, tcpIcmpError);

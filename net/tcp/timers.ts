@@ -5,6 +5,7 @@ import { connectionFail, SYN_TIMEOUT } from "./connection";
 import { markDirty } from "./dirty";
 import { sendKeepalive, sendReset } from "./output";
 import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
+import { markAllLost } from "./scoreboard";
 import { tcpStats } from "./stats";
 import { State, Tcb, TcbFlag } from "./tcb";
 
@@ -97,8 +98,12 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
   }
   t.clear(TcbFlag.Recovery | TcbFlag.RttTiming | TcbFlag.RetransmitHead);
   t.dupAcks = 0;
-  t.sndNxt = t.sndUna;
-  t.sendCursor = t.sendHead;
+  if (opening) {
+    t.sndNxt = t.sndUna;
+  } else {
+    markAllLost(t);
+    t.raise(TcbFlag.RetransmitHead);
+  }
   markDirty(t);
 }
 

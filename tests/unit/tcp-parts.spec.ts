@@ -14,7 +14,7 @@ import { TcpHeader, TcpFlag } from "../../net/wire/tcp";
 import { fromHex, random, setRam, toHex } from "./support/host";
 
 const t = changetype<Tcb>(memory.data(320, 64));
-const work = memory.data(256, 64);
+const work = memory.data(512, 64);
 const local = changetype<IpAddress>(memory.data(16, 8));
 const remote = changetype<IpAddress>(memory.data(16, 8));
 
@@ -25,7 +25,7 @@ function parse(hex: string): void {
 
 function fresh(mss: u32): void {
   memory.fill(changetype<usize>(t), 0, 320);
-  memory.fill(work, 0, 256);
+  memory.fill(work, 0, 512);
   t.setWork(work);
   t.sndMss = <u16>mss;
   rttInit(t);

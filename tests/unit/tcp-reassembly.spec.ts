@@ -18,7 +18,7 @@ import { random, setRam } from "./support/host";
 const SLOTS: u32 = 1024;
 const STREAM: u32 = 60_000;
 const t = changetype<Tcb>(memory.data(320, 64));
-const work = memory.data(256, 64);
+const work = memory.data(512, 64);
 const read = memory.data(65536, 8);
 const arrived = new StaticArray<bool>(STREAM);
 
@@ -40,7 +40,7 @@ function begin(limit: u32, start: u32): void {
   memoryInit();
   poolInit(PoolId.Standard, SLOTS, 2048);
   memory.fill(changetype<usize>(t), 0, 320);
-  memory.fill(work, 0, 256);
+  memory.fill(work, 0, 512);
   t.setWork(work);
   t.receiveLimit = <u16>limit;
   t.rcvNxt = start;

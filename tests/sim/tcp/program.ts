@@ -22,7 +22,7 @@ export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
 
-/** The counters of net/tcp/stats.ts, in order; the last four are 32 bits wide. */
+/** The counters of net/tcp/stats.ts, in order; the last are 32 bits wide. */
 const COUNTERS = [
   "segmentsIn",
   "segmentsOut",
@@ -50,7 +50,7 @@ const COUNTERS = [
   "synCookiesBad",
   "icmpIgnored",
 ] as const;
-const GAUGES = ["established", "connections", "halfOpen", "timeWait"] as const;
+const GAUGES = ["established", "connections", "halfOpen", "timeWait", "transmissions"] as const;
 export type TcpCounters = Record<(typeof COUNTERS)[number] | (typeof GAUGES)[number], number>;
 
 const BUFFER = 65536;
@@ -143,7 +143,7 @@ export class Program {
   get tcp(): TcpCounters {
     const { machine } = this;
     const { scratch, view } = machine;
-    machine.syscall(Syscall.Statistics, Statistics.Tcp, scratch, COUNTERS.length * 8 + 16);
+    machine.syscall(Syscall.Statistics, Statistics.Tcp, scratch, COUNTERS.length * 8 + 24);
     const values: Partial<TcpCounters> = {};
     COUNTERS.forEach(
       (name, i) => (values[name] = Number(view.getBigUint64(scratch + i * 8, true))),

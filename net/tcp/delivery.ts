@@ -1,0 +1,71 @@
+import { Flight, Mark, Transmission } from "./flight";
+
+/**
+ * What one ACK says of the path (draft-cheng-iccrg-delivery-rate-estimation, 3.3): how much it
+ * delivered, and how fast that came, seen from the transmission sent last of those delivered. Begun
+ * before an ACK is taken apart, complete when loss detection is done; then congestion control reads
+ * it. The rate is `delivered - priorDelivered` bytes in the longer of `sendElapsed` and
+ * `ackElapsed`; meaningless without `priorTime`.
+ */
+@unmanaged
+export class Delivery {
+  /** Bytes newly delivered by this ACK, cumulatively or selectively; and newly marked lost. */
+  newlyDelivered: u32;
+  newlyLost: u32;
+  /** Of the transmission sent last among those delivered: when it went, ns; 0: none was. */
+  sentAt: u64;
+  /** One beyond its last byte. */
+  end: u32;
+  /** `Mark` bits that it had: a retransmitted one says nothing of the round trip. */
+  marks: u32;
+  /** `Flight.delivered`, low half, and `Flight.deliveredAt`, ns, when it went. */
+  priorDelivered: u32;
+  priorTime: u64;
+  /** How long the flight that it ended took to send, and to be acknowledged: ns. */
+  sendElapsed: u64;
+  ackElapsed: u64;
+  /** Bytes in flight just after it went, and `Flight.lost`, low half, by then. */
+  inFlight: u32;
+  lost: u32;
+  /** Newest round trip of a transmission that went only once, ns; 0 when there is none. */
+  roundTrip: u64;
+}
+
+/** What the ACK at hand has delivered so far. */
+export const delivery = changetype<Delivery>(memory.data(offsetof<Delivery>(), 8));
+
+/** A new ACK. */
+@inline export function deliveryBegin(): void {
+  delivery.newlyDelivered = 0;
+  delivery.newlyLost = 0;
+  delivery.sentAt = 0;
+  delivery.priorTime = 0;
+  delivery.roundTrip = 0;
+}
+
+/** `bytes` of `record`, up to `end`, have been delivered; they were not before. */
+@inline export function delivered(
+  flight: Flight,
+  record: Transmission,
+  end: u32,
+  bytes: u32,
+  now: u64,
+): void {
+  const sentAt = record.sentAt;
+  flight.delivered += bytes;
+  flight.deliveredAt = now;
+  if (flight.appLimited && flight.delivered > flight.appLimited) flight.appLimited = 0;
+  delivery.newlyDelivered += bytes;
+  if (sentAt < delivery.sentAt) return;
+  delivery.sentAt = sentAt;
+  delivery.end = end;
+  delivery.marks = record.marks;
+  delivery.priorDelivered = record.delivered;
+  delivery.priorTime = record.deliveredAt;
+  delivery.sendElapsed = sentAt - record.firstSentAt;
+  delivery.ackElapsed = now - record.deliveredAt;
+  delivery.inFlight = record.inFlight;
+  delivery.lost = record.lost;
+  flight.firstSentAt = sentAt;
+  if (!record.has(Mark.Retransmitted)) delivery.roundTrip = now - sentAt;
+}

@@ -1,0 +1,301 @@
+import { reserve } from "../../kernel/memory";
+import { delivered, delivery } from "./delivery";
+import { Flight, Mark, Transmission } from "./flight";
+import { seqGreater, seqLess, seqLessEqual } from "./seq";
+import { tcpStats } from "./stats";
+import { Extent, Tcb } from "./tcb";
+
+/**
+ * Keeps the list of transmissions (flight.ts). Sending and acknowledging in order cost O(1): what
+ * one output pass sends is one transmission, and what is acknowledged comes off the front. They
+ * come from a pool; when a connection can get none, its last one grows over what it sends, so that
+ * less is known and nothing fails.
+ */
+
+const TRANSMISSION_BYTES: u32 = 64;
+/** Transmissions that a connection may hold when others hold all the rest. */
+const SHARE_MIN: u32 = 4;
+/** Most bytes of one transmission, so that what a rate sample sees stays a burst. */
+const RUN_MAX: u32 = 0xffff;
+
+let free: Transmission | null = null;
+let freeCount: u32 = 0;
+
+/** Reserves `count` transmissions beside the one that each connection has. Start-up only. */
+export function scoreboardInit(count: u32): void {
+  assert(offsetof<Transmission>() == TRANSMISSION_BYTES);
+  const base = reserve(count * TRANSMISSION_BYTES, 64);
+  free = null;
+  freeCount = count;
+  for (let i = count; i-- > 0;) {
+    const record = changetype<Transmission>(base + <usize>i * TRANSMISSION_BYTES);
+    record.next = free;
+    free = record;
+  }
+}
+
+/** Bytes in flight: sent, and neither sacked nor taken to be lost (RFC 6675, 4: pipe). */
+@inline export function inFlight(t: Tcb): u32 {
+  return t.sndNxt - t.sndUna - t.work.sackedBytes - t.work.lostBytes;
+}
+
+/** One for `flight`, which may hold a quarter as many as are free; null when that is too many. */
+function allocate(flight: Flight): Transmission | null {
+  const own = flight.own;
+  if (!own.segmentSize) return own;
+  const record = free;
+  if (record === null || flight.transmissions >= max<u32>(freeCount >> 2, SHARE_MIN)) return null;
+  free = record.next;
+  freeCount--;
+  tcpStats.transmissions++;
+  return record;
+}
+
+/** Gives one back that is in neither list. */
+function release(flight: Flight, record: Transmission): void {
+  flight.transmissions--;
+  if (record === flight.own) {
+    record.segmentSize = 0;
+    return;
+  }
+  record.next = free;
+  free = record;
+  freeCount++;
+  tcpStats.transmissions--;
+}
+
+/** Puts one at the end of the order of time. */
+@inline function goes(flight: Flight, record: Transmission): void {
+  const latest = flight.latest;
+  record.earlier = latest;
+  record.later = null;
+  if (latest === null) flight.earliest = record;
+  else latest.later = record;
+  flight.latest = record;
+}
+
+/** Takes one out of the order of time: it is in flight no more. */
+@inline function lands(flight: Flight, record: Transmission): void {
+  const earlier = record.earlier;
+  const later = record.later;
+  if (earlier === null) flight.earliest = later;
+  else earlier.later = later;
+  if (later === null) flight.latest = earlier;
+  else later.earlier = earlier;
+}
+
+/** Notes when it goes, and what had been delivered by then. */
+@inline function stamp(flight: Flight, record: Transmission, flying: u32, now: u64): void {
+  if (flying == record.length) {
+    // Nothing else is in flight: the measuring of the rate begins anew (3.2).
+    flight.firstSentAt = now;
+    flight.deliveredAt = now;
+  }
+  record.sentAt = now;
+  record.inFlight = flying;
+  record.delivered = <u32>flight.delivered;
+  record.lost = <u32>flight.lost;
+  record.deliveredAt = flight.deliveredAt;
+  record.firstSentAt = flight.firstSentAt;
+  if (flight.appLimited) record.marks |= <u8>Mark.AppLimited;
+  else record.marks &= ~(<u8>Mark.AppLimited);
+}
+
+/** New data has gone, from `seq`, which `extent` holds, up to SND.NXT. */
+export function transmitted(t: Tcb, seq: u32, extent: Extent | null, now: u64): void {
+  const flight: Flight = t.work;
+  const end = t.sndNxt;
+  const flying = inFlight(t);
+  const tail = flight.tail;
+  if (tail !== null && joins(tail, seq, end, t.sndMss, now)) {
+    tail.end = end;
+    tail.inFlight = flying;
+    return;
+  }
+  const record = allocate(flight);
+  if (record === null) {
+    coarsen(t, changetype<Transmission>(tail), end, now);
+    return;
+  }
+  record.next = null;
+  record.extent = extent;
+  record.seq = seq;
+  record.end = end;
+  record.segmentSize = t.sndMss;
+  record.marks = 0;
+  if (tail === null) flight.head = record;
+  else tail.next = record;
+  flight.tail = record;
+  flight.transmissions++;
+  stamp(flight, record, flying, now);
+  goes(flight, record);
+}
+
+/** Whether bytes up to `end` go together with the last transmission: same pass, full segments. */
+@inline function joins(tail: Transmission, seq: u32, end: u32, mss: u32, now: u64): bool {
+  return (
+    tail.sentAt == now &&
+    !(tail.marks & (Mark.Sacked | Mark.Lost | Mark.Retransmitted)) &&
+    <u32>tail.segmentSize == mss &&
+    end - tail.seq <= RUN_MAX &&
+    (seq - tail.seq) % mss == 0
+  );
+}
+
+/**
+ * No memory: the last transmission grows up to `end` and counts as sent now, more than once. What
+ * was known of its parts is forgotten, which can only put off a retransmission or add one.
+ */
+function coarsen(t: Tcb, tail: Transmission, end: u32, now: u64): void {
+  const flight: Flight = t.work;
+  if (tail.has(Mark.Sacked)) {
+    flight.sackedBytes -= tail.length;
+    flight.sackedSegments -= tail.segments;
+  } else if (tail.has(Mark.Lost)) {
+    flight.lostBytes -= tail.length;
+  } else {
+    lands(flight, tail);
+  }
+  tail.end = end;
+  tail.marks = <u8>Mark.Retransmitted;
+  stamp(flight, tail, inFlight(t), now);
+  goes(flight, tail);
+}
+
+/**
+ * Divides `record` at `at`, within it, and returns the second part; null when there is no memory.
+ * Costs a step for each extent of the first part.
+ */
+function split(flight: Flight, record: Transmission, at: u32): Transmission | null {
+  const rest = allocate(flight);
+  if (rest === null) return null;
+  memory.copy(changetype<usize>(rest), changetype<usize>(record), TRANSMISSION_BYTES);
+  let extent = record.extent;
+  while (extent !== null && seqLessEqual(extent.seq + extent.length, at)) extent = extent.next;
+  rest.extent = extent;
+  rest.seq = at;
+  record.end = at;
+  record.next = rest;
+  flight.transmissions++;
+  if (flight.tail === record) flight.tail = rest;
+  if (!record.has(Mark.Sacked | Mark.Lost)) {
+    const later = record.later;
+    rest.earlier = record;
+    record.later = rest;
+    if (later === null) flight.latest = rest;
+    else later.earlier = rest;
+  }
+  return rest;
+}
+
+/** Everything before SND.UNA is acknowledged: it comes off the front. */
+export function scoreboardAcknowledged(t: Tcb, now: u64): void {
+  const flight: Flight = t.work;
+  const ack = t.sndUna;
+  let record = flight.head;
+  while (record !== null && seqLessEqual(record.end, ack)) {
+    const next = record.next;
+    leave(flight, record, record.end, record.length, now);
+    if (!record.has(Mark.Sacked | Mark.Lost)) lands(flight, record);
+    if (flight.lostHint === record) flight.lostHint = next;
+    if (flight.sackHint === record) flight.sackHint = null;
+    release(flight, record);
+    record = next;
+  }
+  flight.head = record;
+  if (record === null) {
+    flight.tail = null;
+  } else if (seqLess(record.seq, ack)) {
+    leave(flight, record, ack, ack - record.seq, now);
+    record.seq = ack;
+    record.extent = t.sendHead;
+  }
+}
+
+/** The first `bytes` of `record`, up to `end`, are acknowledged. */
+@inline function leave(flight: Flight, record: Transmission, end: u32, bytes: u32, now: u64): void {
+  if (record.has(Mark.Sacked)) {
+    const size: u32 = record.segmentSize;
+    flight.sackedBytes -= bytes;
+    flight.sackedSegments -= record.segments - (record.end - end + size - 1) / size;
+    return;
+  }
+  if (record.has(Mark.Lost)) flight.lostBytes -= bytes;
+  delivered(flight, record, end, bytes, now);
+}
+
+/** The first segment of `record` or all of it goes again, up to `end`; what is behind stays lost. */
+export function retransmitted(t: Tcb, record: Transmission, end: u32, now: u64): void {
+  const flight: Flight = t.work;
+  // Without memory to divide it, all of it counts as sent, and is lost again if it was not.
+  if (seqLess(end, record.end)) split(flight, record, end);
+  if (record.has(Mark.Lost)) flight.lostBytes -= record.length;
+  else lands(flight, record);
+  record.marks = <u8>Mark.Retransmitted;
+  record.segmentSize = t.sndMss;
+  stamp(flight, record, inFlight(t), now);
+  goes(flight, record);
+  if (!flight.lostBytes) flight.lostHint = null;
+}
+
+/** The first of the lost, in order of sequence numbers; null when none is. */
+export function nextLost(t: Tcb): Transmission | null {
+  const flight: Flight = t.work;
+  let record = flight.lostHint;
+  while (record !== null && !record.has(Mark.Lost)) record = record.next;
+  flight.lostHint = record;
+  return record;
+}
+
+/** Takes `record` to be lost, unless it is sacked. */
+export function markLost(flight: Flight, record: Transmission): void {
+  if (record.has(Mark.Sacked | Mark.Lost)) return;
+  lands(flight, record);
+  record.marks |= <u8>Mark.Lost;
+  const length = record.length;
+  flight.lostBytes += length;
+  flight.lost += length;
+  delivery.newlyLost += length;
+  const hint = flight.lostHint;
+  if (hint === null || seqGreater(hint.seq, record.seq)) flight.lostHint = record;
+}
+
+/** The first segment in flight is lost. */
+export function markHeadLost(t: Tcb): void {
+  const flight: Flight = t.work;
+  const head = flight.head;
+  if (head === null) return;
+  const size: u32 = head.segmentSize;
+  if (!head.has(Mark.Lost) && head.length > size) split(flight, head, head.seq + size);
+  markLost(flight, head);
+}
+
+/** All that is not sacked is lost. */
+export function markAllLost(t: Tcb): void {
+  const flight: Flight = t.work;
+  let record = flight.head;
+  while (record !== null) {
+    markLost(flight, record);
+    record = record.next;
+  }
+}
+
+/** Lets go of everything. */
+export function scoreboardClear(t: Tcb): void {
+  const flight: Flight = t.work;
+  let record = flight.head;
+  while (record !== null) {
+    const next = record.next;
+    release(flight, record);
+    record = next;
+  }
+  flight.head = null;
+  flight.tail = null;
+  flight.earliest = null;
+  flight.latest = null;
+  flight.lostHint = null;
+  flight.sackHint = null;
+  flight.sackedBytes = 0;
+  flight.sackedSegments = 0;
+  flight.lostBytes = 0;
+}
