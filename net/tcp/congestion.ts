@@ -5,7 +5,8 @@ import { Tcb } from "./tcb";
  * `cc0` to `cc5` of the control block; recovery.ts decides when something was lost and inflates
  * `cwnd` during fast recovery, whatever the control.
  *
- *     start(t)                  a connection begins: `cwnd` is the initial window already
+ *     start(t)                  a connection begins: `cwnd` is the initial window already; or it
+ *                               wakes from a rest (work.ts): what it left in the block is there
  *     onAck(t, acked, now)      `acked` new bytes acknowledged, outside recovery
  *     onLoss(t, flight, now)    fast recovery begins with `flight` bytes out: set `ssthresh`
  *     onTimeout(t, flight, now) the retransmission timer expired for the first time: set `ssthresh`

@@ -5,6 +5,7 @@ import { ipMtu } from "../ip/route";
 import { defaultSlots } from "./budget";
 import { congestionOf, CongestionId, CWND_MAX, initialWindow } from "./congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
+import { markDirty } from "./dirty";
 import { unbind } from "./ports";
 import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
 import { reassemblyClear } from "./reassembly";
@@ -15,6 +16,7 @@ import { sendClear } from "./sendqueue";
 import { tcpStats } from "./stats";
 import { setState, State, Tcb, TcbFlag, tcbFree } from "./tcb";
 import { timerCallback } from "./timers";
+import { workRelease } from "./work";
 
 /**
  * How a connection begins and ends, whichever side began it and for whatever reason it ends.
@@ -56,7 +58,7 @@ export function connectionDefaults(t: Tcb): void {
   t.congestion = <u8>CongestionId.Cubic;
 }
 
-/** With the tuple set: enters the table and sets what both ways of opening have in common. */
+/** With the tuple set and a working part: enters the table and sets what both ways of opening have in common. */
 export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void {
   t.hash = tupleHash(t.local, t.localPort, t.remote, t.remotePort);
   connectionInsert(t);
@@ -96,15 +98,18 @@ export function connectionEstablished(t: Tcb, now: u64): void {
   setState(t, State.Established);
   t.work.progressAt = now;
   if (t.has(TcbFlag.KeepAlive)) t.keepaliveAt = now + <u64>t.keepaliveIdle * SECOND;
+  markDirty(t);
 }
 
 /** Turns every timer off. */
 function stopTimers(t: Tcb): void {
   t.timer.cancel();
+  t.keepaliveAt = NEVER;
+  if (!t.hasWork) return;
   t.work.rexmitAt = NEVER;
   t.work.delackAt = NEVER;
-  t.keepaliveAt = NEVER;
   t.work.lingerAt = NEVER;
+  t.work.restAt = NEVER;
 }
 
 /** Leaves the tables: segments for its tuple no longer come here. */
@@ -122,9 +127,12 @@ export function connectionFinish(t: Tcb, state: State): void {
   setState(t, state);
   stopTimers(t);
   leaveTables(t);
-  scoreboardClear(t);
-  sendClear(t);
-  reassemblyClear(t);
+  if (t.hasWork) {
+    scoreboardClear(t);
+    sendClear(t);
+    reassemblyClear(t);
+    workRelease(t);
+  }
   t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed | TcbFlag.FinPending | TcbFlag.RetransmitHead);
   if (t.has(TcbFlag.Detached)) {
     receiveClear(t);

@@ -36,6 +36,7 @@ import { requestFind } from "./syncache";
 import { setState, State, Tcb, TcbFlag } from "./tcb";
 import { timeWaitAdd, timeWaitFind, timeWaitInput } from "./timewait";
 import { persistStop } from "./timers";
+import { workEnsure } from "./work";
 
 /**
  * SEGMENT ARRIVES (RFC 9293, 3.10.7), in its order. A segment is checked once here; nothing is sent
@@ -87,6 +88,10 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
   packet.strip(headerLength);
   if (t === null) {
     unconnected(packet, header, source, destination, now);
+    return;
+  }
+  if (!workEnsure(t)) {
+    packet.release();
     return;
   }
   const seq = header.sequence;
@@ -401,6 +406,12 @@ function challengeAllowed(t: Tcb, now: u64): bool {
     t.work.challengeCount = 0;
   }
   return t.work.challengeCount++ < CHALLENGES;
+}
+
+/** Until when challenge ACKs are being counted, ns; 0 when none has been sent lately. */
+@inline export function challengePeriodEnd(t: Tcb): u64 {
+  if (!t.work.challengeCount) return 0;
+  return (<u64>t.work.challengeAt + CHALLENGE_PERIOD_MS) * MILLISECOND;
 }
 
 /** A reset with exactly the next sequence number. */

@@ -30,7 +30,8 @@ import {
   requestWait,
   requestWindow,
 } from "./syncache";
-import { State, Tcb, tcbAllocate, TcbFlag, Tuple } from "./tcb";
+import { State, Tcb, tcbAllocate, TcbFlag, tcbFree, Tuple } from "./tcb";
+import { workEnsure } from "./work";
 import { Errno } from "../../kernel/errno";
 
 /**
@@ -255,6 +256,10 @@ function establish(
   const t = listener.work.acceptCount < listener.work.backlog ? tcbAllocate() : null;
   if (t === null) {
     tcpStats.listenOverflows++;
+    return null;
+  }
+  if (!workEnsure(t)) {
+    tcbFree(t);
     return null;
   }
   const secret = tupleSecret(request.local, request.localPort, request.remote, request.remotePort);

@@ -18,7 +18,7 @@ import { sendAdvance, sendGather } from "./sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { Extent, State, Tcb, TcbFlag } from "./tcb";
-import { persistStart, persistStop, schedule } from "./timers";
+import { persistStart, persistStop, schedule, settle } from "./timers";
 
 /**
  * The output pass: what a connection sends, once a step, after all input, timers and the program
@@ -35,18 +35,18 @@ const BURST_SEGMENTS: u32 = 44;
 
 /** Sends what `t` has to send. */
 export function outputConnection(t: Tcb, now: u64): void {
+  if (!t.hasWork) return;
   const state = t.state;
   if (state >= State.Established && state != State.TimeWait) {
     if (t.has(TcbFlag.Probe)) probe(t, now);
     sendData(t, now);
     sendAcks(t, now);
+    settle(t, now);
   } else if (state == State.SynSent || state == State.SynReceived) {
     if (t.sndNxt == t.work.iss) sendSyn(t, now);
     else if (t.has(TcbFlag.AckNow)) sendAck(t, now);
-  } else {
-    return;
+    schedule(t);
   }
-  schedule(t);
 }
 
 /** Bytes beyond `sndUna` that congestion control allows; two segments more by RFC 3042. */
@@ -277,16 +277,20 @@ export function sendReset(t: Tcb, now: u64): void {
   const packet = headerPacket(Purpose.Control);
   if (packet === null) return;
   tcpStats.resetsOut++;
-  emit(t, packet, t.sndMax, TcpFlag.RST | TcpFlag.ACK, 0, now);
+  const length = timestampsOf(t, packet, now);
+  segmentSend(packet, t, t.sndMax, t.rcvNxt, TcpFlag.RST | TcpFlag.ACK, 0, length, 0);
+}
+
+/** Writes the Timestamps option, if the connection has it: its length. */
+@inline function timestampsOf(t: Tcb, packet: Packet, now: u64): u32 {
+  if (!t.has(TcbFlag.Timestamps)) return 0;
+  putTimestamps(optionsAt(packet), timestampClock(now) + t.tsOffset, t.tsRecent);
+  return TIMESTAMPS_LENGTH;
 }
 
 /** Sends a segment of a synchronized connection; whatever it carries acknowledges `rcvNxt`. */
 export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32, now: u64): void {
-  let optionsLength: u32 = 0;
-  if (t.has(TcbFlag.Timestamps)) {
-    optionsLength = TIMESTAMPS_LENGTH;
-    putTimestamps(optionsAt(packet), timestampClock(now) + t.tsOffset, t.tsRecent);
-  }
+  const optionsLength = timestampsOf(t, packet, now);
   const window = advertise(t);
   t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed);
   t.work.delackAt = NEVER;

@@ -1,10 +1,12 @@
 import { EndpointEvent, notify } from "../endpoint";
 import { memoryEased } from "./budget";
 import { Tcb, TcbFlag, tcbFree } from "./tcb";
+import { workLeft } from "./work";
 
 /**
- * Connections whose program could not send because memory was short, not because its own queue was
- * full: no ACK will tell them when there is room, so they are told when the pool has eased.
+ * Connections whose program could not send because packet memory or working parts were short, not
+ * because its own queue was full: no ACK will tell them when there is room, so they are told when
+ * there is.
  */
 
 let head: Tcb | null = null;
@@ -19,7 +21,7 @@ export function starve(t: Tcb): void {
 
 /** Tells all that wait, if there is memory again. */
 export function relieve(): void {
-  if (head === null || !memoryEased()) return;
+  if (head === null || !memoryEased() || !workLeft()) return;
   for (let t = head; t !== null; t = head) {
     head = t.next;
     t.clear(TcbFlag.Starved);

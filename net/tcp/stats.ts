@@ -41,6 +41,8 @@ export class TcpStats {
   synCookiesBad: u64;
   /** ICMP errors that named no data in flight (RFC 5927). */
   icmpIgnored: u64;
+  /** Segments dropped and calls refused because every working part was taken: see work.ts. */
+  workRefused: u64;
   /** Gauges. */
   established: u32;
   connections: u32;
@@ -48,6 +50,8 @@ export class TcpStats {
   timeWait: u32;
   /** Transmissions that connections hold beside their own one: see scoreboard.ts. */
   transmissions: u32;
+  /** Connections that have a working part. */
+  working: u32;
 }
 
 export const tcpStats = changetype<TcpStats>(memory.data(offsetof<TcpStats>(), 64));

@@ -1,9 +1,10 @@
 import { Packet } from "../../kernel/packet";
-import { reserve } from "../../kernel/memory";
+import { reserveUncleared } from "../../kernel/memory";
 import { NEVER, Timer } from "../../kernel/timer";
 import { IpAddress } from "../wire/address";
 import { Flight } from "./flight";
 import { tcpStats } from "./stats";
+import { workRelease } from "./work";
 
 /**
  * The transmission control block (RFC 9293, 3.3.1): all that a connection is. The first 128 bytes,
@@ -141,7 +142,7 @@ export class Extent {
 
 /**
  * The working part of a connection: what means something only while it is being opened or closed,
- * while data waits or is in flight, or while it listens.
+ * while data waits or is in flight, or while it listens. It comes and goes: see work.ts.
  */
 @unmanaged
 export class Work extends Flight {
@@ -149,6 +150,8 @@ export class Work extends Flight {
   rexmitAt: u64;
   delackAt: u64;
   lingerAt: u64;
+  /** When to see whether the connection is at rest. */
+  restAt: u64;
   /** When data last went, and when SND.UNA last moved (or had to). */
   sentAt: u64;
   progressAt: u64;
@@ -292,9 +295,15 @@ export class Tcb extends Tuple {
   /** Next with the same bucket of local ports. */
   portNext: Tcb | null;
 
-  /** The working part. */
+  /** The working part, which `workEnsure` sees to. */
   @inline get work(): Work {
+    assert(this.workAt != 0);
     return changetype<Work>(this.workAt);
+  }
+
+
+  @inline get hasWork(): bool {
+    return this.workAt != 0;
   }
 
 
@@ -340,38 +349,35 @@ export class Tcb extends Tuple {
 
 /** Bytes of a block, and of its working part, in their arrays. */
 const TCB_BYTES: u32 = 320;
-const WORK_BYTES: u32 = 512;
+export const WORK_BYTES: u32 = 512;
 
+let blocks: usize = 0;
+let count: u32 = 0;
+/** Blocks from here on have never been used, so their pages have not been touched. */
+let fresh: u32 = 0;
 let free: Tcb | null = null;
 
-/** Reserves room for `count` blocks. Start-up only. */
-export function tcbInit(count: u32): void {
+/** Reserves room for `most` blocks. Start-up only. */
+export function tcbInit(most: u32): void {
   assert(offsetof<Tcb>() <= TCB_BYTES && offsetof<Tcb>("timer0") == 128);
-  assert(offsetof<Work>() <= WORK_BYTES);
-  const blocks = reserve(count * TCB_BYTES, 64);
-  const works = reserve(count * WORK_BYTES, 64);
+  blocks = reserveUncleared(most * TCB_BYTES, 64);
+  count = most;
+  fresh = 0;
   free = null;
-  for (let i = count; i-- > 0;) {
-    const t = changetype<Tcb>(blocks + <usize>i * TCB_BYTES);
-    t.setWork(works + <usize>i * WORK_BYTES);
-    t.next = free;
-    free = t;
-  }
 }
 
-/** A zeroed block in CLOSED with every timer off, or null when all are in use. */
+/** A zeroed block in CLOSED without a working part, or null when all are in use. */
 export function tcbAllocate(): Tcb | null {
-  const t = free;
-  if (t === null) return null;
-  free = t.next;
-  const work = changetype<usize>(t.work);
+  let t = free;
+  if (t !== null) {
+    free = t.next;
+  } else {
+    if (fresh == count) return null;
+    t = changetype<Tcb>(blocks + <usize>fresh * TCB_BYTES);
+    fresh++;
+  }
   memory.fill(changetype<usize>(t), 0, TCB_BYTES);
-  memory.fill(work, 0, WORK_BYTES);
-  t.setWork(work);
-  t.work.rexmitAt = NEVER;
-  t.work.delackAt = NEVER;
   t.keepaliveAt = NEVER;
-  t.work.lingerAt = NEVER;
   tcpStats.connections++;
   return t;
 }
@@ -385,6 +391,7 @@ export function tcbFree(t: Tcb): void {
     t.raise(TcbFlag.Free);
     return;
   }
+  workRelease(t);
   t.flags = 0;
   t.next = free;
   free = t;

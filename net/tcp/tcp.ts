@@ -40,6 +40,7 @@ import { synCacheInit } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
 import { schedule } from "./timers";
+import { workCount, workEnsure, workInit } from "./work";
 
 export { State, Tcb } from "./tcb";
 export { tcpStats };
@@ -58,11 +59,12 @@ export function tcpInit(maxConnections: u32): void {
   demuxInit();
   isnInit();
   tcbInit(maxConnections);
+  workInit(maxConnections);
   connections.init(maxConnections);
   timeWaitInit(min<u32>(2 * maxConnections, 0xffff));
   synCacheInit(min<u32>(max<u32>(maxConnections >> 1, 256), 8192));
-  // One for each slot that may hold copies, and a header and a body a connection.
-  sendQueueInit(poolOf(PoolId.Standard).slots + 2 * maxConnections);
+  // One for each slot that may hold copies, and a header and a body a connection at work.
+  sendQueueInit(poolOf(PoolId.Standard).slots + 2 * workCount());
   scoreboardInit(poolOf(PoolId.Standard).slots);
   cubicInit();
   newRenoInit();
@@ -83,13 +85,17 @@ export function tcpBind(t: Tcb, address: IpAddress, port: u32): i32 {
   return bind(t, address, port);
 }
 
-/** Enters LISTEN; `backlog` bounds the connections that wait to be accepted. Binds if need be. */
+/**
+ * Enters LISTEN; `backlog` bounds the connections that wait to be accepted. Binds if need be.
+ * -ENOBUFS when no working part is left.
+ */
 export function tcpListen(t: Tcb, backlog: u32): i32 {
   if (t.state != State.Closed && t.state != State.Listen) return -Errno.EINVAL;
   if (!t.has(TcbFlag.Bound)) {
     const result = bind(t, t.local, 0);
     if (result < 0) return result;
   }
+  if (!workEnsure(t)) return -Errno.ENOBUFS;
   t.work.backlog = <u16>min<u32>(max<u32>(backlog, 1), BACKLOG_MAX);
   setState(t, State.Listen);
   return 0;
@@ -116,7 +122,8 @@ export function tcpAccept(t: Tcb): Tcb | null {
 /**
  * Begins to connect: -EINPROGRESS, and Writable or Error follows. -EISCONN, -EALREADY, -EINVAL
  * (address or port missing, or listening), -ENETUNREACH (no route), -EADDRNOTAVAIL (no port left),
- * -EADDRINUSE (the tuple is in use), -ECONNABORTED (it has ended already).
+ * -EADDRINUSE (the tuple is in use), -ECONNABORTED (it has ended already), -ENOBUFS (no working
+ * part is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   if (t.state == State.SynSent || t.state == State.SynReceived) return -Errno.EALREADY;
@@ -132,6 +139,7 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   } else if (tupleTaken(t.local, t.localPort, address, port)) {
     return -Errno.EADDRINUSE;
   }
+  if (!workEnsure(t)) return -Errno.ENOBUFS;
   const now = stepTime();
   t.remote.copy(address);
   t.remotePort = <u16>port;
@@ -163,14 +171,14 @@ function maySendNow(t: Tcb): i32 {
 }
 
 /**
- * Queues a copy of at most `length` bytes: how many. -EAGAIN when there is no room (Writable
- * follows) or the connection is not open yet, -EPIPE after `tcpShutdown`, -ENOTCONN, or what ended
- * the connection.
+ * Queues a copy of at most `length` bytes: how many. -EAGAIN when there is no room, no slot or no
+ * working part (Writable follows) or the connection is not open yet, -EPIPE after `tcpShutdown`,
+ * -ENOTCONN, or what ended the connection.
  */
 export function tcpSend(t: Tcb, from: usize, length: u32): i32 {
   const state = maySendNow(t);
   if (state < 0) return state;
-  const sent = sendCopy(t, from, length);
+  const sent = workEnsure(t) ? sendCopy(t, from, length) : 0;
   if (sent) markDirty(t);
   if (sent < length) blocked(t);
   return sent || !length ? sent : -Errno.EAGAIN;
@@ -183,6 +191,10 @@ export function tcpSend(t: Tcb, from: usize, length: u32): i32 {
 export function tcpSendStatic(t: Tcb, from: usize, length: u32): i32 {
   const state = maySendNow(t);
   if (state < 0) return state;
+  if (!workEnsure(t)) {
+    blocked(t);
+    return -Errno.ENOBUFS;
+  }
   // Sequence numbers compare within half their circle; far below it is enough for any window.
   if (length > 1 << 30 || t.sndEnd - t.sndUna > 1 << 30) {
     blocked(t);
@@ -204,7 +216,8 @@ function blocked(t: Tcb): void {
 
 /** Bytes that `tcpSend` would take, memory permitting; 0 when it would not take any. */
 export function tcpSendSpace(t: Tcb): u32 {
-  return maySendNow(t) < 0 ? 0 : sendRoom(t);
+  if (maySendNow(t) < 0) return 0;
+  return t.hasWork ? sendRoom(t) : t.sendLimit;
 }
 
 /** Bytes queued that the peer has not acknowledged. */
@@ -218,7 +231,7 @@ export function tcpQueued(t: Tcb): u32 {
  */
 export function tcpSendReady(t: Tcb): bool {
   if (maySendNow(t) < 0) return false;
-  if (sendEased(t)) return true;
+  if (!t.hasWork || sendEased(t)) return true;
   t.raise(TcbFlag.Blocked);
   return false;
 }
@@ -266,9 +279,12 @@ export function tcpConsume(t: Tcb, length: u32): void {
 
 /** The program has made room: the peer may have to hear of it. */
 @inline function hasRead(t: Tcb): void {
-  if (t.state < State.Established || t.has(TcbFlag.FinReceived)) return;
+  if (t.state < State.Established || t.has(TcbFlag.FinReceived) || !t.hasWork) return;
   if (!t.has(TcbFlag.AckNow) && windowWorthTelling(t)) {
     t.raise(TcbFlag.AckNow);
+    markDirty(t);
+  } else if (!t.receiveBytes && !t.has(TcbFlag.AckDelayed)) {
+    // Perhaps it is at rest now.
     markDirty(t);
   }
 }
@@ -299,9 +315,10 @@ function finish(t: Tcb): void {
   markDirty(t);
 }
 
-/** Ends reading, writing or both. -ENOTCONN when there is no connection. */
+/** Ends reading, writing or both. -ENOTCONN: no connection. -ENOBUFS: no working part is left. */
 export function tcpShutdown(t: Tcb, read: bool, write: bool): i32 {
   if (t.state < State.SynSent) return -Errno.ENOTCONN;
+  if (write && !workEnsure(t)) return -Errno.ENOBUFS;
   if (read) {
     t.raise(TcbFlag.ReadShutdown);
     receiveClear(t);
@@ -313,7 +330,8 @@ export function tcpShutdown(t: Tcb, read: bool, write: bool): i32 {
 
 /**
  * Closes: the program lets go of `t`, which lives on until both streams have ended. Bytes that
- * were not read are lost to the peer, so it is told by a reset (RFC 2525, 2.17).
+ * were not read are lost to the peer, so it is told by a reset (RFC 2525, 2.17). A reset is also
+ * what ends an idle connection when no working part is left to end it in order.
  */
 export function tcpClose(t: Tcb): void {
   t.owner = 0;
@@ -325,7 +343,7 @@ export function tcpClose(t: Tcb): void {
     connectionFinish(t, State.Closed);
     return;
   }
-  if (t.receiveBytes && !t.has(TcbFlag.ReadShutdown)) {
+  if ((t.receiveBytes && !t.has(TcbFlag.ReadShutdown)) || !workEnsure(t)) {
     tcpAbort(t);
     return;
   }

@@ -1,6 +1,7 @@
 import { NEVER, SECOND } from "../../kernel/timer";
 import { Errno } from "../../kernel/errno";
 import { congestionOf } from "./congestion";
+import { challengePeriodEnd } from "./input";
 import { connectionFail, SYN_TIMEOUT } from "./connection";
 import { markDirty } from "./dirty";
 import { sendKeepalive, sendReset } from "./output";
@@ -8,9 +9,10 @@ import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
 import { markAllLost } from "./scoreboard";
 import { tcpStats } from "./stats";
 import { State, Tcb, TcbFlag } from "./tcb";
+import { workEnsure, workRelease, workScarce } from "./work";
 
 /**
- * Timers of a connection. It has up to four deadlines and one node in the wheel, armed at the
+ * Timers of a connection. It has up to five deadlines and one node in the wheel, armed at the
  * earliest of them. An ACK moves a deadline on by a store; the node fires at the old time, finds
  * nothing due and is armed again.
  */
@@ -21,38 +23,92 @@ const PROBE_MAX: u64 = 60 * SECOND;
 /** Doublings beyond this change nothing: the limits hold. */
 const BACKOFF_MAX: u8 = 12;
 
-/** When a connection must be looked at next. */
-@inline function earliest(t: Tcb): u64 {
-  return min<u64>(
-    min<u64>(t.work.rexmitAt, t.work.delackAt),
-    min<u64>(t.keepaliveAt, t.work.lingerAt),
-  );
+/** The earliest deadline of what is under way: none when the connection is at rest. */
+@inline function busyUntil(t: Tcb): u64 {
+  return min<u64>(min<u64>(t.work.rexmitAt, t.work.delackAt), t.work.lingerAt);
 }
 
 /** Arms the node if a deadline has come nearer than it. After every change of one. */
 @inline export function schedule(t: Tcb): void {
-  const at = earliest(t);
+  let at = t.keepaliveAt;
+  if (t.hasWork) at = min<u64>(at, min<u64>(busyUntil(t), t.work.restAt));
   if (at == NEVER) return;
   const timer = t.timer;
   if (!timer.armed || at < timer.deadline) timer.arm(at);
 }
 
+/** What keeps a connection from being at rest. */
+const BUSY: u32 =
+  TcbFlag.AckNow |
+  TcbFlag.AckDelayed |
+  TcbFlag.FinQueued |
+  TcbFlag.FinReceived |
+  TcbFlag.FinPending |
+  TcbFlag.Recovery |
+  TcbFlag.RttTiming |
+  TcbFlag.Persisting |
+  TcbFlag.RetransmitHead |
+  TcbFlag.Probe |
+  TcbFlag.Dirty;
+
+/**
+ * Whether `t` is at rest: established, with nothing in flight, queued, missing, unread or owed. All
+ * that is to be known of it stands in the block then.
+ */
+function atRest(t: Tcb): bool {
+  return (
+    t.state == State.Established &&
+    t.sndUna == t.sndEnd &&
+    t.sndUna == t.sndMax &&
+    t.receiveHead === null &&
+    !t.outOfOrder &&
+    !t.has(BUSY) &&
+    busyUntil(t) == NEVER
+  );
+}
+
+/** The end of an output pass: arms the timer, or has a connection at rest give its part back. */
+export function settle(t: Tcb, now: u64): void {
+  if (atRest(t)) {
+    const limited = challengePeriodEnd(t);
+    if (workScarce() && limited <= now) {
+      rest(t);
+      return;
+    }
+    t.work.restAt = max<u64>(now + rtoNs(t), limited);
+  } else {
+    t.work.restAt = NEVER;
+  }
+  schedule(t);
+}
+
+/** Gives the working part back. What may still come is a question of keepalive. */
+function rest(t: Tcb): void {
+  workRelease(t);
+  t.timer.cancel();
+  schedule(t);
+}
+
 /** What the wheel calls. */
 export function timerCallback(context: usize, now: u64): void {
   const t = changetype<Tcb>(context);
-  if (t.work.delackAt <= now) {
+  if (t.hasWork && t.work.delackAt <= now) {
     t.work.delackAt = NEVER;
     if (t.has(TcbFlag.AckDelayed)) {
       t.raise(TcbFlag.AckNow);
       markDirty(t);
     }
   }
-  if (t.work.rexmitAt <= now) {
+  if (t.hasWork && t.work.rexmitAt <= now) {
     if (t.has(TcbFlag.Persisting)) persistTimeout(t, now);
     else retransmissionTimeout(t, now);
   }
   if (t.keepaliveAt <= now) keepaliveTimeout(t, now);
-  if (t.work.lingerAt <= now) lingerTimeout(t, now);
+  if (t.hasWork && t.work.lingerAt <= now) lingerTimeout(t, now);
+  if (t.hasWork && t.work.restAt <= now) {
+    t.work.restAt = NEVER;
+    if (atRest(t)) workRelease(t);
+  }
   if (t.state != State.Closed) schedule(t);
 }
 
@@ -150,6 +206,10 @@ function keepaliveTimeout(t: Tcb, now: u64): void {
   if (t.keepaliveProbes >= t.keepaliveCount) {
     sendReset(t, now);
     giveUp(t);
+    return;
+  }
+  if (!workEnsure(t)) {
+    t.keepaliveAt = now + SECOND;
     return;
   }
   t.keepaliveProbes++;

@@ -49,8 +49,16 @@ const COUNTERS = [
   "synCookiesOk",
   "synCookiesBad",
   "icmpIgnored",
+  "workRefused",
 ] as const;
-const GAUGES = ["established", "connections", "halfOpen", "timeWait", "transmissions"] as const;
+const GAUGES = [
+  "established",
+  "connections",
+  "halfOpen",
+  "timeWait",
+  "transmissions",
+  "working",
+] as const;
 export type TcpCounters = Record<(typeof COUNTERS)[number] | (typeof GAUGES)[number], number>;
 
 const BUFFER = 65536;
@@ -143,7 +151,12 @@ export class Program {
   get tcp(): TcpCounters {
     const { machine } = this;
     const { scratch, view } = machine;
-    machine.syscall(Syscall.Statistics, Statistics.Tcp, scratch, COUNTERS.length * 8 + 24);
+    machine.syscall(
+      Syscall.Statistics,
+      Statistics.Tcp,
+      scratch,
+      COUNTERS.length * 8 + GAUGES.length * 4,
+    );
     const values: Partial<TcpCounters> = {};
     COUNTERS.forEach(
       (name, i) => (values[name] = Number(view.getBigUint64(scratch + i * 8, true))),

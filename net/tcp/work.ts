@@ -1,0 +1,98 @@
+import { now } from "../../kernel/clock";
+import { reserveUncleared } from "../../kernel/memory";
+import { NEVER } from "../../kernel/timer";
+import { congestionOf } from "./congestion";
+import { markDirty } from "./dirty";
+import { tcpStats } from "./stats";
+import { State, Tcb, Work, WORK_BYTES } from "./tcb";
+
+/**
+ * Who has a working part (`Work`). Most connections of a large machine are idle, so there are
+ * fewer working parts than connections. The rules:
+ *
+ * - Whatever begins something takes one first (`workEnsure`): opening, listening, a segment that
+ *   comes, a program that sends. When none is left the call fails with -ENOBUFS, the segment is
+ *   dropped as if the network had lost it, and `tcpStats.workRefused` counts it.
+ * - A connection gives its own back when it is at rest (`settle` in timers.ts): at the end of an
+ *   output pass while they are scarce, otherwise after a pause of a time-out, when what it knew of
+ *   the path is stale anyway. So whoever has one is marked for output or has a timer armed.
+ * - A new one knows nothing: what must outlive a rest is in the `Tcb`.
+ */
+
+/** One each for so many connections, and one for eight beyond. */
+const EVERY: u32 = 1024;
+const SHARE: u32 = 3;
+
+let base: usize = 0;
+let count: u32 = 0;
+/** Those from here on have never been taken, so their pages have not been touched. */
+let fresh: u32 = 0;
+/** Address of the first one given back; the next one's stands in its first word. */
+let free: usize = 0;
+
+/** Reserves working parts for a machine of `connections` connections. Start-up only. */
+export function workInit(connections: u32): void {
+  assert(offsetof<Work>() <= WORK_BYTES);
+  count = connections <= EVERY ? connections : EVERY + ((connections - EVERY) >> SHARE);
+  base = reserveUncleared(count * WORK_BYTES, 64);
+  fresh = 0;
+  free = 0;
+}
+
+/** Working parts in all. */
+@inline export function workCount(): u32 {
+  return count;
+}
+
+/** Whether less than half of them is left: who is at rest gives its own back at once. */
+@inline export function workScarce(): bool {
+  return tcpStats.working << 1 > count;
+}
+
+/** Whether there is one to take. */
+@inline export function workLeft(): bool {
+  return tcpStats.working < count;
+}
+
+/** Sees to it that `t` has a working part. False when there is none left. */
+@inline export function workEnsure(t: Tcb): bool {
+  return t.hasWork || take(t);
+}
+
+function take(t: Tcb): bool {
+  let at = free;
+  if (at) {
+    free = load<usize>(at);
+  } else if (fresh < count) {
+    at = base + <usize>fresh * WORK_BYTES;
+    fresh++;
+  } else {
+    tcpStats.workRefused++;
+    return false;
+  }
+  tcpStats.working++;
+  memory.fill(at, 0, WORK_BYTES);
+  t.setWork(at);
+  const work = t.work;
+  work.rexmitAt = NEVER;
+  work.delackAt = NEVER;
+  work.lingerAt = NEVER;
+  work.restAt = NEVER;
+  if (t.state < State.Established) return true;
+  // As after every pause: nothing is in flight, and nothing was lost.
+  work.recover = t.sndUna - 1;
+  work.progressAt = now();
+  congestionOf(t.congestion).start(t);
+  markDirty(t);
+  return true;
+}
+
+/** Takes the working part from `t`, if it has one; nothing in it matters any more. */
+export function workRelease(t: Tcb): void {
+  if (!t.hasWork) return;
+  const at = changetype<usize>(t.work);
+  t.setWork(0);
+  store<usize>(at, free);
+  free = at;
+  tcpStats.working--;
+}
