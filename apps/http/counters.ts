@@ -87,7 +87,8 @@ function writeTcp(json: JsonWriter): void {
   json.count("synCookiesSent", t.synCookiesSent).count("synCookiesOk", t.synCookiesOk);
   json.count("synCookiesBad", t.synCookiesBad).count("established", t.established);
   json.count("connections", t.connections).count("halfOpen", t.halfOpen);
-  json.count("timeWait", t.timeWait).count("working", t.working);
+  json.count("timeWait", t.timeWait).count("transmissions", t.transmissions);
+  json.count("dsacksOut", t.dsacksOut).count("working", t.working);
   json.count("workRefused", t.workRefused).endObject();
 }
 

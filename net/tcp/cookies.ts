@@ -19,11 +19,11 @@ import { Tuple } from "./tcb";
  *
  * A sequence number has no room for more options, but if the SYN has timestamps our TSval comes
  * back too, and its lowest six bits can say what else was agreed; the clock loses them, and is
- * never ahead of itself. Without timestamps there is no window scale and no SACK.
+ * never ahead of itself. Without timestamps there is neither window scale nor SACK.
  *
  *     5    4    3        0
  *     ┌────┬────┬────────┐
- *     │ 0  │ 0  │ scale  │   15: the peer has none
+ *     │ 0  │SACK│ scale  │   15: the peer has none
  *     └────┴────┴────────┘
  */
 
@@ -33,6 +33,7 @@ const PERIOD: u64 = 60 * SECOND;
 /** Bits of TSval that carry options. */
 const STAMP_MASK: u32 = 63;
 const STAMP_SCALE: u32 = 15;
+const STAMP_SACK: u32 = 16;
 /** In what is signed: the peer has no timestamps. */
 const NO_STAMP: u32 = 64;
 
@@ -67,8 +68,8 @@ function sign(tuple: Tuple, irs: u32, mssClass: u32, stamp: u32, parity: u32): u
 }
 
 /** What the low bits of TSval say for a peer with this window scale, or `NO_SCALE`. */
-@inline export function cookieStamp(scale: u32): u32 {
-  return scale == NO_SCALE ? STAMP_SCALE : scale;
+@inline export function cookieStamp(scale: u32, sack: bool): u32 {
+  return (scale == NO_SCALE ? STAMP_SCALE : scale) | (sack ? STAMP_SACK : 0);
 }
 
 /** TSval with the stamp in it, at most 63 ms before `clock`. */
@@ -115,6 +116,11 @@ export function cookieCheck(
   const mssClass = (iss >> 1) & (CLASSES - 1);
   const stamp = timestamps ? echo & STAMP_MASK : NO_STAMP;
   return sign(tuple, irs, mssClass, stamp, iss & 1) == iss ? classMss(mssClass) : 0;
+}
+
+/** Whether an echoed TSval says that SACK was agreed on. */
+@inline export function stampSack(echo: u32): bool {
+  return (echo & STAMP_SACK) != 0;
 }
 
 /** The window scale in an echoed TSval, or `NO_SCALE`. */

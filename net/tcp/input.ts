@@ -29,6 +29,7 @@ import { duplicateAck, newAck } from "./recovery";
 import { rttSample } from "./rtt";
 import { replyReset } from "./segment";
 import { scoreboardAcknowledged } from "./scoreboard";
+import { sackDuplicate } from "./sackreport";
 import { sendAcknowledged, sendAdvance, sendEased } from "./sendqueue";
 import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
 import { tcpStats } from "./stats";
@@ -119,7 +120,10 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
 
 /** The options that the connection always has, and PAWS is content with them. */
 @inline function predictedOptions(t: Tcb, header: TcpHeader, length: u32, now: u64): bool {
-  if (!t.has(TcbFlag.Timestamps)) return length == TCP_HEADER;
+  if (!t.has(TcbFlag.Timestamps)) {
+    options.sackCount = 0;
+    return length == TCP_HEADER;
+  }
   const at = header.options;
   if (length != TIMESTAMPS_HEADER || load<u32>(at) != TIMESTAMPS_WORD) return false;
   const tsVal = bswap<u32>(load<u32>(at, 4));
@@ -131,6 +135,7 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
   }
   options.hasTimestamps = true;
   options.tsEcr = bswap<u32>(load<u32>(at, 8));
+  options.sackCount = 0;
   return true;
 }
 
@@ -244,6 +249,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
     t.tsRecent = options.tsVal;
     t.tsRecentAt = now;
   }
+  if (options.sackPermitted) t.raise(TcbFlag.Sack);
   if (options.windowScale != NO_SCALE) {
     t.raise(TcbFlag.Scaling);
     t.sndScale = <u8>options.windowScale;
@@ -312,7 +318,10 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   const length = packet.length + u32((flags & TcpFlag.SYN) != 0) + u32((flags & TcpFlag.FIN) != 0);
   if (!acceptable(t, seq, length)) {
     if (!reset) {
-      if (packet.length && seqLessEqual(seq + length, t.rcvNxt)) tcpStats.duplicates++;
+      if (packet.length && seqLessEqual(seq + length, t.rcvNxt)) {
+        tcpStats.duplicates++;
+        sackDuplicate(t, seq, seq + packet.length, now);
+      }
       answer(t, packet.length, now);
     }
     packet.release();
@@ -530,6 +539,7 @@ function textAndFin(t: Tcb, packet: Packet, seq: u32, fin: bool, now: u64): void
   }
   // Trim to the window: what is before it is known, what is behind it is too much.
   if (seqLess(seq, t.rcvNxt)) {
+    sackDuplicate(t, seq, seq + min<u32>(t.rcvNxt - seq, packet.length), now);
     packet.strip(min<u32>(t.rcvNxt - seq, packet.length));
     seq = t.rcvNxt;
     t.raise(TcbFlag.AckNow);
@@ -569,7 +579,7 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     // RFC 5681, 4.2: the sender counts these.
     if (t.acksOwed < ACKS_OWED_MAX) t.acksOwed++;
     t.raise(TcbFlag.AckNow);
-    reassemblyInsert(t, packet, seq);
+    reassemblyInsert(t, packet, seq, now);
     return;
   }
   t.acksOwed = 0;

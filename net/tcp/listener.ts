@@ -11,7 +11,7 @@ import {
   connectionSized,
   scaleFor,
 } from "./connection";
-import { cookieCheck, cookieMake, cookieStamp, stampScale } from "./cookies";
+import { cookieCheck, cookieMake, cookieStamp, stampSack, stampScale } from "./cookies";
 import { isnAt, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, options } from "./options";
 import { sendReset } from "./output";
@@ -80,13 +80,14 @@ export function listenerSyn(
   request.irs = seq;
   request.tsRecent = options.tsVal;
   if (options.hasTimestamps) request.flags |= <u8>RequestFlag.Timestamps;
+  if (options.sackPermitted) request.flags |= <u8>RequestFlag.Sack;
   request.scale = <u8>options.windowScale;
   request.mss = <u16>min<u32>(options.mss, 0xffff);
   if (cached) {
     request.iss = isnAt(tupleSecret(local, localPort, remote, remotePort), now);
     requestWait(request, now);
   } else {
-    const stamp = cookieStamp(request.scale);
+    const stamp = cookieStamp(request.scale, options.sackPermitted);
     request.iss = cookieMake(request, seq, request.mss, options.hasTimestamps, stamp, now);
     tcpStats.synCookiesSent++;
   }
@@ -219,6 +220,7 @@ export function listenerAck(
   request.scale = <u8>(timestamps ? stampScale(options.tsEcr) : NO_SCALE);
   request.flags = <u8>RequestFlag.Cookie;
   if (timestamps) request.flags |= <u8>RequestFlag.Timestamps;
+  if (timestamps && stampSack(options.tsEcr)) request.flags |= <u8>RequestFlag.Sack;
   request.tsRecent = options.tsVal;
   request.retries = 0;
   request.window = <u16>requestWindow(request);
@@ -268,6 +270,7 @@ function establish(
   t.setTuple(request.local, request.localPort, request.remote, request.remotePort);
   connectionBegin(t, request.iss, timestampOffset(secret), now);
   if (request.has(RequestFlag.Timestamps)) t.raise(TcbFlag.Timestamps);
+  if (request.has(RequestFlag.Sack)) t.raise(TcbFlag.Sack);
   if (request.scale != <u8>NO_SCALE) {
     t.raise(TcbFlag.Scaling);
     t.sndScale = request.scale;

@@ -15,6 +15,8 @@ export const NO_SCALE: u32 = 0xff;
 export const TIMESTAMPS_LENGTH: u32 = 12;
 /** NOP, NOP, kind 8, length 10, as loaded: how nearly everybody sends it (RFC 7323, appendix A). */
 const TIMESTAMPS_WORD: u32 = 0x0a08_0101;
+/** Kind 4, length 2, as stored (RFC 2018, 2). */
+const SACK_PERMITTED: u16 = 0x0204;
 
 
 @unmanaged
@@ -27,10 +29,17 @@ export class Options {
   sackPermitted: bool;
   tsVal: u32;
   tsEcr: u32;
+  /** SACK blocks, and the address of their edges, left and right in turn. */
+  sackCount: u32;
+  sackEdges: usize;
 }
+
+/** Most blocks that an option has room for (RFC 2018, 3). */
+export const SACK_BLOCKS_MAX: u32 = 4;
 
 /** What `parseOptions` found last. */
 export const options = changetype<Options>(memory.data(offsetof<Options>(), 4));
+const edges: usize = memory.data(4 * 8, 4);
 
 /**
  * Reads `length` bytes of options at `at`. An option that lies about its length ends the reading:
@@ -41,6 +50,7 @@ export function parseOptions(at: usize, length: u32): void {
   options.windowScale = NO_SCALE;
   options.hasTimestamps = false;
   options.sackPermitted = false;
+  options.sackCount = 0;
   if (length == TIMESTAMPS_LENGTH && load<u32>(at) == TIMESTAMPS_WORD) {
     options.hasTimestamps = true;
     options.tsVal = bswap<u32>(load<u32>(at, 4));
@@ -65,6 +75,8 @@ export function parseOptions(at: usize, length: u32): void {
       if (size == 3) options.windowScale = min<u32>(load<u8>(at, 2), WINDOW_SCALE_MAX);
     } else if (kind == TcpOption.SackPermitted) {
       if (size == 2) options.sackPermitted = true;
+    } else if (kind == TcpOption.Sack) {
+      parseSack(at, size);
     } else if (kind == TcpOption.Timestamps) {
       if (size == 10) {
         options.hasTimestamps = true;
@@ -73,6 +85,17 @@ export function parseOptions(at: usize, length: u32): void {
       }
     }
     at += size;
+  }
+}
+
+/** Whole blocks (RFC 2018, 3); an option of another length is ignored. */
+function parseSack(at: usize, size: u32): void {
+  const count = (size - 2) >> 3;
+  if ((size - 2) & 7 || count > SACK_BLOCKS_MAX) return;
+  options.sackCount = count;
+  options.sackEdges = edges;
+  for (let i: usize = 0; i < (<usize>count) << 3; i += 4) {
+    store<u32>(edges + i, bswap<u32>(load<u32>(at + 2 + i)));
   }
 }
 
@@ -85,13 +108,14 @@ export function parseOptions(at: usize, length: u32): void {
 
 /**
  * Writes the options of a SYN and returns how many bytes they take: MSS always, Window Scale
- * unless `windowScale` is `NO_SCALE`, Timestamps if asked for (a SYN that answers one without
- * them leaves them out: RFC 7323, 2.2 and 3.2).
+ * unless `windowScale` is `NO_SCALE`, SACK-Permitted and Timestamps if asked for (a SYN that answers
+ * one without them leaves them out: RFC 7323, 2.2 and 3.2).
  */
 export function putSynOptions(
   at: usize,
   mss: u32,
   windowScale: u32,
+  sack: bool,
   timestamps: bool,
   tsVal: u32,
   tsEcr: u32,
@@ -108,7 +132,13 @@ export function putSynOptions(
   }
   if (timestamps) {
     putTimestamps(at, tsVal, tsEcr);
+    // In place of the padding.
+    if (sack) store<u16>(at, SACK_PERMITTED);
     at += TIMESTAMPS_LENGTH;
+  } else if (sack) {
+    store<u16>(at, TcpOption.NoOperation | (TcpOption.NoOperation << 8));
+    store<u16>(at, SACK_PERMITTED, 2);
+    at += 4;
   }
   return <u32>(at - start);
 }

@@ -14,6 +14,7 @@ import { rtoNs } from "./rtt";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
 import { retransmit } from "./retransmit";
 import { inFlight, markAllLost, transmitted } from "./scoreboard";
+import { duplicateDue, payloadSize, putSack } from "./sackreport";
 import { sendAdvance, sendGather } from "./sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
@@ -39,6 +40,8 @@ export function outputConnection(t: Tcb, now: u64): void {
   const state = t.state;
   if (state >= State.Established && state != State.TimeWait) {
     if (t.has(TcbFlag.Probe)) probe(t, now);
+    // Once, and not on each segment that a device makes of a packet (RFC 2883, 4).
+    if (duplicateDue(t)) sendAck(t, now);
     sendData(t, now);
     sendAcks(t, now);
     settle(t, now);
@@ -81,7 +84,7 @@ function sendData(t: Tcb, now: u64): void {
     congestionOf(t.congestion).onIdle(t, now);
     allowed = congestionWindow(t);
   }
-  const mss: u32 = t.sndMss;
+  const mss = payloadSize(t);
   let most: u32 = 0;
   while (unsent >= 0) {
     if (linkCrowded()) {
@@ -95,7 +98,7 @@ function sendData(t: Tcb, now: u64): void {
     const room = t.sndWnd > taken ? t.sndWnd - taken : 0;
     let length = min<u32>(unsent, min<u32>(open, room));
     if (length > mss) {
-      if (!most) most = burstLimit(t);
+      if (!most) most = burstLimit(t, mss);
       length = burst(t, length, unsent, mss, most);
     } else if (length < mss && !worthSending(t, length, unsent)) {
       length = 0;
@@ -140,8 +143,7 @@ function sendData(t: Tcb, now: u64): void {
 }
 
 /** Most bytes that one packet may carry: several segments when the device takes them apart. */
-export function burstLimit(t: Tcb): u32 {
-  const mss: u32 = t.sndMss;
+export function burstLimit(t: Tcb, mss: u32): u32 {
   if (!ipSegmentation(t.remote)) return mss;
   return max<u32>(mss, min<u32>(BURST_SEGMENTS, BURST_BYTES / mss) * mss);
 }
@@ -167,7 +169,7 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     return false;
   }
   const seq = t.sndNxt;
-  const mss: u32 = t.sndMss;
+  const mss = payloadSize(t);
   const extent = t.sendCursor;
   const sent = gather(packet, extent, seq, length, mss);
   let end = seq + sent;
@@ -189,7 +191,7 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     t.work.rttStart = now;
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
-  transmitted(t, seq, extent, now);
+  transmitted(t, seq, extent, mss, now);
   onTheWay(t, now);
   emit(t, packet, seq, flags, sent, now);
   return true;
@@ -236,7 +238,7 @@ function probe(t: Tcb, now: u64): void {
       t.raise(TcbFlag.RetransmitHead);
     } else {
       const unsent = t.sndEnd - t.sndNxt;
-      sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), t.sndMss), false, now);
+      sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), payloadSize(t)), false, now);
     }
     return;
   }
@@ -290,7 +292,10 @@ export function sendReset(t: Tcb, now: u64): void {
 
 /** Sends a segment of a synchronized connection; whatever it carries acknowledges `rcvNxt`. */
 export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32, now: u64): void {
-  const optionsLength = timestampsOf(t, packet, now);
+  let optionsLength = timestampsOf(t, packet, now);
+  if (t.has(TcbFlag.SackDue) && !(flags & TcpFlag.RST)) {
+    optionsLength += putSack(t, optionsAt(packet) + optionsLength, payload);
+  }
   const window = advertise(t);
   t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed);
   t.work.delackAt = NEVER;
@@ -347,6 +352,7 @@ function sendSyn(t: Tcb, now: u64): void {
     optionsAt(packet),
     t.rcvMss,
     scale,
+    !answering || t.has(TcbFlag.Sack),
     timestamps,
     timestampClock(now) + t.tsOffset,
     t.tsRecent,

@@ -2,6 +2,7 @@ import { Owner, Packet } from "../../kernel/packet";
 import { tcpStats } from "./stats";
 import { mayReassemble } from "./budget";
 import { join, receiveAppend } from "./receivequeue";
+import { sackDuplicate, sackNewest, sackOverlap } from "./sackreport";
 import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
 import { Tcb } from "./tcb";
 
@@ -39,6 +40,21 @@ const RUNS_MAX: u32 = 32;
   return changetype<Run>(packet.data - offsetof<Run>());
 }
 
+/** Bounds of a run, given as its address in `Tcb.outOfOrder` or by `nextRun`; 0 is none. */
+@inline export function runStart(run: usize): u32 {
+  return runOf(changetype<Packet>(run)).start;
+}
+
+
+@inline export function runEnd(run: usize): u32 {
+  return runOf(changetype<Packet>(run)).end;
+}
+
+
+@inline export function nextRun(run: usize): usize {
+  return changetype<usize>(runOf(changetype<Packet>(run)).next);
+}
+
 /** The bytes before a payload must hold the record; `data` need not be aligned on x86-64. */
 function begin(packet: Packet, seq: u32): Run {
   const run = runOf(packet);
@@ -55,7 +71,7 @@ function begin(packet: Packet, seq: u32): Run {
  * Keeps a packet stripped to its payload, whose first byte is `seq`, beyond `rcvNxt` and within
  * the window. Takes ownership; drops it if its bytes are known or there is no room.
  */
-export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
+export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32, now: u64): void {
   const end = seq + packet.length;
   let previous: Packet | null = null;
   let at = changetype<Packet | null>(t.outOfOrder);
@@ -74,11 +90,14 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
     const run = runOf(previous);
     if (seqLessEqual(end, run.end)) {
       tcpStats.duplicates++;
+      sackNewest(t, seq, run.start, run.end);
+      sackDuplicate(t, seq, end, now);
       packet.release();
       return;
     }
     if (seqLessEqual(seq, run.end)) {
       const known = run.end - seq;
+      if (known) sackDuplicate(t, seq, run.end, now);
       packet.strip(known);
       const tail = run.tail;
       if (packet.length <= tail.tailroom) {
@@ -93,6 +112,7 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
       run.end = end;
       tcpStats.outOfOrder++;
       absorb(t, previous);
+      sackNewest(t, seq, run.start, run.end);
       return;
     }
   }
@@ -110,6 +130,7 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32): void {
   t.work.outOfOrderRuns++;
   tcpStats.outOfOrder++;
   absorb(t, packet);
+  sackNewest(t, seq, seq, runOf(packet).end);
 }
 
 /** Charges a slot for a packet, or drops it. */
@@ -132,6 +153,10 @@ function absorb(t: Tcb, head: Packet): void {
     // Copied: trimming below moves or frees the record.
     const nextEnd = runOf(next).end;
     const nextTail = runOf(next).tail;
+    const nextStart = runOf(next).start;
+    if (seqLess(nextStart, run.end)) {
+      sackOverlap(t, nextStart, seqLess(run.end, nextEnd) ? run.end : nextEnd);
+    }
     run.next = runOf(next).next;
     t.work.outOfOrderRuns--;
     const rest = trim(t, next, run.end);
@@ -175,7 +200,11 @@ export function reassemblyDeliver(t: Tcb): u32 {
     head = changetype<Packet | null>(t.outOfOrder)
   ) {
     if (seqGreater(runOf(head).start, t.rcvNxt)) break;
+    const start = runOf(head).start;
     const end = runOf(head).end;
+    if (seqLess(start, t.rcvNxt)) {
+      sackOverlap(t, start, seqLess(t.rcvNxt, end) ? t.rcvNxt : end);
+    }
     const next = runOf(head).next;
     t.outOfOrder = changetype<usize>(next);
     if (next === null) t.work.outOfOrderTail = 0;

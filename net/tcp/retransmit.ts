@@ -4,6 +4,7 @@ import { linkCrowded } from "../link/output";
 import { markDirty } from "./dirty";
 import { Transmission } from "./flight";
 import { burstLimit, emit, gather, onTheWay } from "./output";
+import { payloadSize } from "./sackreport";
 import { headerPacket } from "./segment";
 import { inFlight, nextLost, retransmitted } from "./scoreboard";
 import { seqGreater, seqLess } from "./seq";
@@ -21,6 +22,7 @@ import { Tcb, TcbFlag } from "./tcb";
  * segment in any case. False if the pass is over: the device is behind, or there is no memory.
  */
 export function retransmit(t: Tcb, allowed: u32, now: u64): bool {
+  const mss = payloadSize(t);
   let most: u32 = 0;
   for (let record = nextLost(t); record !== null; record = nextLost(t)) {
     if (linkCrowded()) {
@@ -33,14 +35,14 @@ export function retransmit(t: Tcb, allowed: u32, now: u64): bool {
     const data = seqLess(record.seq, t.sndEnd) ? min<u32>(record.length, t.sndEnd - record.seq) : 0;
     const offset = record.seq - t.sndUna;
     const room = t.sndWnd > offset ? t.sndWnd - offset : 0;
-    const segment = min<u32>(data, t.sndMss);
+    const segment = min<u32>(data, mss);
     let length = min<u32>(data, min<u32>(open, room));
     if (length < segment) {
       // Only a whole segment is worth it, unless it is the one that must go.
       if (!forced || (segment && !room)) break;
       length = min<u32>(segment, room);
     } else if (length > segment) {
-      if (!most) most = burstLimit(t);
+      if (!most) most = burstLimit(t, mss);
       length = min<u32>(length, most);
       if (length < data) length -= length % segment;
     }
@@ -55,7 +57,7 @@ function resend(t: Tcb, record: Transmission, length: u32, now: u64): bool {
   const packet = headerPacket(Purpose.Data);
   if (packet === null) return false;
   const seq = record.seq;
-  const mss: u32 = t.sndMss;
+  const mss = payloadSize(t);
   const sent = gather(packet, record.extent, seq, length, mss);
   let end = seq + sent;
   let flags: u32 = TcpFlag.ACK;
@@ -68,7 +70,7 @@ function resend(t: Tcb, record: Transmission, length: u32, now: u64): bool {
   }
   t.clear(TcbFlag.RttTiming);
   tcpStats.retransmits += sent > mss ? (sent + mss - 1) / mss : 1;
-  retransmitted(t, record, end, now);
+  retransmitted(t, record, end, mss, now);
   onTheWay(t, now);
   emit(t, packet, seq, flags, sent, now);
   return true;

@@ -101,13 +101,13 @@ function release(flight: Flight, record: Transmission): void {
   else record.marks &= ~(<u8>Mark.AppLimited);
 }
 
-/** New data has gone, from `seq`, which `extent` holds, up to SND.NXT. */
-export function transmitted(t: Tcb, seq: u32, extent: Extent | null, now: u64): void {
+/** New data has gone in segments of `mss`, from `seq`, which `extent` holds, up to SND.NXT. */
+export function transmitted(t: Tcb, seq: u32, extent: Extent | null, mss: u32, now: u64): void {
   const flight: Flight = t.work;
   const end = t.sndNxt;
   const flying = inFlight(t);
   const tail = flight.tail;
-  if (tail !== null && joins(tail, seq, end, t.sndMss, now)) {
+  if (tail !== null && joins(tail, seq, end, mss, now)) {
     tail.end = end;
     tail.inFlight = flying;
     return;
@@ -121,7 +121,7 @@ export function transmitted(t: Tcb, seq: u32, extent: Extent | null, now: u64): 
   record.extent = extent;
   record.seq = seq;
   record.end = end;
-  record.segmentSize = t.sndMss;
+  record.segmentSize = <u16>mss;
   record.marks = 0;
   if (tail === null) flight.head = record;
   else tail.next = record;
@@ -224,15 +224,15 @@ export function scoreboardAcknowledged(t: Tcb, now: u64): void {
   delivered(flight, record, end, bytes, now);
 }
 
-/** The first segment of `record` or all of it goes again, up to `end`; what is behind stays lost. */
-export function retransmitted(t: Tcb, record: Transmission, end: u32, now: u64): void {
+/** `record` goes again in segments of `mss`, up to `end`; what is behind stays as it was. */
+export function retransmitted(t: Tcb, record: Transmission, end: u32, mss: u32, now: u64): void {
   const flight: Flight = t.work;
   // Without memory to divide it, all of it counts as sent, and is lost again if it was not.
   if (seqLess(end, record.end)) split(flight, record, end);
   if (record.has(Mark.Lost)) flight.lostBytes -= record.length;
   else lands(flight, record);
   record.marks = <u8>Mark.Retransmitted;
-  record.segmentSize = t.sndMss;
+  record.segmentSize = <u16>mss;
   stamp(flight, record, inFlight(t), now);
   goes(flight, record);
   if (!flight.lostBytes) flight.lostHint = null;

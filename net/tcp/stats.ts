@@ -43,6 +43,8 @@ export class TcpStats {
   icmpIgnored: u64;
   /** Segments dropped and calls refused because every working part was taken: see work.ts. */
   workRefused: u64;
+  /** Reports of what came twice (RFC 2883). */
+  dsacksOut: u64;
   /** Gauges. */
   established: u32;
   connections: u32;

@@ -33,6 +33,7 @@ export const enum RequestFlag {
   Acknowledged = 2,
   /** Read from a cookie: it is in no table, and when the SYN came is not known. */
   Cookie = 4,
+  Sack = 8,
 }
 
 
@@ -275,12 +276,22 @@ export function requestAnswer(request: Request, now: u64): void {
   let clock: u32 = 0;
   if (timestamps) {
     clock = clockOf(request, now);
-    if (request.has(RequestFlag.Cookie)) clock = stampedClock(clock, cookieStamp(request.scale));
+    if (request.has(RequestFlag.Cookie)) {
+      const stamp = cookieStamp(request.scale, request.has(RequestFlag.Sack));
+      clock = stampedClock(clock, stamp);
+    }
   }
-  // Without timestamps a cookie remembers no scale, so none is agreed on.
-  const scale =
-    request.has(RequestFlag.Cookie) && !timestamps ? NO_SCALE : offeredScale(request, mss);
-  const length = putSynOptions(optionsAt(packet), mss, scale, timestamps, clock, request.tsRecent);
+  // Without timestamps a cookie remembers neither scale nor SACK, so neither is agreed on.
+  const forgets = request.has(RequestFlag.Cookie) && !timestamps;
+  const length = putSynOptions(
+    optionsAt(packet),
+    mss,
+    forgets ? NO_SCALE : offeredScale(request, mss),
+    request.has(RequestFlag.Sack) && !forgets,
+    timestamps,
+    clock,
+    request.tsRecent,
+  );
   request.window = <u16>requestWindow(request);
   const flags: u32 = TcpFlag.SYN | TcpFlag.ACK;
   segmentSend(packet, request, request.iss, request.irs + 1, flags, request.window, length, 0);

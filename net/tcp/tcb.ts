@@ -81,6 +81,10 @@ export const enum TcbFlag {
   PartialAck = 1 << 24,
   /** Both sides sent the Window Scale option (RFC 7323, 2.2). */
   Scaling = 1 << 25,
+  /** Both sides sent the SACK-Permitted option (RFC 2018, 2). */
+  Sack = 1 << 26,
+  /** What has come is to be reported in a SACK option: see sackreport.ts. */
+  SackDue = 1 << 27,
 }
 
 /** What tells one connection from another. 40 bytes, the head of everything that a table holds. */
@@ -172,6 +176,11 @@ export class Work extends Flight {
   /** Last run out of order, and how many there are. */
   outOfOrderTail: usize;
   outOfOrderRuns: u32;
+  /** What came twice and has not been reported; equal if nothing did (RFC 2883). */
+  dsackStart: u32;
+  dsackEnd: u32;
+  private recent0: u64;
+  private recent1: u64;
   /** Challenge ACKs in the window of time that began at `challengeAt`, ms. */
   challengeAt: u32;
   challengeCount: u32;
@@ -193,6 +202,11 @@ export class Work extends Flight {
   cc3: u32;
   cc4: u32;
   cc5: u32;
+
+  /** Address of four sequence numbers, each in a run out of order, the newest first. */
+  @inline get sackRecent(): usize {
+    return changetype<usize>(this) + offsetof<Work>("recent0");
+  }
 }
 
 

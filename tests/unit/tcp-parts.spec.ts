@@ -113,7 +113,7 @@ describe("options (RFC 9293, 3.2)", () => {
   it("reads back what it builds", () => {
     const bytes = new ArrayBuffer(40);
     const at = changetype<usize>(bytes);
-    const length = putSynOptions(at, 1460, 3, true, 0x11223344, 0x55667788);
+    const length = putSynOptions(at, 1460, 3, false, true, 0x11223344, 0x55667788);
     expect(length).toBe(20);
     expect(toHex(at, 20)).toBe("020405b4010303030101080a1122334455667788");
     parseOptions(at, length);
@@ -121,7 +121,11 @@ describe("options (RFC 9293, 3.2)", () => {
     expect(options.windowScale).toBe(3);
     expect(options.tsVal).toBe(0x11223344);
     expect(options.tsEcr).toBe(0x55667788);
-    expect(putSynOptions(at, 536, NO_SCALE, false, 0, 0)).toBe(4);
+    expect(putSynOptions(at, 536, NO_SCALE, false, false, 0, 0)).toBe(4);
+    expect(putSynOptions(at, 1460, 7, true, true, 1, 2)).toBe(20);
+    expect(toHex(at, 20)).toBe("020405b4010303070402080a0000000100000002");
+    expect(putSynOptions(at, 1460, NO_SCALE, true, false, 0, 0)).toBe(8);
+    expect(toHex(at, 8)).toBe("020405b401010402");
   });
 });
 

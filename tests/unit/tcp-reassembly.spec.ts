@@ -64,7 +64,7 @@ function arrive(start: u32, place: u32, length: u32): void {
     seq += known;
   }
   if (seq != t.rcvNxt) {
-    reassemblyInsert(t, packet, seq);
+    reassemblyInsert(t, packet, seq, 0);
     return;
   }
   t.rcvNxt += packet.length;

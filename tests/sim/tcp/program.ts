@@ -50,6 +50,7 @@ const COUNTERS = [
   "synCookiesBad",
   "icmpIgnored",
   "workRefused",
+  "dsacksOut",
 ] as const;
 const GAUGES = [
   "established",
@@ -198,6 +199,8 @@ export interface ConnectOptions {
   mss?: number;
   windowScale?: number;
   timestamps?: [number, number];
+  /** SACK-Permitted (RFC 2018, 2). */
+  sack?: boolean;
   /** The peer's window from its SYN on. */
   window?: number;
   localPort?: number;
@@ -211,12 +214,13 @@ export function connected(world: World, options: ConnectOptions = {}): Connected
   const listener = program.listen(PORT);
   const peer = world.peer().tcp(MACHINE, PORT, options.localPort ?? 4000);
   if (options.window !== undefined) peer.window = options.window;
-  const { mss = 1460, windowScale, timestamps } = options;
+  const { mss = 1460, windowScale, timestamps, sack } = options;
   if (timestamps) peer.options = { timestamps };
   const answer = peer.connect({
     ...(mss && { mss }),
     ...(windowScale !== undefined && { windowScale }),
     ...(timestamps && { timestamps }),
+    ...(sack && { sackPermitted: true }),
   });
   if (timestamps) peer.options = { timestamps: [timestamps[0] + 1, answer.options.timestamps![0]] };
   world.run(MILLISECOND);
