@@ -7,8 +7,11 @@ import {
   tcpClose,
   tcpConnect,
   tcpConsume,
+  tcpDiscard,
   tcpError,
+  tcpEvents,
   tcpGetOption,
+  tcpGetOptionData,
   tcpListen,
   tcpLocal,
   tcpOpen,
@@ -22,6 +25,7 @@ import {
   tcpSendSpace,
   tcpSendStatic,
   tcpSetOption,
+  tcpSetOptionData,
   tcpShutdown,
 } from "../net/tcp/tcp";
 import {
@@ -44,7 +48,14 @@ import {
   udpSetOption,
 } from "../net/udp/udp";
 import { IpAddress } from "../net/wire/address";
-import { Shutdown, SocketOption, SocketType } from "../sdk/assembly/syscalls";
+import { Protocol } from "../net/wire/ipv4";
+import {
+  ReceiveFlag,
+  SendFlag,
+  Shutdown,
+  SocketOption,
+  SocketType,
+} from "../sdk/assembly/syscalls";
 import { Errno } from "./errno";
 import { reserve } from "./memory";
 
@@ -107,7 +118,9 @@ class Socket {
   events: u16;
   kind: u8;
   queued: bool;
-  private spare: u64;
+  /** Of a stream that is being connected: the program has not heard how that went. */
+  connecting: bool;
+  private spare: u32;
 
 
   @inline get tcb(): Tcb {
@@ -130,6 +143,9 @@ let lastEvents: u32 = 0;
 let lastContext: usize = 0;
 let lastRun: usize = 0;
 const scratch: usize = memory.data(8, 8);
+
+/** AF_INET. */
+const DOMAIN_INET: i32 = 2;
 
 /** Makes room for `count` sockets, at most `SOCKETS_MAX`. Start-up only, before TCP and UDP open. */
 export function socketsInit(count: u32): void {
@@ -174,6 +190,7 @@ function take(kind: Kind, endpoint: usize): Socket {
   socket.endpoint = endpoint;
   socket.next = null;
   socket.context = 0;
+  socket.connecting = false;
   return socket;
 }
 
@@ -287,21 +304,35 @@ export function accept(number: u32): i32 {
   return made.number;
 }
 
-/** TCP: begins to connect, -EINPROGRESS. UDP: sets the peer of `send` and the only one heard. */
+/**
+ * TCP: begins to connect, -EINPROGRESS. Called again it says how that went: -EALREADY, 0 once and then
+ * -EISCONN when it stands, or what went wrong, after which it may begin anew. UDP: sets the
+ * peer of `send` and the only one heard.
+ */
 export function connect(number: u32, address: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   const ip = changetype<IpAddress>(address);
   if (socket.kind == Kind.Datagram) return udpConnect(socket.udp, ip, address.port);
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
-  return tcpConnect(socket.tcb, ip, address.port);
+  const result = tcpConnect(socket.tcb, ip, address.port);
+  const connecting = socket.connecting;
+  if (result == -Errno.EALREADY) return result;
+  socket.connecting = result == -Errno.EINPROGRESS;
+  return result == -Errno.EISCONN && connecting ? 0 : result;
 }
 
-/** Queues a copy of `length` bytes: how many of them found room. UDP: one datagram to the peer. */
-export function send(number: u32, from: usize, length: u32): i32 {
+/**
+ * Queues a copy of `length` bytes: how many of them found room. UDP: one datagram to the peer.
+ * `flags` are `SendFlag`s.
+ */
+export function send(number: u32, from: usize, length: u32, flags: u32 = 0): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind == Kind.Stream) return tcpSend(socket.tcb, from, length);
+  if (flags & ~(SendFlag.DontWait | SendFlag.NoSignal | SendFlag.More)) return -Errno.EOPNOTSUPP;
+  if (socket.kind == Kind.Stream) {
+    return tcpSend(socket.tcb, from, length, (flags & SendFlag.More) != 0);
+  }
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
   return udpSendTo(socket.udp, from, length, null, 0);
 }
@@ -338,11 +369,19 @@ export function sendReady(number: u32): bool {
   return socket !== null && socket.kind == Kind.Stream && tcpSendReady(socket.tcb);
 }
 
-/** Copies what has come, at most `length`; 0 is the end of the stream. */
-export function receive(number: u32, into: usize, length: u32, peek: bool): i32 {
+/** Copies what has come, at most `length`; 0 is the end of the stream. `flags` are `ReceiveFlag`s. */
+export function receive(number: u32, into: usize, length: u32, flags: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind == Kind.Stream) return tcpReceive(socket.tcb, into, length, peek);
+  if (
+    flags & ~(ReceiveFlag.Peek | ReceiveFlag.Truncate | ReceiveFlag.DontWait | ReceiveFlag.WaitAll)
+  )
+    return -Errno.EOPNOTSUPP;
+  const peek = (flags & ReceiveFlag.Peek) != 0;
+  if (socket.kind == Kind.Stream) {
+    if (flags & ReceiveFlag.Truncate && !peek) return tcpDiscard(socket.tcb, length);
+    return tcpReceive(socket.tcb, into, length, peek);
+  }
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
   return udpReceive(socket.udp, into, length, peek, null);
 }
@@ -411,7 +450,7 @@ export function receiveFrom(
 ): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Datagram) return receive(number, into, length, false);
+  if (socket.kind != Kind.Datagram) return receive(number, into, length, 0);
   return udpReceive(socket.udp, into, length, false, changetype<UdpPeer | null>(from));
 }
 
@@ -419,9 +458,13 @@ export function receiveFrom(
 export function shutdown(number: u32, how: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Stream) return -Errno.ENOTCONN;
   if (how > <u32>Shutdown.Both) return -Errno.EINVAL;
-  return tcpShutdown(socket.tcb, how != Shutdown.Write, how != Shutdown.Read);
+  if (socket.kind == Kind.Datagram) return -Errno.ENOTCONN;
+  const read = how != Shutdown.Write;
+  const result = tcpShutdown(socket.tcb, read, how != Shutdown.Read);
+  // Who listened and reads no more is as before `listen`.
+  if (read) socket.kind = <u8>Kind.Stream;
+  return result;
 }
 
 /** Gives the number back. What a stream has still to send is sent in the background. */
@@ -465,6 +508,14 @@ export function peerAddress(number: u32, into: SocketAddress): i32 {
   return into.port ? 0 : -Errno.ENOTCONN;
 }
 
+/** `SocketEvent` bits that hold now: what Linux's `poll` would report. */
+export function events(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Datagram) return tcpEvents(socket.tcb);
+  return EndpointEvent.Writable | (udpPeekRun(socket.udp) ? EndpointEvent.Readable : 0);
+}
+
 /** Sets a `SocketOption`. */
 export function setOption(number: u32, option: u32, value: u32): i32 {
   const socket = find(number);
@@ -478,6 +529,41 @@ export function getOption(number: u32, option: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   const datagram = socket.kind == Kind.Datagram;
+  switch (option) {
+    case SocketOption.Type:
+      return datagram ? SocketType.Datagram : SocketType.Stream;
+    case SocketOption.AcceptsConnections:
+      return socket.kind == Kind.Listener;
+    case SocketOption.Domain:
+      return DOMAIN_INET;
+    case SocketOption.Protocol:
+      return datagram ? Protocol.UDP : Protocol.TCP;
+    default:
+  }
   if (option == SocketOption.Error) return datagram ? udpError(socket.udp) : tcpError(socket.tcb);
   return datagram ? udpGetOption(socket.udp, option) : tcpGetOption(socket.tcb, option);
+}
+
+/** Sets a `SocketOption` whose value is the `length` bytes at `from`. */
+export function setOptionData(number: u32, option: u32, from: usize, length: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Datagram) return tcpSetOptionData(socket.tcb, option, from, length);
+  return length < 4 ? -Errno.EINVAL : udpSetOption(socket.udp, option, load<u32>(from));
+}
+
+/** Copies the value of a `SocketOption`, cut to `length` bytes; returns how many. */
+export function getOptionData(number: u32, option: u32, into: usize, length: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  const plain = option <= <u32>SocketOption.Broadcast || option >= <u32>SocketOption.Type;
+  if (socket.kind != Kind.Datagram && !plain) {
+    return tcpGetOptionData(socket.tcb, option, into, length);
+  }
+  const value = getOption(number, option);
+  if (value < 0) return value;
+  const bytes = min<u32>(length, 4);
+  store<u32>(scratch, value);
+  memory.copy(into, scratch, bytes);
+  return bytes;
 }

@@ -1,4 +1,4 @@
-import { Layout, ReceiveFlag, Statistics, Syscall } from "../sdk/assembly/syscalls";
+import { Layout, Statistics, Syscall } from "../sdk/assembly/syscalls";
 import { DhcpStats, dhcpStats } from "../net/dhcp/stats";
 import { IcmpStats, icmpStats } from "../net/icmp/stats";
 import { Interface, interfaceAt } from "../net/interface";
@@ -57,12 +57,12 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u3
     case Syscall.Send: {
       const length = bounded(a2);
       const from = memoryOf(a1, length);
-      return from ? sockets.send(a0, from, length) : -Errno.EFAULT;
+      return from ? sockets.send(a0, from, length, a3) : -Errno.EFAULT;
     }
     case Syscall.Receive: {
       const length = bounded(a2);
       const into = memoryOf(a1, length);
-      return into ? sockets.receive(a0, into, length, (a3 & ReceiveFlag.Peek) != 0) : -Errno.EFAULT;
+      return into ? sockets.receive(a0, into, length, a3) : -Errno.EFAULT;
     }
     case Syscall.SendTo: {
       const length = bounded(a2);
@@ -98,6 +98,18 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u3
       return poll(a0, a1);
     case Syscall.Statistics:
       return statistics(a0, a1, a2);
+    case Syscall.Events:
+      return sockets.events(a0);
+    case Syscall.SetOptionData: {
+      const length = bounded(a3);
+      const from = memoryOf(a2, length);
+      return from ? sockets.setOptionData(a0, a1, from, length) : -Errno.EFAULT;
+    }
+    case Syscall.GetOptionData: {
+      const length = bounded(a3);
+      const into = memoryOf(a2, length);
+      return into ? sockets.getOptionData(a0, a1, into, length) : -Errno.EFAULT;
+    }
     default:
       return -Errno.ENOSYS;
   }

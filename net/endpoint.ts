@@ -13,6 +13,8 @@ export const enum EndpointEvent {
   Error = 8,
   /** Both directions are over. */
   Hangup = 16,
+  /** The peer has ended its stream, or the program reading. */
+  ReadHangup = 0x2000,
 }
 
 /** What a program may set of an endpoint; the numbers are its own interface's. */
@@ -21,7 +23,7 @@ export const enum EndpointOption {
   NoDelay = 1,
   /** TCP: probes an idle connection. 0 or 1. */
   KeepAlive = 2,
-  /** Binds though an old or a connected endpoint still holds the port. 0 or 1. */
+  /** Binds though another, that does too and does not listen, has the port. 0 or 1. */
   ReuseAddress = 3,
   /** The pending error as a positive errno, cleared by reading. */
   Error = 4,
@@ -31,6 +33,45 @@ export const enum EndpointOption {
   SendBuffer = 6,
   /** UDP: sends to broadcast addresses. 0 or 1. */
   Broadcast = 7,
+  /** Bytes that must wait to be read before the socket counts as readable. */
+  ReceiveLowWater = 8,
+  /** TCP: what `close` does with unsent data (`struct linger`, as data). */
+  Linger = 9,
+  /** TCP: sends only full segments, for 200 ms at most. 0 or 1. */
+  Cork = 10,
+  /** TCP: acknowledges every segment at once. 0 or 1. */
+  QuickAck = 11,
+  /** TCP: seconds of silence before the first keepalive probe, and between probes; how many. */
+  KeepIdle = 12,
+  KeepInterval = 13,
+  KeepCount = 14,
+  /** TCP: milliseconds without progress before the connection is given up; 0 for the default. */
+  UserTimeout = 15,
+  /** TCP: times that a SYN is sent again. */
+  SynCount = 16,
+  /** TCP: seconds that a closed socket's connection stays in FIN-WAIT-2; below 0: none. */
+  FinWait2 = 17,
+  /** TCP: largest segment to announce and to send. */
+  MaxSegment = 18,
+  /** TCP: largest window to advertise. */
+  WindowClamp = 19,
+  /** TCP: bytes given and not sent beyond which no more are taken. */
+  NotSentLowWater = 20,
+  /** TCP, listening: seconds to wait for data before a connection is shown. */
+  DeferAccept = 21,
+  /** TCP, listening: Fast Open requests that may be pending. */
+  FastOpen = 22,
+  /** TCP: `connect` waits for the first data, to send it with the SYN. 0 or 1. */
+  FastOpenConnect = 23,
+  /** TCP: bytes a second at most; as data 4 or 8 bytes. */
+  MaxPacingRate = 24,
+  /** TCP: the congestion control's name (as data). */
+  Congestion = 25,
+  /** TCP: the connection's state in Linux's `struct tcp_info` (as data). */
+  Info = 26,
+  /** IPv4 type of service, and time to live. */
+  TypeOfService = 27,
+  TimeToLive = 28,
 }
 
 let sink: u32 = 0;

@@ -63,6 +63,31 @@ const table: usize = memory.data(2 * 32, 32);
   return changetype<Congestion>(table + <usize>id * STRIDE);
 }
 
+/** Bytes of a name, its final zero included (Linux's TCP_CA_NAME_MAX). */
+export const CONGESTION_NAME: u32 = 16;
+
+/** What a control is called, as Linux has it. */
+function nameOf(id: u32): string {
+  return id == CongestionId.NewReno ? "reno" : "cubic";
+}
+
+/** Writes a control's name to `into`, at most `CONGESTION_NAME` - 1 bytes. */
+export function congestionName(id: u32, into: usize): void {
+  const name = nameOf(id);
+  for (let i = 0; i < name.length; i++) store<u8>(into + i, <u8>name.charCodeAt(i));
+}
+
+/** The control whose name the `length` bytes at `at` are, up to a zero if there is one; or -1. */
+export function congestionNamed(at: usize, length: u32): i32 {
+  for (let id: u32 = 0; id < CONTROLS; id++) {
+    const name = nameOf(id);
+    let i: u32 = 0;
+    while (i < <u32>name.length && i < length && load<u8>(at + i) == name.charCodeAt(i)) i++;
+    if (i == name.length && (i == length || !load<u8>(at + i))) return id;
+  }
+  return -1;
+}
+
 /** Plugs a control in. Start-up only. */
 export function registerCongestion(
   id: CongestionId,

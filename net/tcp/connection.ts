@@ -2,6 +2,7 @@ import { NEVER, SECOND } from "../../kernel/timer";
 import { slotSize, PoolId } from "../../kernel/packet";
 import { EndpointEvent, notify } from "../endpoint";
 import { ipMtu } from "../ip/route";
+import { IpAddress } from "../wire/address";
 import { defaultSlots } from "./budget";
 import { congestionOf, CongestionId, CWND_MAX, initialWindow } from "./congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
@@ -27,18 +28,17 @@ const HEADERS_V4: u32 = 40;
 const HEADERS_V6: u32 = 60;
 /** Smallest MSS that we believe: an IPv4 link carries 68 bytes (RFC 791, 3.2). */
 const MSS_MIN: u32 = 28;
-/** RFC 1122, 4.2.3.6: two hours. */
-const KEEPALIVE_IDLE: u32 = 7200;
-const KEEPALIVE_INTERVAL: u32 = 75;
-const KEEPALIVE_COUNT: u32 = 9;
-/** R2 (RFC 1122, 4.2.3.5: at least 100 s), and for a SYN (at least 3 minutes), seconds. */
-const USER_TIMEOUT: u32 = 120;
-export const SYN_TIMEOUT: u32 = 180;
 
 /** The MSS that a link of `mtu` bytes allows (RFC 6691, 2). */
 @inline export function mssOfMtu(mtu: u32, v4: bool): u32 {
   const headers = v4 ? HEADERS_V4 : HEADERS_V6;
   return mtu > headers + MSS_MIN ? min<u32>(mtu - headers, 0xffff) : MSS_MIN;
+}
+
+/** The MSS to offer `remote`: what the link carries, and no more than `most` if that is not 0. */
+export function advertisedMss(remote: IpAddress, most: u32): u32 {
+  const mss = mssOfMtu(ipMtu(remote), remote.isV4);
+  return most ? min<u32>(mss, most) : mss;
 }
 
 /** The shift by which a window of `bytes` fits its field (RFC 7323, 2.3). */
@@ -51,10 +51,6 @@ export function connectionDefaults(t: Tcb): void {
   t.timer.init(timerCallback, changetype<usize>(t));
   t.receiveLimit = <u16>defaultSlots();
   t.sendLimit = defaultSlots() * slotSize(PoolId.Standard);
-  t.keepaliveIdle = KEEPALIVE_IDLE;
-  t.keepaliveInterval = KEEPALIVE_INTERVAL;
-  t.keepaliveCount = <u8>KEEPALIVE_COUNT;
-  t.userTimeout = USER_TIMEOUT;
   t.congestion = <u8>CongestionId.Cubic;
 }
 
@@ -70,7 +66,7 @@ export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void
   t.sndEnd = iss + 1;
   t.work.recover = iss;
   t.tsOffset = tsOffset;
-  t.rcvMss = <u16>mssOfMtu(ipMtu(t.remote), t.remote.isV4);
+  t.rcvMss = <u16>advertisedMss(t.remote, t.settings.maxSegment);
   t.receivedAt = now;
   t.work.progressAt = now;
   t.work.sentAt = now;
@@ -96,8 +92,9 @@ export function setSegmentSize(t: Tcb, pathMss: u32): void {
 /** Both sides agree: ESTABLISHED. */
 export function connectionEstablished(t: Tcb, now: u64): void {
   setState(t, State.Established);
+  t.clear(TcbFlag.Opening);
   t.work.progressAt = now;
-  if (t.has(TcbFlag.KeepAlive)) t.keepaliveAt = now + <u64>t.keepaliveIdle * SECOND;
+  if (t.has(TcbFlag.KeepAlive)) t.keepaliveAt = now + <u64>t.settings.keepaliveIdle * SECOND;
   markDirty(t);
 }
 
@@ -110,13 +107,18 @@ function stopTimers(t: Tcb): void {
   t.work.delackAt = NEVER;
   t.work.lingerAt = NEVER;
   t.work.restAt = NEVER;
+  t.work.corkAt = NEVER;
 }
 
 /** Leaves the tables: segments for its tuple no longer come here. */
 function leaveTables(t: Tcb): void {
   if (t.has(TcbFlag.Hashed)) connectionRemove(t);
-  if (t.has(TcbFlag.Bound)) unbind(t);
-  t.clear(TcbFlag.Hashed | TcbFlag.Bound);
+  t.clear(TcbFlag.Hashed);
+  // The port that a program has bound is its own for as long as it has the socket.
+  if (t.has(TcbFlag.Bound) && t.has(TcbFlag.Detached)) {
+    unbind(t);
+    t.clear(TcbFlag.Bound);
+  }
 }
 
 /**
@@ -142,11 +144,35 @@ export function connectionFinish(t: Tcb, state: State): void {
   }
 }
 
-/** Ends a connection for the reason `error` (an errno): all queues are flushed. */
+/** An attempt to connect has failed, and its endpoint is as it was before: it may try again. */
+export function connectionRenew(t: Tcb): void {
+  t.flags &=
+    TcbFlag.NoDelay |
+    TcbFlag.KeepAlive |
+    TcbFlag.Cork |
+    TcbFlag.Bound |
+    TcbFlag.Dirty |
+    TcbFlag.Starved;
+  memory.fill(changetype<usize>(t.remote), 0, 16);
+  t.remotePort = 0;
+  if (!t.has(TcbFlag.Bound)) {
+    memory.fill(changetype<usize>(t.local), 0, 16);
+    t.localPort = 0;
+  }
+  t.sndScale = 0;
+  t.rcvScale = 0;
+  t.rcvNxt = 0;
+  t.rcvAdv = 0;
+  t.softError = 0;
+}
+
+/**
+ * Ends a connection for the reason `error` (an errno). What was received and acknowledged can still be
+ * read; the error comes behind it.
+ */
 export function connectionFail(t: Tcb, error: u32): void {
   tcpStats.aborted++;
   t.error = <u16>error;
-  receiveClear(t);
   notify(t.owner, EndpointEvent.Error);
   connectionFinish(t, State.Closed);
 }

@@ -36,7 +36,7 @@ import { tcpStats } from "./stats";
 import { requestFind } from "./syncache";
 import { setState, State, Tcb, TcbFlag } from "./tcb";
 import { timeWaitAdd, timeWaitFind, timeWaitInput } from "./timewait";
-import { persistStop } from "./timers";
+import { finWait2Life, persistStop } from "./timers";
 import { workEnsure } from "./work";
 
 /**
@@ -57,8 +57,6 @@ const CHALLENGES: u32 = 10;
 const CHALLENGE_PERIOD_MS: u32 = 5000;
 /** TS.Recent older than this says nothing (RFC 7323, 5.5), ns. */
 const TS_RECENT_LIFE: u64 = 24 * 86400 * SECOND;
-/** How long the stack waits for a FIN that no program waits for, ns. */
-const FIN_WAIT_2_LIFE: u64 = 60 * SECOND;
 /** TSecr that says more than this of a round trip is not ours, ms. */
 const ECHO_MAX: u32 = 60_000;
 
@@ -433,6 +431,10 @@ function resetArrived(t: Tcb): void {
     case State.LastAck:
       connectionFinish(t, State.Closed);
       return;
+    case State.CloseWait:
+      // The stream that came has its end: only what was to be sent is lost.
+      connectionFail(t, Errno.EPIPE);
+      return;
     default:
       connectionFail(t, Errno.ECONNRESET);
   }
@@ -508,7 +510,7 @@ function finAcknowledged(t: Tcb, now: u64): bool {
   switch (t.state) {
     case State.FinWait1:
       setState(t, State.FinWait2);
-      if (t.has(TcbFlag.Detached)) t.work.lingerAt = now + FIN_WAIT_2_LIFE;
+      if (t.has(TcbFlag.Detached)) t.work.lingerAt = now + finWait2Life(t);
       return false;
     case State.Closing:
       enterTimeWait(t, now);
@@ -602,14 +604,14 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     t.raise(TcbFlag.AckNow);
   }
   t.ackPending++;
-  if (t.ackPending >= 2) {
+  if (t.ackPending >= t.settings.ackEvery) {
     // RFC 9293, 3.8.6.3: every second segment at least.
     t.raise(TcbFlag.AckNow);
   } else if (!t.has(TcbFlag.AckDelayed)) {
     t.raise(TcbFlag.AckDelayed);
     t.work.delackAt = now + ACK_DELAY;
   }
-  notify(t.owner, EndpointEvent.Readable);
+  if (t.receiveBytes >= t.settings.receiveLowWater) notify(t.owner, EndpointEvent.Readable);
 }
 
 /**
@@ -632,11 +634,11 @@ function finArrived(t: Tcb, now: u64): void {
   switch (t.state) {
     case State.Established:
       setState(t, State.CloseWait);
-      notify(t.owner, EndpointEvent.Readable);
+      notify(t.owner, EndpointEvent.Readable | EndpointEvent.ReadHangup);
       return;
     case State.FinWait1:
       setState(t, State.Closing);
-      notify(t.owner, EndpointEvent.Readable);
+      notify(t.owner, EndpointEvent.Readable | EndpointEvent.ReadHangup);
       return;
     default:
       enterTimeWait(t, now);

@@ -322,14 +322,12 @@ export function listenerDeferral(listener: Tcb): u32 {
 
 /** What the program set on the listener holds for what it accepts. */
 function inherit(t: Tcb, listener: Tcb): void {
-  t.raise(listener.flags & (TcbFlag.NoDelay | TcbFlag.KeepAlive));
+  t.raise(listener.flags & (TcbFlag.NoDelay | TcbFlag.KeepAlive | TcbFlag.Cork));
   t.receiveLimit = listener.receiveLimit;
   t.sendLimit = listener.sendLimit;
   t.congestion = listener.congestion;
-  t.userTimeout = listener.userTimeout;
-  t.keepaliveIdle = listener.keepaliveIdle;
-  t.keepaliveInterval = listener.keepaliveInterval;
-  t.keepaliveCount = listener.keepaliveCount;
+  t.settings.release();
+  t.settings = listener.settings.retain();
 }
 
 function enqueue(listener: Tcb, t: Tcb): void {

@@ -1,5 +1,6 @@
 import { Packet, Purpose } from "../../kernel/packet";
-import { NEVER } from "../../kernel/timer";
+import { MILLISECOND, NEVER } from "../../kernel/timer";
+import { EndpointEvent, notify } from "../endpoint";
 import { ipSegmentation } from "../ip/route";
 import { IPV4_HEADER, IPV4_LENGTH_MAX } from "../wire/ipv4";
 import { TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
@@ -15,7 +16,7 @@ import { headerPacket, optionsAt, segmentSend } from "./segment";
 import { retransmit } from "./retransmit";
 import { inFlight, markAllLost, transmitted } from "./scoreboard";
 import { duplicateDue, payloadSize, putSack } from "./sackreport";
-import { sendAdvance, sendGather } from "./sendqueue";
+import { sendAdvance, sendEased, sendGather } from "./sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { Extent, State, Tcb, TcbFlag } from "./tcb";
@@ -29,6 +30,9 @@ import { persistStart, persistStop, schedule, settle } from "./timers";
 
 /** Largest window field. */
 const WINDOW_FIELD_MAX: u32 = 0xffff;
+
+/** Longest that the program's wish for full segments holds bytes back (man 7 tcp: TCP_CORK), ns. */
+const CORK_TIME: u64 = 200 * MILLISECOND;
 
 /** Payload of a packet that the device cuts into segments: bytes that IPv4 can number, and segments. */
 const BURST_BYTES: u32 = IPV4_LENGTH_MAX - IPV4_HEADER - TCP_HEADER_MAX;
@@ -44,6 +48,11 @@ export function outputConnection(t: Tcb, now: u64): void {
     if (duplicateDue(t)) sendAck(t, now);
     sendData(t, now);
     sendAcks(t, now);
+    // Bytes that went are room to a program that wants little to be waiting (TCP_NOTSENT_LOWAT).
+    if (t.has(TcbFlag.Blocked) && t.settings.notSentLowWater && sendEased(t)) {
+      t.clear(TcbFlag.Blocked);
+      notify(t.owner, EndpointEvent.Writable);
+    }
     settle(t, now);
   } else if (state == State.SynSent || state == State.SynReceived) {
     if (t.sndNxt == t.work.iss) sendSyn(t, now);
@@ -114,6 +123,11 @@ function sendData(t: Tcb, now: u64): void {
     noteAppLimited(t, allowed);
     return;
   }
+  if (<u32>unsent < mss && corked(t) && t.sndEnd - t.sndUna <= t.sndWnd) {
+    t.clear(TcbFlag.CwndLimited);
+    if (t.work.corkAt == NEVER) t.work.corkAt = now + CORK_TIME;
+    return;
+  }
   if (allowed < t.sndWnd) t.raise(TcbFlag.CwndLimited);
   else t.clear(TcbFlag.CwndLimited);
   // Nothing is in flight that would bring an ACK: only a probe can tell when there is room.
@@ -128,6 +142,8 @@ function sendData(t: Tcb, now: u64): void {
   if (!length) return false;
   if (seqLess(t.sndNxt, t.sndMax)) return true;
   if (length == unsent) {
+    if (t.work.push) return true;
+    if (corked(t)) return false;
     if (t.sndMax == t.sndUna || t.has(TcbFlag.NoDelay | TcbFlag.FinQueued)) return true;
   }
   return length >= t.maxSndWnd >> 1;
@@ -140,6 +156,11 @@ function sendData(t: Tcb, now: u64): void {
 @inline function noteAppLimited(t: Tcb, allowed: u32): void {
   const flying = inFlight(t);
   if (flying < allowed) t.work.appLimited = max<u64>(t.work.delivered + flying, 1);
+}
+
+/** Whether the program wants no segment that is not full; the end of the stream overrides it. */
+@inline function corked(t: Tcb): bool {
+  return (t.has(TcbFlag.Cork) || t.work.more) && !t.work.push && !t.has(TcbFlag.FinQueued);
 }
 
 /** Most bytes that one packet may carry: several segments when the device takes them apart. */
@@ -155,7 +176,9 @@ export function burstLimit(t: Tcb, mss: u32): u32 {
 @inline function burst(t: Tcb, length: u32, unsent: u32, mss: u32, most: u32): u32 {
   if (length > most) return most;
   const rest = length % mss;
-  if (!rest || rest >= t.maxSndWnd >> 1) return length;
+  if (!rest || (length == unsent && t.work.push)) return length;
+  if (length == unsent && corked(t)) return length - rest;
+  if (rest >= t.maxSndWnd >> 1) return length;
   if (length == unsent && t.has(TcbFlag.NoDelay | TcbFlag.FinQueued)) return length;
   return length - rest;
 }
@@ -193,6 +216,10 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
   transmitted(t, seq, extent, mss, now);
   onTheWay(t, now);
+  if (<i32>(t.sndEnd - end) <= 0) {
+    t.work.push = false;
+    t.work.corkAt = NEVER;
+  }
   emit(t, packet, seq, flags, sent, now);
   return true;
 }
@@ -313,7 +340,7 @@ function advertise(t: Tcb): u32 {
   const scale: u32 = t.rcvScale;
   const offered = t.rcvAdv - t.rcvNxt;
   const kept = min<u32>((offered + ((1 << scale) - 1)) >> scale, WINDOW_FIELD_MAX);
-  const room = receiveRoom(t);
+  const room = min<u32>(receiveRoom(t), t.settings.windowClamp);
   let field = kept;
   if (room >= offered + min<u32>(t.rcvMss, (<u32>t.receiveLimit * t.rcvMss) >> 1)) {
     field = max<u32>(kept, min<u32>(room >> scale, WINDOW_FIELD_MAX));
@@ -328,7 +355,8 @@ function advertise(t: Tcb): u32 {
  */
 export function windowWorthTelling(t: Tcb): bool {
   const offered = t.rcvAdv - t.rcvNxt;
-  const room = min<u32>(receiveRoom(t), WINDOW_FIELD_MAX << t.rcvScale);
+  const most = min<u32>(t.settings.windowClamp, WINDOW_FIELD_MAX << t.rcvScale);
+  const room = min<u32>(receiveRoom(t), most);
   if (room <= offered) return false;
   const gain = room - offered;
   const mss: u32 = t.rcvMss;
@@ -357,7 +385,10 @@ function sendSyn(t: Tcb, now: u64): void {
     timestampClock(now) + t.tsOffset,
     t.tsRecent,
   );
-  const window = max<u32>(t.rcvAdv - t.rcvNxt, min<u32>(receiveRoom(t), WINDOW_FIELD_MAX));
+  const window = max<u32>(
+    t.rcvAdv - t.rcvNxt,
+    min<u32>(min<u32>(receiveRoom(t), t.settings.windowClamp), WINDOW_FIELD_MAX),
+  );
   t.rcvAdv = t.rcvNxt + window;
   t.lastAckSent = t.rcvNxt;
   t.clear(TcbFlag.AckNow);

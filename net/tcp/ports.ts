@@ -2,6 +2,7 @@ import { Errno } from "../../kernel/errno";
 import { random32 } from "../../kernel/random";
 import { IpAddress } from "../wire/address";
 import { connections, tupleHash } from "./demux";
+import { SettingBit } from "./settings";
 import { State, Tcb, TcbFlag } from "./tcb";
 import { timeWaitFind } from "./timewait";
 
@@ -30,27 +31,53 @@ const ATTEMPTS: u32 = 256;
   return changetype<Tcb | null>(load<usize>(bucket(port)));
 }
 
-/** Whether somebody has bound this port on this address, or on all when either is unspecified. */
-function taken(address: IpAddress, port: u32): bool {
+/** Whether `t` holds this port on this address, or either is for all addresses. */
+@inline function holds(t: Tcb, address: IpAddress, port: u32): bool {
+  return t.localPort == port && (address.isAny || t.local.isAny || t.local.equals(address));
+}
+
+/**
+ * Whether somebody has bound this port on this address, or on all when either is unspecified. Those
+ * that share it and do not listen are no obstacle to who shares it, too.
+ */
+function taken(address: IpAddress, port: u32, sharing: bool): bool {
   let t = first(port);
   while (t !== null) {
-    if (t.localPort == port) {
-      if (address.isAny || t.local.isAny || t.local.equals(address)) return true;
+    if (holds(t, address, port)) {
+      if (!sharing || !shares(t) || t.state == State.Listen) return true;
     }
     t = t.portNext;
   }
   return false;
 }
 
+
+@inline function shares(t: Tcb): bool {
+  return t.settings.has(SettingBit.ReuseAddress);
+}
+
+/** Whether another that has bound the port of `t`, on an address of it, listens already. */
+export function listenerConflicts(t: Tcb): bool {
+  let other = first(t.localPort);
+  while (other !== null) {
+    if (other !== t && other.state == State.Listen && holds(other, t.local, t.localPort)) {
+      return true;
+    }
+    other = other.portNext;
+  }
+  return false;
+}
+
 /**
- * Binds `t` to an address and port; port 0 chooses a free one. 0 or -EADDRINUSE. Old connections
- * of the port are no obstacle, whatever SO_REUSEADDR says: their tuples are told apart.
+ * Binds `t` to an address and port; port 0 chooses a free one. 0 or -EADDRINUSE. Connections that a
+ * listener has accepted are no obstacle, nor those in TIME-WAIT, whatever SO_REUSEADDR says: their
+ * tuples are told apart.
  */
 export function bind(t: Tcb, address: IpAddress, port: u32): i32 {
   if (port == 0) {
     port = choosePort(address);
     if (port == 0) return -Errno.EADDRINUSE;
-  } else if (taken(address, port)) {
+  } else if (taken(address, port, shares(t))) {
     return -Errno.EADDRINUSE;
   }
   t.local.copy(address);
@@ -79,7 +106,7 @@ function choosePort(address: IpAddress): u32 {
   const start = random32();
   for (let i: u32 = 0; i < ATTEMPTS; i++) {
     const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
-    if (!taken(address, port)) return port;
+    if (!taken(address, port, false)) return port;
   }
   return 0;
 }
@@ -103,7 +130,7 @@ export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u3
   const start = random32();
   for (let i: u32 = 0; i < ATTEMPTS; i++) {
     const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
-    if (!taken(local, port) && !tupleTaken(local, port, remote, remotePort)) return port;
+    if (!taken(local, port, false) && !tupleTaken(local, port, remote, remotePort)) return port;
   }
   return 0;
 }

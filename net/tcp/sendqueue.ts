@@ -64,12 +64,18 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
 }
 
 /** Bytes that may still be copied in. */
-@inline export function sendRoom(t: Tcb): u32 {
-  return t.work.sendBytes < t.sendLimit ? t.sendLimit - t.work.sendBytes : 0;
+export function sendRoom(t: Tcb): u32 {
+  const room = t.work.sendBytes < t.sendLimit ? t.sendLimit - t.work.sendBytes : 0;
+  const most = t.settings.notSentLowWater;
+  if (!most || t.sendHead === null) return most ? min<u32>(room, most) : room;
+  const unsent = t.sndEnd - t.sndMax;
+  return unsent < most ? min<u32>(room, most - unsent) : 0;
 }
 
 /** Whether enough is free again to tell a program that was refused. */
 @inline export function sendEased(t: Tcb): bool {
+  const most = t.settings.notSentLowWater;
+  if (most && t.sendHead !== null && t.sndEnd - t.sndMax > most >> 1) return false;
   return t.work.sendBytes <= t.sendLimit >> 1 && t.work.sendExtents <= EXTENTS_PER_CONNECTION >> 1;
 }
 

@@ -1,16 +1,16 @@
 import { Purpose } from "../../kernel/packet";
 import { reserve } from "../../kernel/memory";
 import { SECOND, Timer } from "../../kernel/timer";
-import { ipMtu } from "../ip/route";
 import { linkCrowded } from "../link/output";
 import { IpAddress } from "../wire/address";
 import { TcpFlag } from "../wire/tcp";
 import { defaultSlots } from "./budget";
-import { mssOfMtu, scaleFor } from "./connection";
+import { advertisedMss, scaleFor } from "./connection";
 import { cookieStamp, stampedClock } from "./cookies";
 import { Demux } from "./demux";
 import { timestampClock, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
+import { listenerFind } from "./ports";
 import { listenerFind } from "./ports";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
 import { tcpStats } from "./stats";
@@ -223,7 +223,7 @@ function expire(_context: usize, now: u64): void {
 
 /**
  * No answer in time. Who has acknowledged, but must bring data to be accepted, is left alone until
- * the deferral is over, then asked once more (as `tcpDeferAccept` says).
+ * the deferral is over, then asked once more (as `listenerDefer` says).
  */
 function timeOut(request: Request, now: u64): void {
   const listener = listenerFind(request.local, request.localPort);
@@ -247,8 +247,9 @@ function timeOut(request: Request, now: u64): void {
 // ---- Answering -----------------------------------------------------------------------------
 
 /** The MSS that we offer. */
-@inline function offeredMss(request: Request): u32 {
-  return mssOfMtu(ipMtu(request.remote), request.remote.isV4);
+function offeredMss(request: Request): u32 {
+  const listener = listenerFind(request.local, request.localPort);
+  return advertisedMss(request.remote, listener === null ? 0 : listener.settings.maxSegment);
 }
 
 /** The shift that we answer with, `NO_SCALE` to a peer that has none. */

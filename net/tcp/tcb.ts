@@ -3,6 +3,7 @@ import { reserveUncleared } from "../../kernel/memory";
 import { NEVER, Timer } from "../../kernel/timer";
 import { IpAddress } from "../wire/address";
 import { Flight } from "./flight";
+import { Settings, settingsDefault } from "./settings";
 import { tcpStats } from "./stats";
 import { workRelease } from "./work";
 
@@ -85,6 +86,10 @@ export const enum TcbFlag {
   Sack = 1 << 26,
   /** What has come is to be reported in a SACK option: see sackreport.ts. */
   SackDue = 1 << 27,
+  /** Opened by `connect`, and not established so far: a failure leaves a socket to connect again. */
+  Opening = 1 << 30,
+  /** The program holds back what does not fill a segment (TCP_CORK). */
+  Cork = 1 << 31,
 }
 
 /** What tells one connection from another. 40 bytes, the head of everything that a table holds. */
@@ -156,6 +161,8 @@ export class Work extends Flight {
   lingerAt: u64;
   /** When to see whether the connection is at rest. */
   restAt: u64;
+  /** When what is held back to fill a segment goes anyway: ns, `NEVER` when nothing is. */
+  corkAt: u64;
   /** When data last went, and when SND.UNA last moved (or had to). */
   sentAt: u64;
   progressAt: u64;
@@ -188,6 +195,10 @@ export class Work extends Flight {
   sendSlots: u16;
   /** Doublings of `rto` or of the probe interval since SND.UNA or the window moved. */
   backoff: u8;
+  /** The program has said that more follows what it gave last (MSG_MORE). */
+  more: bool;
+  /** What there is goes at the next output, whatever holds it back. */
+  push: bool;
   /** Of a listener: connections to accept. */
   acceptHead: Tcb | null;
   acceptTail: Tcb | null;
@@ -296,13 +307,9 @@ export class Tcb extends Tuple {
   /** Index into the table of congestion controls. */
   congestion: u8;
   keepaliveProbes: u8;
-  keepaliveCount: u8;
   sendLimit: u32;
-  /** Seconds. */
-  keepaliveIdle: u32;
-  keepaliveInterval: u32;
-  /** R2 (RFC 1122, 4.2.3.5) in seconds: without progress for so long, the connection is given up. */
-  userTimeout: u32;
+  /** What a program may set and hardly ever does; shared. */
+  settings: Settings;
   dirtyNext: Tcb | null;
   /** Next in the accept queue, the list of the starved, or the free list. */
   next: Tcb | null;
@@ -392,6 +399,7 @@ export function tcbAllocate(): Tcb | null {
   }
   memory.fill(changetype<usize>(t), 0, TCB_BYTES);
   t.keepaliveAt = NEVER;
+  t.settings = settingsDefault();
   tcpStats.connections++;
   return t;
 }
@@ -407,6 +415,7 @@ export function tcbFree(t: Tcb): void {
   }
   workRelease(t);
   t.flags = 0;
+  t.settings.release();
   t.next = free;
   free = t;
   tcpStats.connections--;

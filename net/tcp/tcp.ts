@@ -1,19 +1,20 @@
 import { now as stepTime } from "../../kernel/clock";
 import { Errno } from "../../kernel/errno";
-import { poolOf, PoolId, slotSize } from "../../kernel/packet";
-import { NEVER, SECOND } from "../../kernel/timer";
-import { EndpointOption } from "../endpoint";
+import { poolOf, PoolId } from "../../kernel/packet";
+import { SECOND } from "../../kernel/timer";
+import { EndpointEvent } from "../endpoint";
+import { isAssigned } from "../interface";
 import { registerProtocol } from "../ip/protocol";
 import { ipSource } from "../ip/route";
 import { linkCrowded } from "../link/output";
-import { IpAddress } from "../wire/address";
+import { IpAddress, isV4Loopback } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
-import { CongestionId } from "./congestion";
 import {
   connectionBegin,
   connectionDefaults,
   connectionFail,
   connectionFinish,
+  connectionRenew,
 } from "./connection";
 import { cubicInit } from "./cubic";
 import { connections, demuxInit } from "./demux";
@@ -21,27 +22,23 @@ import { markDirty, nextDirty } from "./dirty";
 import { tcpIcmpError } from "./errors";
 import { tcpInput } from "./input";
 import { isnAt, isnInit, timestampOffset, tupleSecret } from "./isn";
-import {
-  BACKLOG_MAX,
-  listenerAccept,
-  listenerClear,
-  listenerDefer,
-  listenerDeferral,
-} from "./listener";
+import { BACKLOG_MAX, listenerAccept, listenerClear } from "./listener";
 import { newRenoInit } from "./newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
-import { bind, chooseSource, tupleTaken } from "./ports";
+import { bind, chooseSource, listenerConflicts, tupleTaken } from "./ports";
 import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
 import { scoreboardInit } from "./scoreboard";
 import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
 import { tcpStats } from "./stats";
+import { LINGER_OFF, settingsInit } from "./settings";
 import { synCacheInit } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
-import { schedule } from "./timers";
-import { workCount, workEnsure, workInit } from "./work";
+import { finWait2Life, schedule, userTimeout } from "./timers";
+import { workCount, workEnsure, workInit, workRelease } from "./work";
 
+export { tcpGetOption, tcpGetOptionData, tcpSetOption, tcpSetOptionData } from "./sockopt";
 export { State, Tcb } from "./tcb";
 export { tcpStats };
 
@@ -57,6 +54,7 @@ let peekLength: u32 = 0;
 /** Reserves all that TCP will ever use and takes the protocol. Start-up only, after the pools. */
 export function tcpInit(maxConnections: u32): void {
   demuxInit();
+  settingsInit(maxConnections);
   isnInit();
   tcbInit(maxConnections);
   workInit(maxConnections);
@@ -78,19 +76,32 @@ export function tcpOpen(): Tcb | null {
   return t;
 }
 
-/** Sets the local address (or any) and port (0: chosen). -EINVAL when bound already, -EADDRINUSE. */
+/**
+ * Sets the local address (or any) and port (0: chosen). -EINVAL when bound already, -EADDRINUSE,
+ * -EADDRNOTAVAIL when the address is not ours.
+ */
 export function tcpBind(t: Tcb, address: IpAddress, port: u32): i32 {
   if (t.state != State.Closed || t.has(TcbFlag.Bound)) return -Errno.EINVAL;
   if (port > 0xffff) return -Errno.EINVAL;
+  if (
+    !address.isAny &&
+    !(address.isV4 && isV4Loopback(address.v4)) &&
+    !isAssigned(address.hi, address.lo)
+  ) {
+    return -Errno.EADDRNOTAVAIL;
+  }
   return bind(t, address, port);
 }
 
 /**
  * Enters LISTEN; `backlog` bounds the connections that wait to be accepted. Binds if need be.
- * -ENOBUFS when no working part is left.
+ * -EINVAL when connected, -EADDRINUSE when another that shares the port listens already, -ENOBUFS when
+ * no working part is left.
  */
 export function tcpListen(t: Tcb, backlog: u32): i32 {
   if (t.state != State.Closed && t.state != State.Listen) return -Errno.EINVAL;
+  if (t.state == State.Closed && t.remotePort) return -Errno.EINVAL;
+  if (t.has(TcbFlag.Bound) && listenerConflicts(t)) return -Errno.EADDRINUSE;
   if (!t.has(TcbFlag.Bound)) {
     const result = bind(t, t.local, 0);
     if (result < 0) return result;
@@ -101,35 +112,28 @@ export function tcpListen(t: Tcb, backlog: u32): i32 {
   return 0;
 }
 
-/**
- * Of a listener: connections are accepted when their first data has come, or after `seconds`
- * (TCP_DEFER_ACCEPT). 0, the default, accepts at once.
- */
-export function tcpDeferAccept(t: Tcb, seconds: u32): void {
-  listenerDefer(t, seconds);
-}
-
-/** The time that `tcpDeferAccept` came to, seconds; 0 when off. */
-export function tcpDeferral(t: Tcb): u32 {
-  return listenerDeferral(t);
-}
-
 /** The next connection that is established and not accepted yet, or null. */
 export function tcpAccept(t: Tcb): Tcb | null {
   return t.state == State.Listen ? listenerAccept(t) : null;
 }
 
 /**
- * Begins to connect: -EINPROGRESS, and Writable or Error follows. -EISCONN, -EALREADY, -EINVAL
- * (address or port missing, or listening), -ENETUNREACH (no route), -EADDRNOTAVAIL (no port left),
- * -EADDRINUSE (the tuple is in use), -ECONNABORTED (it has ended already), -ENOBUFS (no working
- * part is left).
+ * Begins to connect: -EINPROGRESS, and Writable or Error follows. -EALREADY while that is under way;
+ * -EISCONN once it stands, and for ever after. When it has failed the next call says why (or
+ * -ECONNABORTED if that has been asked for already), and the one after that begins anew. -EINVAL
+ * (address or port missing, or listening), -ENETUNREACH (no route), -EADDRNOTAVAIL (no port left, or
+ * from the one bound the same connection exists), -ENOBUFS (no working part is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   if (t.state == State.SynSent || t.state == State.SynReceived) return -Errno.EALREADY;
   if (t.state == State.Listen || port == 0 || port > 0xffff) return -Errno.EINVAL;
   if (t.state != State.Closed) return -Errno.EISCONN;
-  if (t.remotePort) return -Errno.ECONNABORTED;
+  if (t.remotePort) {
+    if (!t.has(TcbFlag.Opening)) return -Errno.EISCONN;
+    const error = tcpError(t);
+    connectionRenew(t);
+    return error ? -error : -Errno.ECONNABORTED;
+  }
   if (address.isAny) return -Errno.EINVAL;
   if (t.local.isAny && !ipSource(address, t.local)) return -Errno.ENETUNREACH;
   if (!t.has(TcbFlag.Bound)) {
@@ -137,7 +141,7 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
     if (!chosen) return -Errno.EADDRNOTAVAIL;
     t.localPort = <u16>chosen;
   } else if (tupleTaken(t.local, t.localPort, address, port)) {
-    return -Errno.EADDRINUSE;
+    return -Errno.EADDRNOTAVAIL;
   }
   if (!workEnsure(t)) return -Errno.ENOBUFS;
   const now = stepTime();
@@ -146,6 +150,7 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   const secret = tupleSecret(t.local, t.localPort, address, port);
   connectionBegin(t, isnAt(secret, now), timestampOffset(secret), now);
   setState(t, State.SynSent);
+  t.raise(TcbFlag.Opening);
   tcpStats.activeOpens++;
   markDirty(t);
   return -Errno.EINPROGRESS;
@@ -171,14 +176,19 @@ function maySendNow(t: Tcb): i32 {
 }
 
 /**
- * Queues a copy of at most `length` bytes: how many. -EAGAIN when there is no room, no slot or no
- * working part (Writable follows) or the connection is not open yet, -EPIPE after `tcpShutdown`,
- * -ENOTCONN, or what ended the connection.
+ * Queues a copy of at most `length` bytes: how many. With `more`, a part of a segment waits for what
+ * follows, 200 ms at most. -EAGAIN when there is no room, no slot or no working part (Writable
+ * follows) or the connection is not open yet, -EPIPE after `tcpShutdown`, -ENOTCONN, or what ended
+ * the connection.
  */
-export function tcpSend(t: Tcb, from: usize, length: u32): i32 {
+export function tcpSend(t: Tcb, from: usize, length: u32, more: bool): i32 {
   const state = maySendNow(t);
   if (state < 0) return state;
-  const sent = workEnsure(t) ? sendCopy(t, from, length) : 0;
+  let sent: u32 = 0;
+  if (workEnsure(t)) {
+    t.work.more = more;
+    sent = sendCopy(t, from, length);
+  }
   if (sent) markDirty(t);
   if (sent < length) blocked(t);
   return sent || !length ? sent : -Errno.EAGAIN;
@@ -238,8 +248,10 @@ export function tcpSendReady(t: Tcb): bool {
 
 /** What reading finds when there is nothing to read: 0 at the end of the stream, else -Errno. */
 function nothingToRead(t: Tcb): i32 {
+  // Whatever happened behind its end, the stream came whole.
+  if (t.has(TcbFlag.FinReceived)) return 0;
   if (t.error) return -tcpError(t);
-  if (t.has(TcbFlag.FinReceived | TcbFlag.ReadShutdown)) return 0;
+  if (t.has(TcbFlag.ReadShutdown)) return 0;
   switch (t.state) {
     case State.Closed:
       return t.remotePort ? 0 : -Errno.ENOTCONN;
@@ -256,6 +268,15 @@ export function tcpReceive(t: Tcb, into: usize, length: u32, peek: bool): i32 {
   const received = receiveCopy(t, into, length, peek);
   if (!peek) hasRead(t);
   return received;
+}
+
+/** Takes at most `length` bytes without looking at them: as `tcpReceive`. */
+export function tcpDiscard(t: Tcb, length: u32): i32 {
+  if (!t.receiveBytes) return nothingToRead(t);
+  const dropped = min<u32>(length, t.receiveBytes);
+  receiveDrop(t, dropped);
+  hasRead(t);
+  return dropped;
 }
 
 /** Address of the first run of unread bytes, or 0; `tcpPeekLength` is its length. In place. */
@@ -304,7 +325,6 @@ function finish(t: Tcb): void {
     case State.CloseWait:
       setState(t, State.LastAck);
       break;
-    case State.SynSent:
     case State.SynReceived:
       // FIN-WAIT-1 begins when the SYN is acknowledged.
       break;
@@ -315,9 +335,29 @@ function finish(t: Tcb): void {
   markDirty(t);
 }
 
-/** Ends reading, writing or both. -ENOTCONN: no connection. -ENOBUFS: no working part is left. */
+/**
+ * Ends reading, writing or both. -ENOTCONN when there is no connection, or none any more. An attempt
+ * to connect is given up (RFC 9293, 3.10.4: SYN-SENT); who listens and reads no more, listens no more.
+ * -ENOBUFS: no working part is left.
+ */
 export function tcpShutdown(t: Tcb, read: bool, write: bool): i32 {
-  if (t.state < State.SynSent) return -Errno.ENOTCONN;
+  switch (t.state) {
+    case State.Closed:
+    case State.TimeWait:
+      return -Errno.ENOTCONN;
+    case State.Listen:
+      if (read) {
+        listenerClear(t, stepTime());
+        setState(t, State.Closed);
+        workRelease(t);
+      }
+      return 0;
+    case State.SynSent:
+      connectionFail(t, Errno.ECONNRESET);
+      connectionRenew(t);
+      return 0;
+    default:
+  }
   if (write && !workEnsure(t)) return -Errno.ENOBUFS;
   if (read) {
     t.raise(TcbFlag.ReadShutdown);
@@ -330,8 +370,9 @@ export function tcpShutdown(t: Tcb, read: bool, write: bool): i32 {
 
 /**
  * Closes: the program lets go of `t`, which lives on until both streams have ended. Bytes that
- * were not read are lost to the peer, so it is told by a reset (RFC 2525, 2.17). A reset is also
- * what ends an idle connection when no working part is left to end it in order.
+ * were not read are lost to the peer, so it is told by a reset (RFC 2525, 2.17). With SO_LINGER on,
+ * what is unsent has that many seconds, none for 0, before a reset takes the place of the FIN. A reset
+ * is also what ends an idle connection when no working part is left to end it in order.
  */
 export function tcpClose(t: Tcb): void {
   t.owner = 0;
@@ -343,13 +384,17 @@ export function tcpClose(t: Tcb): void {
     connectionFinish(t, State.Closed);
     return;
   }
-  if ((t.receiveBytes && !t.has(TcbFlag.ReadShutdown)) || !workEnsure(t)) {
+  const linger = t.settings.linger;
+  const unread = t.receiveBytes && !t.has(TcbFlag.ReadShutdown);
+  if (!linger || unread || !workEnsure(t)) {
     tcpAbort(t);
     return;
   }
   finish(t);
   // Nobody waits any more: a peer that takes nothing is given up in the end (RFC 6429, 5).
-  t.work.lingerAt = now + <u64>t.userTimeout * SECOND;
+  let patience = linger == LINGER_OFF ? userTimeout(t) : <u64>linger * SECOND;
+  if (state == State.FinWait2) patience = finWait2Life(t);
+  t.work.lingerAt = now + patience;
   schedule(t);
 }
 
@@ -377,84 +422,32 @@ export function tcpLocal(t: Tcb, into: IpAddress): u32 {
   return t.localPort;
 }
 
-/** Copies the peer's address; returns the port, 0 when there is none. */
+/** Copies the peer's address; returns the port, 0 when not connected. */
 export function tcpRemote(t: Tcb, into: IpAddress): u32 {
+  if (t.state <= State.SynSent || t.state == State.TimeWait) return 0;
   into.copy(t.remote);
   return t.remotePort;
 }
 
-/** Sets an `EndpointOption`. -ENOPROTOOPT for one that TCP does not have. */
-export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
-  const slot = slotSize(PoolId.Standard);
-  switch (option) {
-    case EndpointOption.NoDelay:
-      if (value) t.raise(TcbFlag.NoDelay);
-      else t.clear(TcbFlag.NoDelay);
-      markDirty(t);
-      return 0;
-    case EndpointOption.KeepAlive:
-      if (value) tcpKeepAlive(t, t.keepaliveIdle, t.keepaliveInterval, t.keepaliveCount);
-      else t.clear(TcbFlag.KeepAlive);
-      if (!value) t.keepaliveAt = NEVER;
-      return 0;
-    case EndpointOption.ReuseAddress:
-      // Always so: see `bind`.
-      return 0;
-    case EndpointOption.ReceiveBuffer:
-      t.receiveLimit = <u16>min<u32>(max<u32>((value + slot - 1) / slot, 2), slots() >> 2);
-      return 0;
-    case EndpointOption.SendBuffer:
-      t.sendLimit = min<u32>(max<u32>(value, 2 * slot), (slots() >> 2) * slot);
-      return 0;
-    default:
-      return -Errno.ENOPROTOOPT;
+/**
+ * How things stand, in `EndpointEvent` bits: what Linux's `poll` would report of the same state (POLLIN,
+ * POLLOUT, POLLERR, POLLHUP, POLLRDHUP).
+ */
+export function tcpEvents(t: Tcb): u32 {
+  const state = t.state;
+  if (state == State.Listen) return t.work.acceptCount ? EndpointEvent.Readable : 0;
+  const over = state == State.TimeWait || (state == State.Closed && t.remotePort != 0);
+  const read = over || t.has(TcbFlag.FinReceived | TcbFlag.ReadShutdown);
+  const written = over || t.has(TcbFlag.FinQueued);
+  let events: u32 = t.error ? EndpointEvent.Error : 0;
+  if (state == State.Closed || (read && written)) events |= EndpointEvent.Hangup;
+  if (read) events |= EndpointEvent.Readable | EndpointEvent.ReadHangup;
+  if (state == State.SynSent || state == State.SynReceived) return events;
+  if (t.receiveBytes >= t.settings.receiveLowWater) events |= EndpointEvent.Readable;
+  if (state == State.Closed || written || !t.hasWork || sendRoom(t)) {
+    events |= EndpointEvent.Writable;
   }
-}
-
-/** The value of an `EndpointOption`. -ENOPROTOOPT for one that TCP does not have. */
-export function tcpGetOption(t: Tcb, option: u32): i32 {
-  switch (option) {
-    case EndpointOption.NoDelay:
-      return t.has(TcbFlag.NoDelay);
-    case EndpointOption.KeepAlive:
-      return t.has(TcbFlag.KeepAlive);
-    case EndpointOption.ReuseAddress:
-      return 1;
-    case EndpointOption.Error:
-      return tcpError(t);
-    case EndpointOption.ReceiveBuffer:
-      return t.receiveLimit * slotSize(PoolId.Standard);
-    case EndpointOption.SendBuffer:
-      return t.sendLimit;
-    default:
-      return -Errno.ENOPROTOOPT;
-  }
-}
-
-
-@inline function slots(): u32 {
-  return min<u32>(poolOf(PoolId.Standard).slots, 0x3ffff);
-}
-
-/** Probes the peer after `idle` seconds of silence, `count` times, `interval` seconds apart. */
-export function tcpKeepAlive(t: Tcb, idle: u32, interval: u32, count: u32): void {
-  t.raise(TcbFlag.KeepAlive);
-  t.keepaliveIdle = max<u32>(idle, 1);
-  t.keepaliveInterval = max<u32>(interval, 1);
-  t.keepaliveCount = <u8>min<u32>(max<u32>(count, 1), 255);
-  if (t.state < State.Established || t.state == State.TimeWait) return;
-  t.keepaliveAt = stepTime() + <u64>t.keepaliveIdle * SECOND;
-  schedule(t);
-}
-
-/** Gives up after `seconds` without progress (RFC 9293, 3.9.1.1: USER TIMEOUT); 0 restores 120. */
-export function tcpUserTimeout(t: Tcb, seconds: u32): void {
-  t.userTimeout = seconds ? seconds : 120;
-}
-
-/** Chooses the congestion control; before the connection is opened. */
-export function tcpCongestion(t: Tcb, id: CongestionId): void {
-  t.congestion = <u8>id;
+  return events;
 }
 
 /**

@@ -1,12 +1,13 @@
-import { NEVER, SECOND } from "../../kernel/timer";
+import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
 import { Errno } from "../../kernel/errno";
 import { congestionOf } from "./congestion";
 import { challengePeriodEnd } from "./input";
-import { connectionFail, SYN_TIMEOUT } from "./connection";
+import { connectionFail } from "./connection";
 import { markDirty } from "./dirty";
 import { sendKeepalive, sendReset } from "./output";
 import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
 import { markAllLost } from "./scoreboard";
+import { LINGER_OFF } from "./settings";
 import { tcpStats } from "./stats";
 import { State, Tcb, TcbFlag } from "./tcb";
 import { workEnsure, workRelease, workScarce } from "./work";
@@ -22,10 +23,29 @@ const PROBE_MIN: u64 = SECOND / 5;
 const PROBE_MAX: u64 = 60 * SECOND;
 /** Doublings beyond this change nothing: the limits hold. */
 const BACKOFF_MAX: u8 = 12;
+/** R2 (RFC 1122, 4.2.3.5: at least 100 s), and for a SYN (at least 3 minutes), ns. */
+const USER_TIMEOUT: u64 = 120 * SECOND;
+const SYN_TIMEOUT: u64 = 180 * SECOND;
+/** How long the stack waits for a FIN that no program waits for, ns. */
+const FIN_WAIT_2_LIFE: u64 = 60 * SECOND;
+
+/** How long the connection goes on without progress (RFC 5482, 2: what the program set), ns. */
+@inline export function userTimeout(t: Tcb): u64 {
+  const ms = t.settings.userTimeout;
+  return ms ? <u64>ms * MILLISECOND : USER_TIMEOUT;
+}
+
+/** How long an orphan may stay in FIN-WAIT-2, ns: the default, or what the program set. */
+export function finWait2Life(t: Tcb): u64 {
+  const seconds = t.settings.finWait2;
+  if (seconds < 0) return 0;
+  return seconds ? <u64>seconds * SECOND : FIN_WAIT_2_LIFE;
+}
 
 /** The earliest deadline of what is under way: none when the connection is at rest. */
 @inline function busyUntil(t: Tcb): u64 {
-  return min<u64>(min<u64>(t.work.rexmitAt, t.work.delackAt), t.work.lingerAt);
+  const work = t.work;
+  return min<u64>(min<u64>(work.rexmitAt, work.delackAt), min<u64>(work.lingerAt, work.corkAt));
 }
 
 /** Arms the node if a deadline has come nearer than it. After every change of one. */
@@ -60,7 +80,7 @@ function atRest(t: Tcb): bool {
     t.state == State.Established &&
     t.sndUna == t.sndEnd &&
     t.sndUna == t.sndMax &&
-    t.receiveHead === null &&
+    !t.receiveSlots &&
     !t.outOfOrder &&
     !t.has(BUSY) &&
     busyUntil(t) == NEVER
@@ -99,6 +119,11 @@ export function timerCallback(context: usize, now: u64): void {
       markDirty(t);
     }
   }
+  if (t.hasWork && t.work.corkAt <= now) {
+    t.work.corkAt = NEVER;
+    t.work.push = true;
+    markDirty(t);
+  }
   if (t.hasWork && t.work.rexmitAt <= now) {
     if (t.has(TcbFlag.Persisting)) persistTimeout(t, now);
     else retransmissionTimeout(t, now);
@@ -114,7 +139,7 @@ export function timerCallback(context: usize, now: u64): void {
 
 /** The program has closed, and the peer has not ended it for as long as anyone can wait. */
 function lingerTimeout(t: Tcb, now: u64): void {
-  const patience = t.work.progressAt + <u64>t.userTimeout * SECOND;
+  const patience = lingers(t) ? 0 : t.work.progressAt + userTimeout(t);
   if (t.state != State.FinWait2 && now < patience) {
     t.work.lingerAt = patience;
     return;
@@ -124,6 +149,11 @@ function lingerTimeout(t: Tcb, now: u64): void {
   giveUp(t);
 }
 
+/** Whether `close` has set a term for what was still to be sent (SO_LINGER). */
+@inline function lingers(t: Tcb): bool {
+  return t.settings.linger != LINGER_OFF;
+}
+
 function giveUp(t: Tcb): void {
   connectionFail(t, t.softError ? t.softError : Errno.ETIMEDOUT);
 }
@@ -131,9 +161,10 @@ function giveUp(t: Tcb): void {
 /** RFC 6298, 5.4 to 5.7; RFC 5681, 3.1; without progress for R2 the end (RFC 9293, 3.8.3). */
 function retransmissionTimeout(t: Tcb, now: u64): void {
   const opening = t.state == State.SynSent || t.state == State.SynReceived;
-  const patience = opening ? max<u32>(t.userTimeout, SYN_TIMEOUT) : t.userTimeout;
-  const limit = t.work.progressAt + <u64>patience * SECOND;
-  if (now >= limit) {
+  // The user timeout is for synchronized states (RFC 9293, 3.9.1.1).
+  const limit = t.work.progressAt + (opening ? SYN_TIMEOUT : userTimeout(t));
+  const most: u32 = t.settings.synCount;
+  if (now >= limit || (opening && most && t.work.backoff >= <u8>most)) {
     giveUp(t);
     return;
   }
@@ -184,7 +215,7 @@ function probeInterval(t: Tcb): u64 {
 
 /** As long as the peer answers, its window may stay shut for ever (RFC 1122, 4.2.2.17). */
 function persistTimeout(t: Tcb, now: u64): void {
-  if (now - t.receivedAt >= <u64>t.userTimeout * SECOND && t.work.backoff > 1) {
+  if (now - t.receivedAt >= userTimeout(t) && t.work.backoff > 1) {
     giveUp(t);
     return;
   }
@@ -197,13 +228,17 @@ function persistTimeout(t: Tcb, now: u64): void {
 /** RFC 1122, 4.2.3.6. The deadline is set lazily: what has come since puts it off. */
 function keepaliveTimeout(t: Tcb, now: u64): void {
   const idle = now - t.receivedAt;
-  const idleLimit = <u64>t.keepaliveIdle * SECOND;
+  const idleLimit = <u64>t.settings.keepaliveIdle * SECOND;
   if (idle < idleLimit) {
     t.keepaliveProbes = 0;
     t.keepaliveAt = t.receivedAt + idleLimit;
     return;
   }
-  if (t.keepaliveProbes >= t.keepaliveCount) {
+  // What the program set as user timeout decides alone (RFC 5482, 4.2).
+  const spent = t.settings.userTimeout
+    ? t.keepaliveProbes > 0 && idle >= userTimeout(t)
+    : t.keepaliveProbes >= t.settings.keepaliveCount;
+  if (spent) {
     sendReset(t, now);
     giveUp(t);
     return;
@@ -213,6 +248,6 @@ function keepaliveTimeout(t: Tcb, now: u64): void {
     return;
   }
   t.keepaliveProbes++;
-  t.keepaliveAt = now + <u64>t.keepaliveInterval * SECOND;
+  t.keepaliveAt = now + <u64>t.settings.keepaliveInterval * SECOND;
   sendKeepalive(t, now);
 }

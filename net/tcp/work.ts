@@ -78,6 +78,7 @@ function take(t: Tcb): bool {
   work.delackAt = NEVER;
   work.lingerAt = NEVER;
   work.restAt = NEVER;
+  work.corkAt = NEVER;
   if (t.state < State.Established) return true;
   // As after every pause: nothing is in flight, and nothing was lost.
   work.recover = t.sndUna - 1;

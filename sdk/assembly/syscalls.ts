@@ -16,9 +16,12 @@ export const enum Syscall {
   Listen = 3,
   /** (number, address or 0) → number of the new connection */
   Accept = 4,
-  /** (number, address) → -EINPROGRESS for TCP; Writable or Error follows */
+  /**
+   * (number, address) → -EINPROGRESS for TCP; Writable or Error follows. Called again it says how
+   * that went: -EALREADY, 0 once when it stands and then -EISCONN, or why it failed
+   */
   Connect = 5,
-  /** (number, from, length) → bytes taken */
+  /** (number, from, length, SendFlag) → bytes taken */
   Send = 6,
   /** (number, into, length, ReceiveFlag) → bytes, 0 at the end of the stream */
   Receive = 7,
@@ -42,6 +45,12 @@ export const enum Syscall {
   Poll = 16,
   /** (Statistics, into, length) → bytes of the structure, cut to `length` */
   Statistics = 17,
+  /** (number) → `SocketEvent` bits that hold now: what Linux's `poll` would report */
+  Events = 18,
+  /** (number, SocketOption, from, length): an option whose value is a structure; or a number of 4 bytes */
+  SetOptionData = 19,
+  /** (number, SocketOption, into, length) → bytes of the value, cut to `length` */
+  GetOptionData = 20,
 }
 
 export const enum SocketType {
@@ -49,11 +58,28 @@ export const enum SocketType {
   Datagram = 2,
 }
 
-/** Bits. */
+/** Bits. Unknown ones are -EOPNOTSUPP. */
 export const enum ReceiveFlag {
   None = 0,
   /** Leaves the bytes in the queue. */
   Peek = 1,
+  /** Streams: takes the bytes without copying them anywhere. */
+  Truncate = 0x20,
+  /** No effect, since nothing ever waits. */
+  DontWait = 0x40,
+  /** No effect without waiting: as with MSG_DONTWAIT, what is there is all there is. */
+  WaitAll = 0x100,
+}
+
+/** Bits. Unknown ones are -EOPNOTSUPP. */
+export const enum SendFlag {
+  None = 0,
+  /** No effect, since nothing ever waits. */
+  DontWait = 0x40,
+  /** No effect, since there are no signals. */
+  NoSignal = 0x4000,
+  /** Streams: more follows, so what does not fill a segment waits for it, 200 ms at most. */
+  More = 0x8000,
 }
 
 export const enum Shutdown {
@@ -67,7 +93,10 @@ export const enum SocketOption {
   NoDelay = 1,
   /** Probes an idle connection. 0 or 1. */
   KeepAlive = 2,
-  /** Binds though an old connection still holds the port. 0 or 1. */
+  /**
+   * Binds though another socket has the port, if that has the option, too, and does not listen. Old
+   * connections of the port are no obstacle in any case. 0 or 1.
+   */
   ReuseAddress = 3,
   /** The pending error as a positive errno, cleared by reading. */
   Error = 4,
@@ -77,6 +106,57 @@ export const enum SocketOption {
   SendBuffer = 6,
   /** Sends datagrams to broadcast addresses. 0 or 1. */
   Broadcast = 7,
+  /** Bytes that must wait to be read before the socket counts as readable (SO_RCVLOWAT). */
+  ReceiveLowWater = 8,
+  /**
+   * What `Close` does with data not yet acknowledged; two u32, on and seconds (`struct linger`, by
+   * SetOptionData). Off: it is sent in the background. On: after that many seconds, at once for 0, a
+   * reset takes its place. `Close` never waits.
+   */
+  Linger = 9,
+  /** Sends only full segments; 200 ms at most are waited for one (TCP_CORK). 0 or 1. */
+  Cork = 10,
+  /** Acknowledges every segment at once (TCP_QUICKACK); unlike Linux's, it stays on. 0 or 1. */
+  QuickAck = 11,
+  /** Seconds of silence before the first keepalive probe, 1 to 32,767 (TCP_KEEPIDLE). */
+  KeepIdle = 12,
+  /** Seconds between probes, likewise (TCP_KEEPINTVL). */
+  KeepInterval = 13,
+  /** Probes without an answer after which the connection is given up, 1 to 127 (TCP_KEEPCNT). */
+  KeepCount = 14,
+  /** Milliseconds without progress before the connection is given up; 0: two minutes (TCP_USER_TIMEOUT). */
+  UserTimeout = 15,
+  /** Times that a SYN is sent again, 1 to 127 (TCP_SYNCNT). */
+  SynCount = 16,
+  /** Seconds that a closed socket's connection stays in FIN-WAIT-2; below 0: none (TCP_LINGER2). */
+  FinWait2 = 17,
+  /** Largest segment to announce and to send, 88 to 32,767 bytes (TCP_MAXSEG). Reading: that in use. */
+  MaxSegment = 18,
+  /** Largest window to advertise, bytes (TCP_WINDOW_CLAMP). */
+  WindowClamp = 19,
+  /** Bytes given and not sent beyond which `Send` takes no more; 0: no limit (TCP_NOTSENT_LOWAT). */
+  NotSentLowWater = 20,
+  /** Of a listener: seconds to wait for data before a connection is shown (TCP_DEFER_ACCEPT). */
+  DeferAccept = 21,
+  /** Of a listener: Fast Open requests that may be pending; 0: none is taken (TCP_FASTOPEN). */
+  FastOpen = 22,
+  /** `Connect` waits for the first data, to send it with the SYN (TCP_FASTOPEN_CONNECT). 0 or 1. */
+  FastOpenConnect = 23,
+  /** Bytes a second at most; all ones: no limit (SO_MAX_PACING_RATE). As data 4 or 8 bytes. */
+  MaxPacingRate = 24,
+  /** The congestion control's name, as data: "cubic", "reno", … (TCP_CONGESTION). -ENOENT. */
+  Congestion = 25,
+  /** Linux's `struct tcp_info`, as data, for reading (TCP_INFO). */
+  Info = 26,
+  /** IPv4 type of service, and time to live (IP_TOS, IP_TTL). */
+  TypeOfService = 27,
+  TimeToLive = 28,
+  /** For reading: 1 for a stream, 2 for datagrams (SO_TYPE); whether it listens (SO_ACCEPTCONN). */
+  Type = 29,
+  AcceptsConnections = 30,
+  /** For reading: 2 for IPv4 (SO_DOMAIN); 6 for TCP, 17 for UDP (SO_PROTOCOL). */
+  Domain = 31,
+  Protocol = 32,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */
@@ -85,6 +165,8 @@ export const enum SocketEvent {
   Writable = 4,
   Error = 8,
   Hangup = 16,
+  /** The peer has ended its stream, or the program its reading. */
+  ReadHangup = 0x2000,
 }
 
 /** What `Syscall.Statistics` copies. */
