@@ -5,12 +5,14 @@ import { Interface, interfaceAt } from "../net/interface";
 import { IpStats, ipStats } from "../net/ip/stats";
 import { ArpStats, arpStats } from "../net/link/arp";
 import { NeighbourStats, neighbourStats } from "../net/link/neighbour";
+import { extentsTaken } from "../net/tcp/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
 import { Errno } from "./errno";
 import { OWNERS, POOLS, poolOf } from "./packet";
 import * as sockets from "./socket";
 import { SocketAddress } from "./socket";
+import { timersArmed } from "./timer";
 
 /**
  * The system calls: numbers and contract in sdk/assembly/syscalls.ts. This file is the border:
@@ -169,6 +171,10 @@ function statistics(what: u32, into: u32, length: u32): i32 {
     case Statistics.Sockets:
       store<u32>(scratch, sockets.socketsOpen());
       store<u32>(scratch, sockets.socketCapacity(), 4);
+      return copy(at, length, scratch, 8);
+    case Statistics.Resources:
+      store<u32>(scratch, timersArmed());
+      store<u32>(scratch, extentsTaken(), 4);
       return copy(at, length, scratch, 8);
     default:
       return -Errno.EINVAL;

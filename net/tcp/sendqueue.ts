@@ -25,11 +25,13 @@ import { Extent, Tcb } from "./tcb";
 const EXTENTS_PER_CONNECTION: u32 = 1024;
 
 let freeExtents: Extent | null = null;
+let taken: u32 = 0;
 
 /** Reserves `count` extents. Start-up only. */
 export function sendQueueInit(count: u32): void {
   const base = reserve(count * offsetof<Extent>(), 64);
   freeExtents = null;
+  taken = 0;
   for (let i = count; i-- > 0;) {
     const extent = changetype<Extent>(base + <usize>i * offsetof<Extent>());
     extent.next = freeExtents;
@@ -37,11 +39,17 @@ export function sendQueueInit(count: u32): void {
   }
 }
 
+/** Extents in the queues of all connections. */
+@inline export function extentsTaken(): u32 {
+  return taken;
+}
+
 /** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
 function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
   const extent = freeExtents;
   if (extent === null || t.work.sendExtents >= EXTENTS_PER_CONNECTION) return null;
   freeExtents = extent.next;
+  taken++;
   extent.next = null;
   extent.seq = t.sndEnd;
   extent.length = 0;
@@ -173,6 +181,7 @@ export function sendAcknowledged(t: Tcb): void {
   t.work.sendExtents--;
   extent.next = freeExtents;
   freeExtents = extent;
+  taken--;
 }
 
 /** Lets go of everything. */

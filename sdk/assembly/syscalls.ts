@@ -186,6 +186,8 @@ export const enum Statistics {
   Dhcp = 9,
   /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
   Link = 10,
+  /** Timers armed, extents in send queues: two u32. */
+  Resources = 11,
 }
 
 /** Sizes, in bytes, of what calls read and write. */

@@ -9,6 +9,7 @@ import { check, format } from "./check.ts";
 import { DEFAULT_APP, Failure, appNames, hostedOf, imageOf, project } from "./project.ts";
 import { duration, note } from "./progress.ts";
 import { type RunOptions, run } from "./run.ts";
+import { soak } from "./soak.ts";
 import { test } from "./test.ts";
 
 /** The `skerry` command. Every option is also an environment variable, so that make passes it on. */
@@ -127,6 +128,13 @@ program
   .action(async (options: { only?: string[] }) => {
     process.exitCode = (await test(options.only)) ? 0 : 1;
   });
+
+program
+  .command("soak")
+  .description("simulate two machines over a network that loses, delays and spoils, by seed")
+  .addOption(new Option("--seeds <number>", "how many").default(10_000).argParser(parseCount))
+  .addOption(new Option("--first <number>", "the first one").default(1).argParser(parseCount))
+  .action(async ({ first, seeds }: { first: number; seeds: number }) => soak(first, seeds));
 
 program
   .command("check")
