@@ -1,3 +1,4 @@
+import { CongestionId, congestionNamed } from "../net/tcp/controls";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Mask } from "../net/wire/address";
 import { Level, setLogLevel, warn } from "./log";
 import { parseDecimal, parseV4, textEquals, textFind } from "./text";
@@ -6,7 +7,7 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
  * What the operator asked for on the kernel's command line: words `key=value`, apart by blanks.
  *
  *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug
- *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1
+ *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=vegas
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -49,6 +50,8 @@ export class Config {
   /** The host name: ASCII, not terminated. */
   hostname: usize;
   hostnameLength: u32;
+  /** `CongestionId`: what a connection has unless its program chooses. */
+  congestion: u32;
 
   /** The static address, or under DHCP what to use while no server answers; `isAny` without one. */
   @inline get address(): IpAddress {
@@ -78,10 +81,11 @@ const hostname: usize = memory.data(63);
   return byte == 0x20 || byte - 9 < 5 || byte == 0;
 }
 
-/** Sets the defaults (DHCP, host name `skerry`), then what the command line says. Of a key given twice the last counts. */
+/** Sets the defaults (DHCP, host name `skerry`, CUBIC), then what the command line says. Of a key given twice the last counts. */
 export function configParse(text: usize, length: u32): void {
   memory.fill(changetype<usize>(config), 0, offsetof<Config>());
   config.mode = AddressMode.Dhcp;
+  config.congestion = CongestionId.Cubic;
   config.hostname = hostname;
   setHostnameText("skerry");
   if (length > COMMAND_LINE_MAX) {
@@ -133,6 +137,13 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "loglevel")) {
     if (setLevel(value, valueLength)) return;
     expected = "error, warn, info or debug";
+  } else if (textEquals(word, keyLength, "congestion")) {
+    const id = congestionNamed(value, valueLength);
+    if (id >= 0) {
+      config.congestion = id;
+      return;
+    }
+    expected = "cubic, reno or vegas";
   } else {
     warn("config")
       .text("ignored, unknown key")

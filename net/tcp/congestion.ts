@@ -1,26 +1,59 @@
-import { Tcb } from "./tcb";
+import { CongestionId, CONTROLS } from "./controls";
+import { CONTROL_BYTES, Tcb, TcbFlag } from "./tcb";
 
 /**
- * Congestion control behind four operations. A control owns `cwnd`, `ssthresh` and the words
- * `cc0` to `cc5` of the control block; recovery.ts decides when something was lost and inflates
- * `cwnd` during fast recovery, whatever the control.
+ * Congestion control behind a table of operations. A control owns `cwnd`, `ssthresh`, the pacing
+ * rate (pacing.ts) and the words at `work.control`, over which it lays a class of its own;
+ * recovery.ts decides what was lost, and moves `cwnd` while that is repaired, whatever the control.
  *
- *     start(t)                  a connection begins: `cwnd` is the initial window already; or it
- *                               wakes from a rest (work.ts): what it left in the block is there
- *     onAck(t, acked, now)      `acked` new bytes acknowledged, outside recovery
+ *     start(t)                  takes a connection over: its words are zero; `cwnd` is the initial
+ *                               window, in the middle of a connection what another control left, or
+ *                               after a rest (work.ts) what it left itself
+ *     onAck(t, acked, now)      `acked` new bytes acknowledged, outside recovery, and the window was
+ *                               used; `delivery` (delivery.ts) has more of that ACK
  *     onLoss(t, flight, now)    fast recovery begins with `flight` bytes out: set `ssthresh`
  *     onTimeout(t, flight, now) the retransmission timer expired for the first time: set `ssthresh`
+ *     onUndo(t, now)            what was taken for a loss was none: as before onLoss or onTimeout
  *     onIdle(t, now)            sending begins again after a pause of `rto` or more
+ *     onSample(t, now)          optional: every ACK that delivered or lost something, in recovery or
+ *                               not, when all else has been done; what it told is in `delivery`
  *
- * Each is a table index of a function: a program may choose the control of each connection.
+ * Each is a table index of a function: a program may choose the control of each connection, and
+ * change it at any time. A control with `ownsWindow` sets `cwnd` in onSample during recovery too.
  */
 @unmanaged
 export class Congestion {
-  startOp: u32;
-  onAckOp: u32;
-  onLossOp: u32;
-  onTimeoutOp: u32;
-  onIdleOp: u32;
+  private startOp: u32;
+  private onAckOp: u32;
+  private onLossOp: u32;
+  private onTimeoutOp: u32;
+  private onUndoOp: u32;
+  private onIdleOp: u32;
+  private onSampleOp: u32;
+  /** Recovery leaves `cwnd` to `onSample`. */
+  ownsWindow: bool;
+
+  /** Sets the operations; here their signatures are checked. */
+  serve(
+    start: (t: Tcb) => void,
+    onAck: (t: Tcb, acked: u32, now: u64) => void,
+    onLoss: (t: Tcb, flight: u32, now: u64) => void,
+    onTimeout: (t: Tcb, flight: u32, now: u64) => void,
+    onUndo: (t: Tcb, now: u64) => void,
+    onIdle: (t: Tcb, now: u64) => void,
+  ): void {
+    this.startOp = start.index;
+    this.onAckOp = onAck.index;
+    this.onLossOp = onLoss.index;
+    this.onTimeoutOp = onTimeout.index;
+    this.onUndoOp = onUndo.index;
+    this.onIdleOp = onIdle.index;
+  }
+
+  /** Asks for every ACK's sample. */
+  serveSamples(onSample: (t: Tcb, now: u64) => void): void {
+    this.onSampleOp = onSample.index;
+  }
 
 
   @inline start(t: Tcb): void {
@@ -43,19 +76,23 @@ export class Congestion {
   }
 
 
+  @inline onUndo(t: Tcb, now: u64): void {
+    call_indirect<void>(this.onUndoOp, t, now);
+  }
+
+
   @inline onIdle(t: Tcb, now: u64): void {
     call_indirect<void>(this.onIdleOp, t, now);
   }
+
+
+  @inline onSample(t: Tcb, now: u64): void {
+    if (this.onSampleOp) call_indirect<void>(this.onSampleOp, t, now);
+  }
 }
 
-/** The controls there are. */
-export const enum CongestionId {
-  Cubic = 0,
-  NewReno = 1,
-}
-const CONTROLS: u32 = 2;
-const STRIDE: usize = 32;
-const table: usize = memory.data(2 * 32, 32);
+const STRIDE: usize = 64;
+const table: usize = memory.data(4 * 64, 64);
 
 /** The control with this number. */
 @inline export function congestionOf(id: u32): Congestion {
@@ -63,46 +100,22 @@ const table: usize = memory.data(2 * 32, 32);
   return changetype<Congestion>(table + <usize>id * STRIDE);
 }
 
-/** Bytes of a name, its final zero included (Linux's TCP_CA_NAME_MAX). */
-export const CONGESTION_NAME: u32 = 16;
-
-/** What a control is called, as Linux has it. */
-function nameOf(id: u32): string {
-  return id == CongestionId.NewReno ? "reno" : "cubic";
+/** Lets the connection's control begin, or another one take over. */
+export function congestionStart(t: Tcb): void {
+  memory.fill(t.work.control, 0, CONTROL_BYTES);
+  t.work.pacingRate = 0;
+  congestionOf(t.congestion).start(t);
 }
 
-/** Writes a control's name to `into`, at most `CONGESTION_NAME` - 1 bytes. */
-export function congestionName(id: u32, into: usize): void {
-  const name = nameOf(id);
-  for (let i = 0; i < name.length; i++) store<u8>(into + i, <u8>name.charCodeAt(i));
-}
-
-/** The control whose name the `length` bytes at `at` are, up to a zero if there is one; or -1. */
-export function congestionNamed(at: usize, length: u32): i32 {
-  for (let id: u32 = 0; id < CONTROLS; id++) {
-    const name = nameOf(id);
-    let i: u32 = 0;
-    while (i < <u32>name.length && i < length && load<u8>(at + i) == name.charCodeAt(i)) i++;
-    if (i == name.length && (i == length || !load<u8>(at + i))) return id;
-  }
-  return -1;
-}
-
-/** Plugs a control in. Start-up only. */
-export function registerCongestion(
-  id: CongestionId,
-  start: (t: Tcb) => void,
-  onAck: (t: Tcb, acked: u32, now: u64) => void,
-  onLoss: (t: Tcb, flight: u32, now: u64) => void,
-  onTimeout: (t: Tcb, flight: u32, now: u64) => void,
-  onIdle: (t: Tcb, now: u64) => void,
-): void {
-  const control = congestionOf(id);
-  control.startOp = start.index;
-  control.onAckOp = onAck.index;
-  control.onLossOp = onLoss.index;
-  control.onTimeoutOp = onTimeout.index;
-  control.onIdleOp = onIdle.index;
+/**
+ * Chooses the control of a connection, at any time; of an open one the new control goes on with the
+ * window that the old one left.
+ */
+export function congestionChoose(t: Tcb, id: CongestionId): void {
+  if (t.congestion == <u8>id) return;
+  t.congestion = <u8>id;
+  // At rest, or before it has a window, the control begins when it is needed.
+  if (t.cwnd && t.hasWork) congestionStart(t);
 }
 
 /** Initial window: ten segments, 14,600 bytes at most (or two segments; RFC 6928, 2). */
@@ -130,4 +143,26 @@ export const CWND_MAX: u32 = 1 << 30;
 /** After a pause the window says nothing of the path: start again (RFC 5681, 4.1). */
 export function restartWindow(t: Tcb): void {
   t.cwnd = min<u32>(t.cwnd, initialWindow(t.sndMss));
+}
+
+/** Half of what is in flight, two segments at least (RFC 5681, 3.1, equation 4). */
+@inline export function halfOf(t: Tcb, flight: u32): u32 {
+  return max<u32>(flight >> 1, 2 * <u32>t.sndMss);
+}
+
+/**
+ * Before a loss shrinks the window: notes what it was, should it prove to be none. False if an
+ * earlier loss is still being repaired, whose note stands.
+ */
+export function noteWindow(t: Tcb): bool {
+  if (t.has(TcbFlag.Recovery)) return false;
+  t.work.priorCwnd = t.cwnd;
+  t.work.priorSsthresh = t.ssthresh;
+  return true;
+}
+
+/** Takes the last reduction back. */
+export function restoreWindow(t: Tcb): void {
+  t.cwnd = max<u32>(t.cwnd, t.work.priorCwnd);
+  t.ssthresh = max<u32>(t.ssthresh, t.work.priorSsthresh);
 }

@@ -1,10 +1,11 @@
+import { config } from "../../kernel/config";
 import { NEVER, SECOND } from "../../kernel/timer";
 import { slotSize, PoolId } from "../../kernel/packet";
 import { EndpointEvent, notify } from "../endpoint";
 import { ipMtu } from "../ip/route";
 import { IpAddress } from "../wire/address";
 import { defaultSlots } from "./budget";
-import { congestionOf, CongestionId, CWND_MAX, initialWindow } from "./congestion";
+import { congestionStart, CWND_MAX, initialWindow } from "./congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
 import { markDirty } from "./dirty";
 import { unbind } from "./ports";
@@ -51,7 +52,7 @@ export function connectionDefaults(t: Tcb): void {
   t.timer.init(timerCallback, changetype<usize>(t));
   t.receiveLimit = <u16>defaultSlots();
   t.sendLimit = defaultSlots() * slotSize(PoolId.Standard);
-  t.congestion = <u8>CongestionId.Cubic;
+  t.congestion = <u8>config.congestion;
 }
 
 /** With the tuple set and a working part: enters the table and sets what both ways of opening have in common. */
@@ -79,7 +80,7 @@ export function connectionSized(t: Tcb, peerMss: u32): void {
   setSegmentSize(t, t.rcvMss);
   t.cwnd = t.has(TcbFlag.SynRetransmitted) ? <u32>t.sndMss : initialWindow(t.sndMss);
   t.ssthresh = CWND_MAX;
-  congestionOf(t.congestion).start(t);
+  congestionStart(t);
 }
 
 /** Eff.snd.MSS (RFC 9293, 3.7.1) on a path that carries segments of `pathMss`. */

@@ -1,22 +1,45 @@
-import { CongestionId, CWND_MAX, registerCongestion, restartWindow, slowStart } from "./congestion";
+import { congestionOf, CWND_MAX, noteWindow, restartWindow, restoreWindow } from "./congestion";
+import { CongestionId } from "./controls";
+import { HyStart, slowStartOrHyStart } from "./hystart";
 import { Tcb } from "./tcb";
 
 /**
- * CUBIC (RFC 9438) in integers: windows in bytes, time in ms. The words of the control block:
- *
- *     cc0  when the epoch began, ns; 0: it begins with the next ACK
- *     cc1  W_est (4.3), 1/1024 byte
- *     cc2  W_max, bytes
- *     cc3  K, ms (4.2)
- *     cc4  growth carried over: below one byte after division by cwnd
- *     cc5  cwnd_prior, bytes
+ * CUBIC (RFC 9438) in integers: windows in bytes, time in ms. After a loss the window grows back to
+ * where it was along a cubic curve: fast, then slowly around that point, then fast again beyond it.
  */
+@unmanaged
+export class Cubic extends HyStart {
+  /** t_epoch (4.2), ns, moved on by pauses; 0: it begins with the next ACK. */
+  epoch: u64;
+  /** When an ACK last moved the curve, ns. */
+  updatedAt: u64;
+  /** W_est (4.3), 1/1024 byte. */
+  wEst: u64;
+  /** W_max, bytes. */
+  wMax: u32;
+  /** K (4.2), ms. */
+  k: u32;
+  /** cwnd_prior, bytes: where the last reduction began, or slow start ended. */
+  cwndPrior: u32;
+  /** Growth carried over: below one byte after division by cwnd. */
+  carry: u32;
+  /** What `epoch`, `wMax`, `k` and `cwndPrior` were before the last reduction (4.9). */
+  undoEpoch: u64;
+  undoWMax: u32;
+  undoK: u32;
+  undoCwndPrior: u32;
+}
+
+
+@inline function stateOf(t: Tcb): Cubic {
+  return changetype<Cubic>(t.work.control);
+}
 
 /** C = 0.4 (5.1): offset³ [ms³] × MSS × 4 / 10^10 bytes, taken in two steps to stay in 64 bits. */
 const OFFSET_MAX: u64 = 100_000;
 
 export function cubicInit(): void {
-  registerCongestion(CongestionId.Cubic, start, onAck, onLoss, onTimeout, onIdle);
+  congestionOf(CongestionId.Cubic).serve(start, onAck, onLoss, onTimeout, onUndo, onIdle);
 }
 
 /** The integer cube root, rounded down: two bits of `value` decide one of the result. */
@@ -49,65 +72,95 @@ export function cubicWindow(ms: u64, k: u32, wMax: u32, mss: u32): u32 {
   return change < wMax ? <u32>(wMax - change) : 0;
 }
 
-function start(t: Tcb): void {
-  t.work.cc0 = 0;
-  t.work.cc2 = 0;
-  t.work.cc4 = 0;
+function start(_t: Tcb): void {}
+
+function beginEpoch(t: Tcb, cubic: Cubic, now: u64): void {
+  const cwnd = t.cwnd;
+  cubic.epoch = now;
+  cubic.updatedAt = now;
+  // No loss since the last time-out, or none at all: grow from here (4.8, 4.10).
+  if (cubic.wMax < cwnd) cubic.wMax = cwnd;
+  cubic.k = cubicK(cubic.wMax, cwnd, t.sndMss);
+  cubic.wEst = (<u64>cwnd) << 10;
+  cubic.carry = 0;
 }
 
-function beginEpoch(t: Tcb, now: u64): void {
-  t.work.cc0 = now;
-  // No loss since the last time-out, or none at all: grow from here (4.8).
-  if (t.work.cc2 < t.cwnd) t.work.cc2 = t.cwnd;
-  t.work.cc3 = cubicK(t.work.cc2, t.cwnd, t.sndMss);
-  t.work.cc1 = (<u64>t.cwnd) << 10;
-  t.work.cc4 = 0;
+/**
+ * Time without growth, because the program or the peer held sending back, is no part of the epoch
+ * (4.2, 5.8): of what lies between two ACKs at most a round trip counts.
+ */
+@inline function advance(t: Tcb, cubic: Cubic, now: u64): u64 {
+  const gap = now - cubic.updatedAt;
+  const roundTrip = <u64>(t.srtt >> 3) * 1000;
+  if (gap > roundTrip) cubic.epoch += gap - roundTrip;
+  cubic.updatedAt = now;
+  return (now - cubic.epoch) / 1_000_000;
 }
 
 function onAck(t: Tcb, acked: u32, now: u64): void {
+  const cubic = stateOf(t);
   if (t.cwnd < t.ssthresh) {
-    slowStart(t, acked);
+    slowStartOrHyStart(t, cubic, acked);
+    // Avoidance begins anew behind it (4.2).
+    cubic.epoch = 0;
+    if (t.cwnd >= t.ssthresh) cubic.cwndPrior = max<u32>(cubic.cwndPrior, t.cwnd);
     return;
   }
   const cwnd = t.cwnd;
   const mss: u32 = t.sndMss;
-  if (!t.work.cc0) beginEpoch(t, now);
-  const ms = (now - t.work.cc0) / 1_000_000;
+  if (!cubic.epoch) beginEpoch(t, cubic, now);
+  const ms = advance(t, cubic, now);
 
   // W_est (4.3): alpha is 3 (1 - 0.7) / (1 + 0.7) = 9/17, and 1 from cwnd_prior on.
   const share = ((<u64>acked * mss) << 10) / cwnd;
-  t.work.cc1 += t.work.cc1 >> 10 >= <u64>t.work.cc5 ? share : (share * 9) / 17;
-  const wEst = <u32>min<u64>(t.work.cc1 >> 10, CWND_MAX);
-  if (cubicWindow(ms, t.work.cc3, t.work.cc2, mss) < wEst) {
+  cubic.wEst += cubic.wEst >> 10 >= <u64>cubic.cwndPrior ? share : (share * 9) / 17;
+  const wEst = <u32>min<u64>(cubic.wEst >> 10, CWND_MAX);
+  if (cubicWindow(ms, cubic.k, cubic.wMax, mss) < wEst) {
     t.cwnd = max<u32>(cwnd, wEst);
     return;
   }
 
   // 4.2, 4.4, 4.5: towards where the curve is one round trip ahead, at most half as much again.
-  const ahead = cubicWindow(ms + (t.srtt >> 3) / 1000, t.work.cc3, t.work.cc2, mss);
+  const ahead = cubicWindow(ms + (t.srtt >> 3) / 1000, cubic.k, cubic.wMax, mss);
   const target = min<u32>(max<u32>(ahead, cwnd), cwnd + (cwnd >> 1));
-  const growth = <u64>(target - cwnd) * acked + t.work.cc4;
+  const growth = <u64>(target - cwnd) * acked + cubic.carry;
   t.cwnd = <u32>min<u64>(cwnd + growth / cwnd, CWND_MAX);
-  t.work.cc4 = <u32>(growth % cwnd);
+  cubic.carry = <u32>(growth % cwnd);
 }
 
 /** 4.6 and 4.7: beta is 0.7; who loses below the last W_max leaves room for others. */
 function onLoss(t: Tcb, flight: u32, _now: u64): void {
+  const cubic = stateOf(t);
   const cwnd = t.cwnd;
-  t.work.cc5 = cwnd;
-  t.work.cc2 = cwnd < t.work.cc2 ? <u32>((<u64>cwnd * 17) / 20) : cwnd;
+  if (noteWindow(t)) {
+    cubic.undoEpoch = cubic.epoch;
+    cubic.undoWMax = cubic.wMax;
+    cubic.undoK = cubic.k;
+    cubic.undoCwndPrior = cubic.cwndPrior;
+  }
+  cubic.cwndPrior = cwnd;
+  cubic.wMax = cwnd < cubic.wMax ? <u32>((<u64>cwnd * 17) / 20) : cwnd;
   t.ssthresh = max<u32>(<u32>((<u64>flight * 7) / 10), 2 * <u32>t.sndMss);
-  t.work.cc0 = 0;
+  cubic.epoch = 0;
 }
 
 /** 4.8: when slow start ends, W_max is where it ended and K is 0. */
 function onTimeout(t: Tcb, flight: u32, now: u64): void {
   onLoss(t, flight, now);
-  t.work.cc2 = 0;
+  stateOf(t).wMax = 0;
 }
 
-/** 4.2: a pause is no part of the epoch. */
+/** 4.9: the curve goes on as if nothing had happened. */
+function onUndo(t: Tcb, _now: u64): void {
+  const cubic = stateOf(t);
+  restoreWindow(t);
+  cubic.epoch = cubic.undoEpoch;
+  cubic.wMax = cubic.undoWMax;
+  cubic.k = cubic.undoK;
+  cubic.cwndPrior = cubic.undoCwndPrior;
+  cubic.wEst = max<u64>(cubic.wEst, (<u64>t.cwnd) << 10);
+}
+
 function onIdle(t: Tcb, _now: u64): void {
   restartWindow(t);
-  t.work.cc0 = 0;
 }

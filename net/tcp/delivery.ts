@@ -34,6 +34,12 @@ export class Delivery {
 /** What the ACK at hand has delivered so far. */
 export const delivery = changetype<Delivery>(memory.data(offsetof<Delivery>(), 8));
 
+/** `roundTrip` in µs, at least 1 if there is one; 0: none. */
+@inline export function roundTripUs(): u32 {
+  const ns = delivery.roundTrip;
+  return ns ? <u32>min<u64>(max<u64>(ns / 1000, 1), u32.MAX_VALUE) : 0;
+}
+
 /** A new ACK. */
 @inline export function deliveryBegin(): void {
   delivery.newlyDelivered = 0;

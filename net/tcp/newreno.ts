@@ -1,37 +1,60 @@
-import { CongestionId, CWND_MAX, registerCongestion, restartWindow, slowStart } from "./congestion";
+import {
+  congestionOf,
+  CWND_MAX,
+  halfOf,
+  noteWindow,
+  restartWindow,
+  restoreWindow,
+} from "./congestion";
+import { CongestionId } from "./controls";
+import { HyStart, slowStartOrHyStart } from "./hystart";
 import { Tcb } from "./tcb";
 
 /**
- * NewReno's congestion control (RFC 5681): one segment a round trip more, half after a loss.
- * `cc2` counts acknowledged bytes towards the next segment (RFC 5681, 3.1; RFC 3465, 2.1).
+ * NewReno's congestion control (RFC 5681): slow start with HyStart++, one segment a round trip more,
+ * half after a loss.
  */
-export function newRenoInit(): void {
-  registerCongestion(CongestionId.NewReno, start, onAck, onLoss, onLoss, onIdle);
+@unmanaged
+class NewReno extends HyStart {
+  /** Bytes acknowledged towards the next segment (RFC 5681, 3.1; RFC 3465, 2.1). */
+  acked: u32;
 }
 
-function start(t: Tcb): void {
-  t.work.cc2 = 0;
+
+@inline function stateOf(t: Tcb): NewReno {
+  return changetype<NewReno>(t.work.control);
 }
+
+export function newRenoInit(): void {
+  congestionOf(CongestionId.NewReno).serve(start, onAck, onLoss, onLoss, onUndo, onIdle);
+}
+
+function start(_t: Tcb): void {}
 
 function onAck(t: Tcb, acked: u32, _now: u64): void {
+  const reno = stateOf(t);
   if (t.cwnd < t.ssthresh) {
-    slowStart(t, acked);
+    slowStartOrHyStart(t, reno, acked);
     return;
   }
-  t.work.cc2 += acked;
-  if (t.work.cc2 >= t.cwnd) {
-    t.work.cc2 -= t.cwnd;
+  reno.acked += acked;
+  if (reno.acked >= t.cwnd) {
+    reno.acked -= t.cwnd;
     t.cwnd = min<u32>(t.cwnd + t.sndMss, CWND_MAX);
   }
 }
 
-/** RFC 5681, 3.1, equation 4. */
 function onLoss(t: Tcb, flight: u32, _now: u64): void {
-  t.ssthresh = max<u32>(flight >> 1, 2 * <u32>t.sndMss);
-  t.work.cc2 = 0;
+  noteWindow(t);
+  t.ssthresh = halfOf(t, flight);
+  stateOf(t).acked = 0;
+}
+
+function onUndo(t: Tcb, _now: u64): void {
+  restoreWindow(t);
 }
 
 function onIdle(t: Tcb, _now: u64): void {
   restartWindow(t);
-  t.work.cc2 = 0;
+  stateOf(t).acked = 0;
 }

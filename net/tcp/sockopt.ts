@@ -3,7 +3,8 @@ import { Errno } from "../../kernel/errno";
 import { PoolId, poolOf, slotSize } from "../../kernel/packet";
 import { NEVER, SECOND } from "../../kernel/timer";
 import { EndpointOption } from "../endpoint";
-import { congestionName, congestionNamed, congestionOf, CONGESTION_NAME } from "./congestion";
+import { congestionChoose } from "./congestion";
+import { congestionNamed, putCongestionName, CONGESTION_NAME } from "./controls";
 import { markDirty } from "./dirty";
 import { INFO_BYTES, tcpInfo } from "./info";
 import { listenerDefer, listenerDeferral } from "./listener";
@@ -222,9 +223,7 @@ export function tcpSetOptionData(t: Tcb, option: u32, from: usize, length: u32):
     case EndpointOption.Congestion: {
       const id = congestionNamed(from, min<u32>(length, CONGESTION_NAME - 1));
       if (id < 0) return -Errno.ENOENT;
-      if (t.congestion == <u8>id) return 0;
-      t.congestion = <u8>id;
-      if (t.state >= State.Established && t.state != State.TimeWait) congestionOf(id).start(t);
+      congestionChoose(t, id);
       return 0;
     }
     case EndpointOption.MaxPacingRate:
@@ -252,7 +251,7 @@ export function tcpGetOptionData(t: Tcb, option: u32, into: usize, length: u32):
     }
     case EndpointOption.Congestion:
       memory.fill(scratch, 0, CONGESTION_NAME);
-      congestionName(t.congestion, scratch);
+      putCongestionName(t.congestion, scratch);
       bytes = CONGESTION_NAME;
       break;
     case EndpointOption.Info:

@@ -206,17 +206,20 @@ export class Work extends Flight {
   backlog: u16;
   /** Time-outs of SYN and ACK for which it waits for data: see `listenerDefer`. */
   deferAccept: u8;
-  /** The congestion control's own. */
-  cc0: u64;
-  cc1: u64;
-  cc2: u32;
-  cc3: u32;
-  cc4: u32;
-  cc5: u32;
+  /** Bytes/s at which data leaves: see pacing.ts; 0: as fast as the windows allow. */
+  pacingRate: u64;
+  /** `cwnd` and `ssthresh` before the last reduction, to take it back. */
+  priorCwnd: u32;
+  priorSsthresh: u32;
 
   /** Address of four sequence numbers, each in a run out of order, the newest first. */
   @inline get sackRecent(): usize {
     return changetype<usize>(this) + offsetof<Work>("recent0");
+  }
+
+  /** Address of the congestion control's own `CONTROL_BYTES`, which lie behind these fields. */
+  @inline get control(): usize {
+    return changetype<usize>(this) + CONTROL_AT;
   }
 }
 
@@ -370,7 +373,10 @@ export class Tcb extends Tuple {
 
 /** Bytes of a block, and of its working part, in their arrays. */
 const TCB_BYTES: u32 = 320;
-export const WORK_BYTES: u32 = 512;
+/** Where the congestion control's words lie in the working part, and how many bytes they are. */
+export const CONTROL_AT: usize = 512;
+export const CONTROL_BYTES: u32 = 128;
+export const WORK_BYTES: u32 = <u32>CONTROL_AT + CONTROL_BYTES;
 
 let blocks: usize = 0;
 let count: u32 = 0;

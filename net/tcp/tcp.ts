@@ -36,6 +36,7 @@ import { synCacheInit } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
 import { finWait2Life, schedule, userTimeout } from "./timers";
+import { vegasInit } from "./vegas";
 import { workCount, workEnsure, workInit, workRelease } from "./work";
 
 export { tcpGetOption, tcpGetOptionData, tcpSetOption, tcpSetOptionData } from "./sockopt";
@@ -66,6 +67,7 @@ export function tcpInit(maxConnections: u32): void {
   scoreboardInit(poolOf(PoolId.Standard).slots);
   cubicInit();
   newRenoInit();
+  vegasInit();
   registerProtocol(Protocol.TCP, tcpInput, tcpIcmpError);
 }
 

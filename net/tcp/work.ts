@@ -1,10 +1,10 @@
 import { now } from "../../kernel/clock";
 import { reserveUncleared } from "../../kernel/memory";
 import { NEVER } from "../../kernel/timer";
-import { congestionOf } from "./congestion";
+import { congestionStart } from "./congestion";
 import { markDirty } from "./dirty";
 import { tcpStats } from "./stats";
-import { State, Tcb, Work, WORK_BYTES } from "./tcb";
+import { CONTROL_AT, State, Tcb, Work, WORK_BYTES } from "./tcb";
 
 /**
  * Who has a working part (`Work`). Most connections of a large machine are idle, so there are
@@ -32,7 +32,7 @@ let free: usize = 0;
 
 /** Reserves working parts for a machine of `connections` connections. Start-up only. */
 export function workInit(connections: u32): void {
-  assert(offsetof<Work>() <= WORK_BYTES);
+  assert(offsetof<Work>() <= CONTROL_AT);
   count = connections <= EVERY ? connections : EVERY + ((connections - EVERY) >> SHARE);
   base = reserveUncleared(count * WORK_BYTES, 64);
   fresh = 0;
@@ -83,7 +83,7 @@ function take(t: Tcb): bool {
   // As after every pause: nothing is in flight, and nothing was lost.
   work.recover = t.sndUna - 1;
   work.progressAt = now();
-  congestionOf(t.congestion).start(t);
+  congestionStart(t);
   markDirty(t);
   return true;
 }

@@ -1,4 +1,5 @@
 import { AddressMode, config, configParse } from "../../kernel/config";
+import { CongestionId } from "../../net/tcp/controls";
 import { Level, logLevel, setLogLevel } from "../../kernel/log";
 import { ascii, consoleText } from "./support/host";
 
@@ -50,6 +51,17 @@ describe("the command line", () => {
     expect(hostname()).toBe("web-1");
     expect<u32>(logLevel()).toBe(Level.Debug);
     expect(consoleText()).toBe("");
+  });
+
+  it("takes the default congestion control, and says which there are", () => {
+    parse("");
+    expect(config.congestion).toBe(CongestionId.Cubic);
+    parse("congestion=reno");
+    expect(config.congestion).toBe(CongestionId.NewReno);
+    const said = complaint("congestion=tahoe");
+    expect(config.congestion).toBe(CongestionId.Cubic);
+    mentions(said, "bad value; expected cubic, reno");
+    mentions(said, "key=congestion value=tahoe");
   });
 
   it("takes any run of blanks between words, and the last of a key given twice", () => {

@@ -1,10 +1,7 @@
 import { memoryInit } from "../../kernel/memory";
 import { randomInit } from "../../kernel/random";
-import { cubeRoot, cubicInit, cubicK, cubicWindow } from "../../net/tcp/cubic";
-import { congestionOf, CongestionId, initialWindow } from "../../net/tcp/congestion";
 import { Demux, tupleHash } from "../../net/tcp/demux";
 import { isnAt, isnInit, tupleSecret } from "../../net/tcp/isn";
-import { newRenoInit } from "../../net/tcp/newreno";
 import { NO_SCALE, options, parseOptions, putSynOptions } from "../../net/tcp/options";
 import { rttInit, rttSample, rtoNs, RTO_MARGIN } from "../../net/tcp/rtt";
 import { seqGreater, seqLess, seqMax } from "../../net/tcp/seq";
@@ -171,103 +168,6 @@ describe("the retransmission time-out (RFC 6298)", () => {
     fresh(1000);
     for (let i = 0; i < 100; i++) rttSample(t, 1000);
     expect(t.rto).toBe(1000 + RTO_MARGIN);
-  });
-});
-
-describe("CUBIC (RFC 9438)", () => {
-  it("the cube root is the largest whose cube is no more", () => {
-    for (let i = 0; i < 2000; i++) {
-      const value = random() >> (random() & 63);
-      const root = <u64>cubeRoot(value);
-      expect(root * root * root <= value).toBe(true);
-      if (root < 2_642_245) expect((root + 1) * (root + 1) * (root + 1) > value).toBe(true);
-    }
-    expect(cubeRoot(u64.MAX_VALUE)).toBe(2_642_245);
-    expect(cubeRoot(0)).toBe(0);
-  });
-
-  it("4.2: K and the curve agree with floating point", () => {
-    for (let i = 0; i < 2000; i++) {
-      const mss = 500 + <u32>(random() % 9000);
-      const wMax = mss * (10 + <u32>(random() % 5000));
-      const from = <u32>(<f64>wMax * 0.7);
-      const k = Math.cbrt(<f64>(wMax - from) / <f64>mss / 0.4);
-      expect(Math.abs(<f64>cubicK(wMax, from, mss) - k * 1000) <= 1.001).toBe(true);
-      const ms = random() % 30_000;
-      const kMs = cubicK(wMax, from, mss);
-      const offset = (<f64>ms - <f64>kMs) / 1000;
-      const wanted = 0.4 * offset * offset * offset * <f64>mss + <f64>wMax;
-      const got = <f64>cubicWindow(ms, kMs, wMax, mss);
-      if (wanted >= 0 && wanted < 1e9) expect(Math.abs(got - wanted) <= 4).toBe(true);
-    }
-  });
-
-  it("4.2: begins at the reduced window and is back at W_max after K", () => {
-    const k = cubicK(1_460_000, 1_022_000, 1460);
-    expect(Math.abs(<f64>cubicWindow(0, k, 1_460_000, 1460) - 1_022_000) < 1000).toBe(true);
-    expect(cubicWindow(k, k, 1_460_000, 1460)).toBe(1_460_000);
-  });
-
-  it("4.6, 4.7: a loss takes 3/10, and room is left for others below the last W_max", () => {
-    cubicInit();
-    fresh(1000);
-    const cubic = congestionOf(CongestionId.Cubic);
-    t.cwnd = 100_000;
-    t.ssthresh = 100_000;
-    cubic.start(t);
-    cubic.onLoss(t, 100_000, 0);
-    expect(t.ssthresh).toBe(70_000);
-    expect(t.work.cc2).toBe(100_000);
-    t.cwnd = 80_000;
-    cubic.onLoss(t, 80_000, 0);
-    expect(t.work.cc2).toBe(68_000);
-  });
-
-  it("grows as the curve says, driven by ACKs", () => {
-    cubicInit();
-    fresh(1000);
-    const cubic = congestionOf(CongestionId.Cubic);
-    t.cwnd = 1_000_000;
-    t.ssthresh = 1_000_000;
-    cubic.start(t);
-    cubic.onLoss(t, 1_000_000, 0);
-    t.cwnd = t.ssthresh;
-    rttSample(t, 100_000);
-    // A window of ACKs each 100 ms, as a path with that round trip gives.
-    let now: u64 = 1_000_000_000;
-    const k = cubicK(1_000_000, 700_000, 1000);
-    for (let ms: u64 = 0; ms < k; ms += 100) {
-      const segments = t.cwnd / 1000;
-      for (let i: u32 = 0; i < segments; i++) cubic.onAck(t, 1000, now);
-      now += 100_000_000;
-    }
-    expect(Math.abs(<f64>t.cwnd - 1_000_000) < 15_000).toBe(true);
-  });
-});
-
-describe("NewReno (RFC 5681)", () => {
-  it("3.1: slow start doubles, avoidance adds a segment a round trip, a loss halves", () => {
-    newRenoInit();
-    fresh(1000);
-    const reno = congestionOf(CongestionId.NewReno);
-    t.cwnd = 10_000;
-    t.ssthresh = 20_000;
-    reno.start(t);
-    for (let i = 0; i < 10; i++) reno.onAck(t, 1000, 0);
-    expect(t.cwnd).toBe(20_000);
-    for (let i = 0; i < 20; i++) reno.onAck(t, 1000, 0);
-    expect(t.cwnd).toBe(21_000);
-    reno.onLoss(t, 21_000, 0);
-    expect(t.ssthresh).toBe(10_500);
-    reno.onLoss(t, 1000, 0);
-    expect(t.ssthresh).toBe(2000);
-  });
-
-  it("the initial window (RFC 6928, 2)", () => {
-    expect(initialWindow(1000)).toBe(10_000);
-    expect(initialWindow(1460)).toBe(14_600);
-    expect(initialWindow(2000)).toBe(14_600);
-    expect(initialWindow(8960)).toBe(17_920);
   });
 });
 
