@@ -6,7 +6,7 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
 /**
  * What the operator asked for on the kernel's command line: words `key=value`, apart by blanks.
  *
- *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug
+ *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug ecn=on
  *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=vegas
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
@@ -17,6 +17,18 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
 export const enum AddressMode {
   Dhcp = 0,
   Static = 1,
+}
+
+/** What a connection asks for when it is opened by us, and grants when by the peer. */
+export const enum EcnMode {
+  /** Neither. */
+  Off = 0,
+  /** Grants what it is asked for, and asks for nothing: no path can lose a SYN for its flags. */
+  Passive = 1,
+  /** Asks for classic feedback. */
+  On = 2,
+  /** Asks for accurate feedback and takes classic. */
+  Accurate = 3,
 }
 
 /** DNS servers that are kept. */
@@ -52,6 +64,8 @@ export class Config {
   hostnameLength: u32;
   /** `CongestionId`: what a connection has unless its program chooses. */
   congestion: u32;
+  /** `EcnMode` of connections; passive unless told, as Linux has it. */
+  ecn: u32;
 
   /** The static address, or under DHCP what to use while no server answers; `isAny` without one. */
   @inline get address(): IpAddress {
@@ -87,6 +101,7 @@ export function configParse(text: usize, length: u32): void {
   config.mode = AddressMode.Dhcp;
   config.congestion = CongestionId.Cubic;
   config.hostname = hostname;
+  config.ecn = EcnMode.Passive;
   setHostnameText("skerry");
   if (length > COMMAND_LINE_MAX) {
     warn("config")
@@ -144,6 +159,9 @@ function parseWord(word: usize, length: u32): void {
       return;
     }
     expected = "cubic, reno or vegas";
+  } else if (textEquals(word, keyLength, "ecn")) {
+    if (setEcn(value, valueLength)) return;
+    expected = "off, passive, on or accurate";
   } else {
     warn("config")
       .text("ignored, unknown key")
@@ -286,6 +304,15 @@ function setLevel(value: usize, length: u32): bool {
   else if (textEquals(value, length, "warn")) setLogLevel(Level.Warn);
   else if (textEquals(value, length, "info")) setLogLevel(Level.Info);
   else if (textEquals(value, length, "debug")) setLogLevel(Level.Debug);
+  else return false;
+  return true;
+}
+
+function setEcn(value: usize, length: u32): bool {
+  if (textEquals(value, length, "off")) config.ecn = EcnMode.Off;
+  else if (textEquals(value, length, "passive")) config.ecn = EcnMode.Passive;
+  else if (textEquals(value, length, "on")) config.ecn = EcnMode.On;
+  else if (textEquals(value, length, "accurate")) config.ecn = EcnMode.Accurate;
   else return false;
   return true;
 }

@@ -97,7 +97,8 @@ export class Packet {
   fragmentCount: u8;
   /** Index of the interface it came in by or goes out by. */
   iface: u8;
-  reserved0: u8;
+  /** To send it with: DSCP (RFC 2474, 3) and ECN (RFC 3168, 5). 0 from `allocate`. */
+  trafficClass: u8;
   /**
    * For segmentation offload (`Feature.Segmentation`): payload bytes a segment, 0 for none. Such a
    * packet is TCP over IPv4, its own bytes are the headers that each segment repeats and its
@@ -362,6 +363,7 @@ export function allocate(id: PoolId, purpose: Purpose, headroom: u32): Packet | 
   packet.flags = 0;
   packet.fragmentCount = 0;
   packet.segmentSize = 0;
+  packet.trafficClass = 0;
   return packet;
 }
 

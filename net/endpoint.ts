@@ -72,6 +72,8 @@ export const enum EndpointOption {
   /** IPv4 type of service, and time to live. */
   TypeOfService = 27,
   TimeToLive = 28,
+  /** TCP, before the connection is opened: an `EcnMode`. */
+  Ecn = 33,
 }
 
 let sink: u32 = 0;

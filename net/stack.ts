@@ -1,5 +1,5 @@
 import { Device, Feature, deviceAt, deviceCount } from "../drivers/device";
-import { AddressMode, config } from "../kernel/config";
+import { AddressMode, config, EcnMode } from "../kernel/config";
 import { warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
 import { random64 } from "../kernel/random";
@@ -21,6 +21,7 @@ import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
 import { linkCrowded, linkEase } from "./link/output";
 import { staticStart } from "./static";
+import { ecnDefault } from "./tcp/ecn";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
 import { udpInit } from "./udp/udp";
 
@@ -44,6 +45,7 @@ export function netInit(): void {
   neighboursInit();
   icmpInit();
   udpInit(UDP_ENDPOINTS);
+  ecnDefault(<EcnMode>config.ecn);
   const connections = (unreserved() >> 3) / CONNECTION_BYTES;
   tcpInit(min<u32>(max<u32>(connections, CONNECTIONS_MIN), CONNECTIONS_MAX));
   for (let i: u32 = 0, n = deviceCount(); i < n; i++) {

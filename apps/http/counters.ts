@@ -82,6 +82,7 @@ function writeTcp(json: JsonWriter): void {
   json.count("challengeAcks", t.challengeAcks).count("pawsDrops", t.pawsDrops);
   json.count("memoryDrops", t.memoryDrops).count("windowProbes", t.windowProbes);
   json.count("keepaliveProbes", t.keepaliveProbes).count("icmpIgnored", t.icmpIgnored);
+  json.count("congestionMarks", t.congestionMarks).count("ecnReductions", t.ecnReductions);
   json.count("activeOpens", t.activeOpens).count("passiveOpens", t.passiveOpens);
   json.count("aborted", t.aborted).count("listenOverflows", t.listenOverflows);
   json.count("synCookiesSent", t.synCookiesSent).count("synCookiesOk", t.synCookiesOk);

@@ -1,11 +1,11 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { isAssigned } from "../interface";
-import { ipSendMarked } from "../ip/output";
+import { ipSend } from "../ip/output";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { update16 } from "../wire/checksum";
 import { IcmpFault, IcmpType, Icmpv4Header, icmpv4Check } from "../wire/icmpv4";
-import { Ipv4Header, Protocol } from "../wire/ipv4";
+import { IP_ECN, Ipv4Header, Protocol } from "../wire/ipv4";
 import { errorInput, icmpErrorsInit } from "./error";
 import { icmpStats } from "./stats";
 
@@ -84,8 +84,9 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   header.typeAndCode = after;
   packet.flags = 0;
   // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.
-  const trafficClass = changetype<Ipv4Header>(packet.slot + packet.networkOffset).trafficClass;
-  if (ipSendMarked(packet, Protocol.ICMP, destination, source, trafficClass & ~3) == 0) {
+  const request = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
+  packet.trafficClass = <u8>(request.trafficClass & ~IP_ECN);
+  if (ipSend(packet, Protocol.ICMP, destination, source) == 0) {
     icmpStats.echoRepliesSent++;
   }
 }

@@ -17,7 +17,8 @@ export const DEFAULT_TTL: u32 = 64;
 /**
  * Sends a transport's packet. `packet.data` and `length` are the transport header and payload, with
  * room for IP and Ethernet headers before them; `checksumStart` counts from `data`. The addresses
- * are those that the transport summed in its pseudo-header. Owns the packet, whatever happens.
+ * are those that the transport summed in its pseudo-header. `packet.trafficClass` goes into the
+ * header. Owns the packet, whatever happens.
  *
  * Returns 0 when it is on its way or waits for its neighbour to answer, else -ENETUNREACH (no
  * route), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
@@ -28,17 +29,6 @@ export function ipSend(
   protocol: u32,
   source: IpAddress,
   destination: IpAddress,
-): i32 {
-  return ipSendMarked(packet, protocol, source, destination, 0);
-}
-
-/** `ipSend` with a traffic class: DSCP (RFC 2474) and ECN (RFC 3168). */
-export function ipSendMarked(
-  packet: Packet,
-  protocol: u32,
-  source: IpAddress,
-  destination: IpAddress,
-  trafficClass: u32,
 ): i32 {
   const route = routeTo(destination.hi, destination.lo);
   if (route === null) {
@@ -56,7 +46,7 @@ export function ipSendMarked(
   ipv4Build(
     packet.prepend(IPV4_HEADER),
     length,
-    trafficClass,
+    packet.trafficClass,
     DEFAULT_TTL,
     protocol,
     source.v4,

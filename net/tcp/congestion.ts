@@ -1,4 +1,5 @@
 import { CongestionId, CONTROLS } from "./controls";
+import { ecnReduced } from "./ecn";
 import { CONTROL_BYTES, Tcb, TcbFlag } from "./tcb";
 
 /**
@@ -12,6 +13,7 @@ import { CONTROL_BYTES, Tcb, TcbFlag } from "./tcb";
  *     onAck(t, acked, now)      `acked` new bytes acknowledged, outside recovery, and the window was
  *                               used; `delivery` (delivery.ts) has more of that ACK
  *     onLoss(t, flight, now)    fast recovery begins with `flight` bytes out: set `ssthresh`
+ *     onMark(t, flight, now)    some of `flight` were marked, none lost (ECN): set `ssthresh`
  *     onTimeout(t, flight, now) the retransmission timer expired for the first time: set `ssthresh`
  *     onUndo(t, now)            what was taken for a loss was none: as before onLoss or onTimeout
  *     onIdle(t, now)            sending begins again after a pause of `rto` or more
@@ -26,6 +28,7 @@ export class Congestion {
   private startOp: u32;
   private onAckOp: u32;
   private onLossOp: u32;
+  private onMarkOp: u32;
   private onTimeoutOp: u32;
   private onUndoOp: u32;
   private onIdleOp: u32;
@@ -38,6 +41,7 @@ export class Congestion {
     start: (t: Tcb) => void,
     onAck: (t: Tcb, acked: u32, now: u64) => void,
     onLoss: (t: Tcb, flight: u32, now: u64) => void,
+    onMark: (t: Tcb, flight: u32, now: u64) => void,
     onTimeout: (t: Tcb, flight: u32, now: u64) => void,
     onUndo: (t: Tcb, now: u64) => void,
     onIdle: (t: Tcb, now: u64) => void,
@@ -45,6 +49,7 @@ export class Congestion {
     this.startOp = start.index;
     this.onAckOp = onAck.index;
     this.onLossOp = onLoss.index;
+    this.onMarkOp = onMark.index;
     this.onTimeoutOp = onTimeout.index;
     this.onUndoOp = onUndo.index;
     this.onIdleOp = onIdle.index;
@@ -68,11 +73,18 @@ export class Congestion {
 
   @inline onLoss(t: Tcb, flight: u32, now: u64): void {
     call_indirect<void>(this.onLossOp, t, flight, now);
+    ecnReduced(t);
+  }
+
+
+  @inline onMark(t: Tcb, flight: u32, now: u64): void {
+    call_indirect<void>(this.onMarkOp, t, flight, now);
   }
 
 
   @inline onTimeout(t: Tcb, flight: u32, now: u64): void {
     call_indirect<void>(this.onTimeoutOp, t, flight, now);
+    ecnReduced(t);
   }
 
 

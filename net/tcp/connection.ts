@@ -8,6 +8,7 @@ import { defaultSlots } from "./budget";
 import { congestionStart, CWND_MAX, initialWindow } from "./congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
 import { markDirty } from "./dirty";
+import { ecnInit } from "./ecn";
 import { unbind } from "./ports";
 import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
 import { reassemblyClear } from "./reassembly";
@@ -53,6 +54,7 @@ export function connectionDefaults(t: Tcb): void {
   t.receiveLimit = <u16>defaultSlots();
   t.sendLimit = defaultSlots() * slotSize(PoolId.Standard);
   t.congestion = <u8>config.congestion;
+  ecnInit(t);
 }
 
 /** With the tuple set and a working part: enters the table and sets what both ways of opening have in common. */
@@ -66,6 +68,7 @@ export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void
   t.sndMax = iss;
   t.sndEnd = iss + 1;
   t.work.recover = iss;
+  t.work.ecnRecover = iss;
   t.tsOffset = tsOffset;
   t.rcvMss = <u16>advertisedMss(t.remote, t.settings.maxSegment);
   t.receivedAt = now;

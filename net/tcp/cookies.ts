@@ -23,8 +23,10 @@ import { Tuple } from "./tcb";
  *
  *     5    4    3        0
  *     ┌────┬────┬────────┐
- *     │ 0  │SACK│ scale  │   15: the peer has none
+ *     │ECN │SACK│ scale  │   15: the peer has none
  *     └────┴────┴────────┘
+ *
+ * Which kind of ECN was granted shows in the ACK itself (RFC 9768, 5.1).
  */
 
 /** How long one secret signs, ns. */
@@ -34,6 +36,7 @@ const PERIOD: u64 = 60 * SECOND;
 const STAMP_MASK: u32 = 63;
 const STAMP_SCALE: u32 = 15;
 const STAMP_SACK: u32 = 16;
+const STAMP_ECN: u32 = 32;
 /** In what is signed: the peer has no timestamps. */
 const NO_STAMP: u32 = 64;
 
@@ -67,9 +70,10 @@ function sign(tuple: Tuple, irs: u32, mssClass: u32, stamp: u32, parity: u32): u
   return (signature & ~15) | (mssClass << 1) | parity;
 }
 
-/** What the low bits of TSval say for a peer with this window scale, or `NO_SCALE`. */
-@inline export function cookieStamp(scale: u32, sack: bool): u32 {
-  return (scale == NO_SCALE ? STAMP_SCALE : scale) | (sack ? STAMP_SACK : 0);
+/** What the low bits of TSval say for a peer with this window scale, or `NO_SCALE`, SACK and ECN. */
+@inline export function cookieStamp(scale: u32, sack: bool, ecn: bool): u32 {
+  const known = scale == NO_SCALE ? STAMP_SCALE : scale;
+  return known | (sack ? STAMP_SACK : 0) | (ecn ? STAMP_ECN : 0);
 }
 
 /** TSval with the stamp in it, at most 63 ms before `clock`. */
@@ -127,4 +131,9 @@ export function cookieCheck(
 @inline export function stampScale(echo: u32): u32 {
   const scale = echo & STAMP_SCALE;
   return scale == STAMP_SCALE ? NO_SCALE : scale;
+}
+
+/** Whether ECN was granted, by an echoed TSval. */
+@inline export function stampEcn(echo: u32): bool {
+  return (echo & STAMP_ECN) != 0;
 }

@@ -39,7 +39,7 @@ export class Cubic extends HyStart {
 const OFFSET_MAX: u64 = 100_000;
 
 export function cubicInit(): void {
-  congestionOf(CongestionId.Cubic).serve(start, onAck, onLoss, onTimeout, onUndo, onIdle);
+  congestionOf(CongestionId.Cubic).serve(start, onAck, onLoss, onMark, onTimeout, onUndo, onIdle);
 }
 
 /** The integer cube root, rounded down: two bits of `value` decide one of the result. */
@@ -128,19 +128,30 @@ function onAck(t: Tcb, acked: u32, now: u64): void {
   cubic.carry = <u32>(growth % cwnd);
 }
 
-/** 4.6 and 4.7: beta is 0.7; who loses below the last W_max leaves room for others. */
+/** 4.6: beta is 0.7. */
 function onLoss(t: Tcb, flight: u32, _now: u64): void {
   const cubic = stateOf(t);
-  const cwnd = t.cwnd;
   if (noteWindow(t)) {
     cubic.undoEpoch = cubic.epoch;
     cubic.undoWMax = cubic.wMax;
     cubic.undoK = cubic.k;
     cubic.undoCwndPrior = cubic.cwndPrior;
   }
+  reduce(t, flight, 70);
+}
+
+/** RFC 8511, 3: a mark comes from a short queue, so beta is 0.85 and the path stays full. */
+function onMark(t: Tcb, flight: u32, _now: u64): void {
+  reduce(t, flight, 85);
+}
+
+/** To `percent` of the flight; 4.7: who reduces below the last W_max leaves room for others. */
+function reduce(t: Tcb, flight: u32, percent: u32): void {
+  const cubic = stateOf(t);
+  const cwnd = t.cwnd;
   cubic.cwndPrior = cwnd;
   cubic.wMax = cwnd < cubic.wMax ? <u32>((<u64>cwnd * 17) / 20) : cwnd;
-  t.ssthresh = max<u32>(<u32>((<u64>flight * 7) / 10), 2 * <u32>t.sndMss);
+  t.ssthresh = max<u32>(<u32>((<u64>flight * percent) / 100), 2 * <u32>t.sndMss);
   cubic.epoch = 0;
 }
 

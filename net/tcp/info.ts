@@ -1,6 +1,7 @@
 import { MILLISECOND } from "../../kernel/timer";
 import { receiveRoom } from "./budget";
 import { CWND_MAX } from "./congestion";
+import { ECN_AGREED } from "./ecn";
 import { State, Tcb, TcbFlag } from "./tcb";
 
 /**
@@ -46,6 +47,7 @@ const enum InfoOption {
   Timestamps = 1,
   Sack = 2,
   Scaling = 4,
+  Ecn = 8,
 }
 
 /** tcpi_ca_state. */
@@ -126,6 +128,7 @@ export function tcpInfo(t: Tcb, now: u64): usize {
   if (t.has(TcbFlag.Timestamps)) options |= InfoOption.Timestamps;
   if (t.has(TcbFlag.Sack)) options |= InfoOption.Sack;
   if (t.has(TcbFlag.Scaling)) options |= InfoOption.Scaling;
+  if (t.ecn & ECN_AGREED) options |= InfoOption.Ecn;
   store<u8>(info, <u8>options, Field.options);
   if (t.has(TcbFlag.Scaling)) store<u8>(info, t.sndScale | (t.rcvScale << 4), Field.scales);
   store<u32>(info, t.rto, Field.rto);

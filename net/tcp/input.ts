@@ -18,6 +18,7 @@ import { cookiesOutstanding } from "./cookies";
 import { deliveryBegin } from "./delivery";
 import { connectionFind, missedHash } from "./demux";
 import { markDirty } from "./dirty";
+import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn";
 import { timestampClock } from "./isn";
 import { Handshake, listenerAck, listenerSyn, requestConnection, requestInput } from "./listener";
 import { NO_SCALE, options, parseOptions } from "./options";
@@ -106,7 +107,14 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
     predictedOptions(t, header, headerLength, now)
   ) {
     t.receivedAt = now;
+    const una = t.sndUna;
+    const flight = t.sndMax - una;
+    const cwnd = t.cwnd;
     acknowledgment(t, seq, ack, header.window << t.sndScale, length == 0, now);
+    if (t.ecn & ECN_AGREED) {
+      options.hasAccurate = false;
+      ecnInput(t, packet, header.flags, ack - una, flight, cwnd, true, now);
+    }
     if (length) text(t, packet, seq, now);
     else packet.release();
     return;
@@ -159,6 +167,7 @@ function unconnected(
     return;
   }
   parseOptions(header.options, <u32>(packet.data - header.options));
+  ecnNote(packet, flags);
   const request = requestFind(hash, destination, localPort, source, remotePort);
   if (request !== null) {
     const result = requestInput(request, seq, ack, flags, header.window, length, now);
@@ -223,6 +232,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   const ack = header.acknowledgment;
   const window = header.window;
   const payload = packet.length;
+  const arrived = ecnOf(packet);
   packet.release();
   const acknowledges = (flags & TcpFlag.ACK) != 0;
   if (acknowledges && (seqLessEqual(ack, t.work.iss) || seqGreater(ack, t.sndMax))) {
@@ -232,7 +242,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   }
   if (flags & TcpFlag.RST) {
     tcpStats.resetsIn++;
-    if (acknowledges) connectionFail(t, Errno.ECONNREFUSED);
+    if (acknowledges && !ecnRetry(t)) connectionFail(t, Errno.ECONNREFUSED);
     return;
   }
   if (!(flags & TcpFlag.SYN)) return;
@@ -267,9 +277,12 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
     t.clear(TcbFlag.RttTiming);
     return;
   }
+  ecnAnswered(t, flags, arrived);
   t.raise(TcbFlag.AckNow);
   acknowledge(t, ack, now);
   opened(t, now);
+  // Feedback about the SYN and ACK fits on an ACK without data only (RFC 9768, 3.2.2.1).
+  if (t.ecn & Ecn.Accurate) sendAck(t, now);
 }
 
 /** Our SYN is acknowledged. */
@@ -371,7 +384,13 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   }
   t.receivedAt = now;
   const pure = packet.length == 0 && !(flags & TcpFlag.FIN);
+  const una = t.sndUna;
+  const flight = t.sndMax - una;
+  const cwnd = t.cwnd;
   acknowledgment(t, seq, ack, header.window << t.sndScale, pure, now);
+  if (t.ecn & ECN_AGREED) {
+    ecnInput(t, packet, header.flags, t.sndUna - una, flight, cwnd, seq == t.rcvNxt, now);
+  }
   if (t.has(TcbFlag.FinQueued) && t.sndUna == t.sndEnd + 1 && finAcknowledged(t, now)) {
     packet.release();
     return;

@@ -11,13 +11,14 @@ import {
   connectionSized,
   scaleFor,
 } from "./connection";
-import { cookieCheck, cookieMake, cookieStamp, stampSack, stampScale } from "./cookies";
+import { cookieCheck, cookieMake, cookieStamp, stampEcn, stampSack, stampScale } from "./cookies";
+import { ecnArrived, ecnGrant, ecnGrantAgain, ecnGranted, ecnGrantedKind, ecnMode } from "./ecn";
 import { isnAt, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, options } from "./options";
 import { sendReset } from "./output";
 import { listenerFind } from "./ports";
 import { rttSample } from "./rtt";
-import { replyReset } from "./segment";
+import { dscpOf, replyReset } from "./segment";
 import { seqGreaterEqual, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import {
@@ -83,11 +84,16 @@ export function listenerSyn(
   if (options.sackPermitted) request.flags |= <u8>RequestFlag.Sack;
   request.scale = <u8>options.windowScale;
   request.mss = <u16>min<u32>(options.mss, 0xffff);
+  request.arrived = <u8>ecnArrived();
+  request.trafficClass = <u8>dscpOf(listener);
+  // Only with timestamps has a cookie room for ECN.
+  request.ecn = cached || options.hasTimestamps ? <u8>ecnGrant(ecnMode(listener)) : 0;
   if (cached) {
     request.iss = isnAt(tupleSecret(local, localPort, remote, remotePort), now);
     requestWait(request, now);
   } else {
-    const stamp = cookieStamp(request.scale, options.sackPermitted);
+    const stamp = cookieStamp(request.scale, options.sackPermitted, request.ecn != 0);
+    request.retries = 0;
     request.iss = cookieMake(request, seq, request.mss, options.hasTimestamps, stamp, now);
     tcpStats.synCookiesSent++;
   }
@@ -128,6 +134,7 @@ export function requestInput(
   const rcvNxt = request.irs + 1;
   // The peer did not get our answer.
   if ((flags & (TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST)) == TcpFlag.SYN && seq == request.irs) {
+    request.ecn = <u8>ecnGrantAgain(request.ecn);
     requestAnswer(request, now);
     return Handshake.Done;
   }
@@ -222,6 +229,7 @@ export function listenerAck(
   if (timestamps) request.flags |= <u8>RequestFlag.Timestamps;
   if (timestamps && stampSack(options.tsEcr)) request.flags |= <u8>RequestFlag.Sack;
   request.tsRecent = options.tsVal;
+  request.ecn = timestamps && stampEcn(options.tsEcr) ? <u8>ecnGrantedKind() : 0;
   request.retries = 0;
   request.window = <u16>requestWindow(request);
   if (establish(listener, request, seq, ack, window, now) === null) return Handshake.Done;
@@ -277,6 +285,7 @@ function establish(
     t.rcvScale = <u8>scaleFor(defaultSlots() * t.rcvMss);
   }
   if (request.retries) t.raise(TcbFlag.SynRetransmitted);
+  ecnGranted(t, request.ecn);
   connectionSized(t, request.mss);
   t.work.irs = request.irs;
   t.rcvNxt = request.irs + 1;
@@ -328,6 +337,7 @@ function inherit(t: Tcb, listener: Tcb): void {
   t.congestion = listener.congestion;
   t.settings.release();
   t.settings = listener.settings.retain();
+  t.ecn = listener.ecn;
 }
 
 function enqueue(listener: Tcb, t: Tcb): void {

@@ -26,7 +26,7 @@ class NewReno extends HyStart {
 }
 
 export function newRenoInit(): void {
-  congestionOf(CongestionId.NewReno).serve(start, onAck, onLoss, onLoss, onUndo, onIdle);
+  congestionOf(CongestionId.NewReno).serve(start, onAck, onLoss, onMark, onLoss, onUndo, onIdle);
 }
 
 function start(_t: Tcb): void {}
@@ -52,6 +52,12 @@ function onLoss(t: Tcb, flight: u32, _now: u64): void {
 
 function onUndo(t: Tcb, _now: u64): void {
   restoreWindow(t);
+}
+
+/** RFC 8511, 3: a mark comes from a short queue, so 0.8 is enough. */
+function onMark(t: Tcb, flight: u32, _now: u64): void {
+  t.ssthresh = max<u32>(<u32>(((<u64>flight) << 2) / 5), 2 * <u32>t.sndMss);
+  stateOf(t).acked = 0;
 }
 
 function onIdle(t: Tcb, _now: u64): void {

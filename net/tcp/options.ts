@@ -32,6 +32,11 @@ export class Options {
   /** SACK blocks, and the address of their edges, left and right in turn. */
   sackCount: u32;
   sackEdges: usize;
+  /** Accurate ECN (RFC 9768, 3.2.3): its counters of bytes, -1 for one that it leaves out. */
+  hasAccurate: bool;
+  bytes0: i32;
+  bytesMarked: i32;
+  bytes1: i32;
 }
 
 /** Most blocks that an option has room for (RFC 2018, 3). */
@@ -51,6 +56,7 @@ export function parseOptions(at: usize, length: u32): void {
   options.hasTimestamps = false;
   options.sackPermitted = false;
   options.sackCount = 0;
+  options.hasAccurate = false;
   if (length == TIMESTAMPS_LENGTH && load<u32>(at) == TIMESTAMPS_WORD) {
     options.hasTimestamps = true;
     options.tsVal = bswap<u32>(load<u32>(at, 4));
@@ -83,6 +89,13 @@ export function parseOptions(at: usize, length: u32): void {
         options.tsVal = bswap<u32>(load<u32>(at, 2));
         options.tsEcr = bswap<u32>(load<u32>(at, 6));
       }
+    } else if (kind == TcpOption.AccurateEcn0) {
+      accurate(at, size);
+    } else if (kind == TcpOption.AccurateEcn1) {
+      accurate(at, size);
+      const first = options.bytes0;
+      options.bytes0 = options.bytes1;
+      options.bytes1 = first;
     }
     at += size;
   }
@@ -97,6 +110,19 @@ function parseSack(at: usize, size: u32): void {
   for (let i: usize = 0; i < (<usize>count) << 3; i += 4) {
     store<u32>(edges + i, bswap<u32>(load<u32>(at + 2 + i)));
   }
+}
+
+/** Counters of 24 bits in the order of AccECN0: those that are there in full count. */
+function accurate(at: usize, size: u32): void {
+  options.hasAccurate = true;
+  options.bytes0 = size >= 5 ? counter(at + 2) : -1;
+  options.bytesMarked = size >= 8 ? counter(at + 5) : -1;
+  options.bytes1 = size >= 11 ? counter(at + 8) : -1;
+}
+
+
+@inline function counter(at: usize): i32 {
+  return ((<i32>load<u8>(at)) << 16) | ((<i32>load<u8>(at, 1)) << 8) | (<i32>load<u8>(at, 2));
 }
 
 /** Writes the Timestamps option, padded to `TIMESTAMPS_LENGTH`. */

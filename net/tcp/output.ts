@@ -9,10 +9,12 @@ import { receiveRoom } from "./budget";
 import { congestionOf } from "./congestion";
 import { scaleFor } from "./connection";
 import { timestampClock } from "./isn";
+import { accurateFlags, accurateOption } from "./accecn";
+import { Ecn, ecnAsk, ecnNewData } from "./ecn";
 import { markDirty } from "./dirty";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { rtoNs } from "./rtt";
-import { headerPacket, optionsAt, segmentSend } from "./segment";
+import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
 import { retransmit } from "./retransmit";
 import { inFlight, markAllLost, transmitted } from "./scoreboard";
 import { duplicateDue, payloadSize, putSack } from "./sackreport";
@@ -174,6 +176,8 @@ export function burstLimit(t: Tcb, mss: u32): u32 {
  * segments, and behind them a shorter one only if it were worth sending alone.
  */
 @inline function burst(t: Tcb, length: u32, unsent: u32, mss: u32, most: u32): u32 {
+  // CWR goes on one segment alone (RFC 3168, 6.1.2); a device would put it on all that it cuts.
+  if (t.ecn & Ecn.Reduced) return mss;
   if (length > most) return most;
   const rest = length % mss;
   if (!rest || (length == unsent && t.work.push)) return length;
@@ -208,10 +212,13 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
   sendAdvance(t);
   if (seqLess(seq, t.sndMax)) {
     tcpStats.retransmits++;
-  } else if (!t.has(TcbFlag.RttTiming)) {
-    t.raise(TcbFlag.RttTiming);
-    t.work.rttSeq = sent > mss ? seq + mss : end;
-    t.work.rttStart = now;
+  } else {
+    if (sent) flags |= ecnNewData(t, packet);
+    if (!t.has(TcbFlag.RttTiming)) {
+      t.raise(TcbFlag.RttTiming);
+      t.work.rttSeq = sent > mss ? seq + mss : end;
+      t.work.rttStart = now;
+    }
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
   transmitted(t, seq, extent, mss, now);
@@ -307,6 +314,7 @@ export function sendReset(t: Tcb, now: u64): void {
   if (packet === null) return;
   tcpStats.resetsOut++;
   const length = timestampsOf(t, packet, now);
+  packet.trafficClass = <u8>dscpOf(t);
   segmentSend(packet, t, t.sndMax, t.rcvNxt, TcpFlag.RST | TcpFlag.ACK, 0, length, 0);
 }
 
@@ -323,6 +331,13 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
   if (t.has(TcbFlag.SackDue) && !(flags & TcpFlag.RST)) {
     optionsLength += putSack(t, optionsAt(packet) + optionsLength, payload);
   }
+  if (t.ecn & Ecn.Accurate) {
+    flags |= accurateFlags(t, payload);
+    if (!payload) optionsLength = accurateOption(t, optionsAt(packet), optionsLength);
+  } else if (t.ecn & Ecn.Echo) {
+    flags |= TcpFlag.ECE;
+  }
+  packet.trafficClass |= <u8>dscpOf(t);
   const window = advertise(t);
   t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed);
   t.work.delackAt = NEVER;
@@ -401,6 +416,7 @@ function sendSyn(t: Tcb, now: u64): void {
   }
   t.sndNxt = t.work.iss + 1;
   t.sndMax = t.work.iss + 1;
-  const flags: u32 = answering ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN;
+  const flags: u32 = answering ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN | ecnAsk(t);
+  packet.trafficClass = <u8>dscpOf(t);
   segmentSend(packet, t, t.work.iss, answering ? t.rcvNxt : 0, flags, window, length, 0);
 }

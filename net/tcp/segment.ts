@@ -2,10 +2,10 @@ import { allocate, HEADROOM, Packet, PacketFlag, PoolId, Purpose } from "../../k
 import { ipSend } from "../ip/output";
 import { pseudoHeaderSum } from "../wire/checksum";
 import { IpAddress } from "../wire/address";
-import { Protocol } from "../wire/ipv4";
+import { IP_ECN, Protocol } from "../wire/ipv4";
 import { TCP_CHECKSUM_OFFSET, TCP_HEADER, TcpFlag, TcpHeader } from "../wire/tcp";
 import { tcpStats } from "./stats";
-import { Tuple } from "./tcb";
+import { Tcb, Tuple } from "./tcb";
 
 /**
  * One segment on its way out, for whatever has a tuple: a connection, half a one, what is left of
@@ -58,6 +58,11 @@ export function segmentSend(
   const size: u32 = packet.segmentSize;
   tcpStats.segmentsOut += size ? (payload + size - 1) / size : 1;
   ipSend(packet, Protocol.TCP, tuple.local, tuple.remote);
+}
+
+/** The traffic class of a connection's segments without its lowest two bits, which are ECN's. */
+@inline export function dscpOf(t: Tcb): u32 {
+  return (<u32>t.settings.typeOfService) & ~IP_ECN;
 }
 
 const stranger = changetype<Tuple>(memory.data(offsetof<Tuple>(), 8));

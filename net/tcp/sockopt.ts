@@ -1,4 +1,5 @@
 import { now as stepTime } from "../../kernel/clock";
+import { EcnMode } from "../../kernel/config";
 import { Errno } from "../../kernel/errno";
 import { PoolId, poolOf, slotSize } from "../../kernel/packet";
 import { NEVER, SECOND } from "../../kernel/timer";
@@ -6,6 +7,7 @@ import { EndpointOption } from "../endpoint";
 import { congestionChoose } from "./congestion";
 import { congestionNamed, putCongestionName, CONGESTION_NAME } from "./controls";
 import { markDirty } from "./dirty";
+import { ecnMode, ecnSetMode } from "./ecn";
 import { INFO_BYTES, tcpInfo } from "./info";
 import { listenerDefer, listenerDeferral } from "./listener";
 import { MSS_DEFAULT } from "./options";
@@ -135,6 +137,11 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
     case EndpointOption.TypeOfService:
       settingsEdit(t.settings).typeOfService = <u8>value;
       return keep(t);
+    case EndpointOption.Ecn:
+      if (value > <u32>EcnMode.Accurate) return -Errno.EINVAL;
+      if (t.state > State.Listen || t.remotePort) return -Errno.EISCONN;
+      ecnSetMode(t, value);
+      return 0;
     case EndpointOption.TimeToLive:
       if (<i32>value != -1 && (!value || value > 255)) return -Errno.EINVAL;
       settingsEdit(t.settings).timeToLive = <i32>value == -1 ? TIME_TO_LIVE : <u8>value;
@@ -196,6 +203,8 @@ export function tcpGetOption(t: Tcb, option: u32): i32 {
       return s.maxPacingRate ? <i32>min<u64>(s.maxPacingRate, u32.MAX_VALUE) : -1;
     case EndpointOption.TypeOfService:
       return s.typeOfService;
+    case EndpointOption.Ecn:
+      return ecnMode(t);
     case EndpointOption.TimeToLive:
       return s.timeToLive;
     case EndpointOption.ReuseAddress:

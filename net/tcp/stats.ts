@@ -45,6 +45,10 @@ export class TcpStats {
   workRefused: u64;
   /** Reports of what came twice (RFC 2883). */
   dsacksOut: u64;
+  /** Packets of ECN connections that arrived with the CE mark. */
+  congestionMarks: u64;
+  /** Times that a window was reduced because of marks. */
+  ecnReductions: u64;
   /** Gauges. */
   established: u32;
   connections: u32;

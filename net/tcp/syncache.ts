@@ -3,11 +3,13 @@ import { reserve } from "../../kernel/memory";
 import { SECOND, Timer } from "../../kernel/timer";
 import { linkCrowded } from "../link/output";
 import { IpAddress } from "../wire/address";
-import { TcpFlag } from "../wire/tcp";
+import { TCP_HEADER, TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
+import { ACCURATE_OPTION_MAX, putAccurateInitial } from "./accecn";
 import { defaultSlots } from "./budget";
 import { advertisedMss, scaleFor } from "./connection";
 import { cookieStamp, stampedClock } from "./cookies";
 import { Demux } from "./demux";
+import { Ecn, ecnGrantFlags } from "./ecn";
 import { timestampClock, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { listenerFind } from "./ports";
@@ -58,6 +60,11 @@ export class Request extends Tuple {
   retries: u8;
   /** `RequestFlag` bits. */
   flags: u8;
+  /** `Ecn` bits that were granted, and the codepoint with which the SYN arrived. */
+  ecn: u8;
+  arrived: u8;
+  /** The listener's. */
+  trafficClass: u8;
 
 
   @inline has(flag: u32): bool {
@@ -278,13 +285,14 @@ export function requestAnswer(request: Request, now: u64): void {
   if (timestamps) {
     clock = clockOf(request, now);
     if (request.has(RequestFlag.Cookie)) {
-      const stamp = cookieStamp(request.scale, request.has(RequestFlag.Sack));
+      const sack = request.has(RequestFlag.Sack);
+      const stamp = cookieStamp(request.scale, sack, request.ecn != 0);
       clock = stampedClock(clock, stamp);
     }
   }
   // Without timestamps a cookie remembers neither scale nor SACK, so neither is agreed on.
   const forgets = request.has(RequestFlag.Cookie) && !timestamps;
-  const length = putSynOptions(
+  let length = putSynOptions(
     optionsAt(packet),
     mss,
     forgets ? NO_SCALE : offeredScale(request, mss),
@@ -293,8 +301,16 @@ export function requestAnswer(request: Request, now: u64): void {
     clock,
     request.tsRecent,
   );
+  // An answer that was lost may have been dropped for what is unusual in it: it goes again without
+  // the option, then without the flags (RFC 9768, 3.2.3.2.2).
+  if (request.ecn & Ecn.Accurate) {
+    if (request.retries > 1) request.ecn &= ~(<u8>Ecn.Capable);
+    const fits = TCP_HEADER + length + ACCURATE_OPTION_MAX <= TCP_HEADER_MAX;
+    if (!request.retries && fits) length += putAccurateInitial(optionsAt(packet) + length);
+  }
   request.window = <u16>requestWindow(request);
-  const flags: u32 = TcpFlag.SYN | TcpFlag.ACK;
+  packet.trafficClass = request.trafficClass;
+  const flags = TcpFlag.SYN | TcpFlag.ACK | ecnGrantFlags(request.ecn, request.arrived);
   segmentSend(packet, request, request.iss, request.irs + 1, flags, request.window, length, 0);
 }
 

@@ -211,6 +211,18 @@ export class Work extends Flight {
   /** `cwnd` and `ssthresh` before the last reduction, to take it back. */
   priorCwnd: u32;
   priorSsthresh: u32;
+  /** SND.MAX when the window was last reduced: marks of packets before it are answered (ecn.ts). */
+  ecnRecover: u32;
+  /** Accurate ECN (RFC 9768, 3.2.1): r.cep and s.cep, then r.ceb, s.ceb, r.e0b, r.e1b. */
+  markedReceived: u32;
+  markedSent: u32;
+  bytesMarkedReceived: u32;
+  bytesMarkedSent: u32;
+  bytes0Received: u32;
+  bytes1Received: u32;
+  accurateBits: u16;
+  /** Marked packets since our last segment. */
+  marksPending: u8;
 
   /** Address of four sequence numbers, each in a run out of order, the newest first. */
   @inline get sackRecent(): usize {
@@ -310,6 +322,8 @@ export class Tcb extends Tuple {
   /** Index into the table of congestion controls. */
   congestion: u8;
   keepaliveProbes: u8;
+  /** See ecn.ts. */
+  ecn: u8;
   sendLimit: u32;
   /** What a program may set and hardly ever does; shared. */
   settings: Settings;

@@ -4,6 +4,7 @@ import { congestionOf } from "./congestion";
 import { challengePeriodEnd } from "./input";
 import { connectionFail } from "./connection";
 import { markDirty } from "./dirty";
+import { Ecn } from "./ecn";
 import { sendKeepalive, sendReset } from "./output";
 import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
 import { markAllLost } from "./scoreboard";
@@ -83,6 +84,8 @@ function atRest(t: Tcb): bool {
     !t.receiveSlots &&
     !t.outOfOrder &&
     !t.has(BUSY) &&
+    // Its counters count the whole connection's packets.
+    !(t.ecn & Ecn.Accurate) &&
     busyUntil(t) == NEVER
   );
 }
@@ -126,6 +129,7 @@ export function timerCallback(context: usize, now: u64): void {
   }
   if (t.hasWork && t.work.rexmitAt <= now) {
     if (t.has(TcbFlag.Persisting)) persistTimeout(t, now);
+    else if (t.sndMax == t.sndUna && t.state >= State.Established) resume(t);
     else retransmissionTimeout(t, now);
   }
   if (t.keepaliveAt <= now) keepaliveTimeout(t, now);
@@ -156,6 +160,13 @@ function lingerTimeout(t: Tcb, now: u64): void {
 
 function giveUp(t: Tcb): void {
   connectionFail(t, t.softError ? t.softError : Errno.ETIMEDOUT);
+}
+
+/** Nothing is in flight: what could not be sent, for want of memory or of a window, may go now. */
+function resume(t: Tcb): void {
+  t.work.rexmitAt = NEVER;
+  t.cwnd = max<u32>(t.cwnd, t.sndMss);
+  markDirty(t);
 }
 
 /** RFC 6298, 5.4 to 5.7; RFC 5681, 3.1; without progress for R2 the end (RFC 9293, 3.8.3). */

@@ -48,7 +48,7 @@ class Vegas {
 }
 
 export function vegasInit(): void {
-  congestionOf(CongestionId.Vegas).serve(start, onAck, onLoss, onLoss, onUndo, onIdle);
+  congestionOf(CongestionId.Vegas).serve(start, onAck, onLoss, onLoss, onLoss, onUndo, onIdle);
 }
 
 function start(t: Tcb): void {

@@ -82,6 +82,7 @@ function take(t: Tcb): bool {
   if (t.state < State.Established) return true;
   // As after every pause: nothing is in flight, and nothing was lost.
   work.recover = t.sndUna - 1;
+  work.ecnRecover = t.sndUna - 1;
   work.progressAt = now();
   congestionStart(t);
   markDirty(t);

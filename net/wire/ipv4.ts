@@ -26,6 +26,19 @@ export const enum Protocol {
   ICMPv6 = 58,
 }
 
+/** The bits of a traffic class that are ECN's; the other six are DSCP's (RFC 2474, 3). */
+export const IP_ECN: u32 = 3;
+
+/** What they say (RFC 3168, 5). */
+export const enum IpEcn {
+  /** The transport does not know ECN. */
+  NotCapable = 0,
+  Capable1 = 1,
+  Capable0 = 2,
+  /** CE: a router on the way was congested. */
+  Congested = 3,
+}
+
 /** Bits of `Ipv4Header.fragment`. */
 export const enum Ipv4Fragment {
   /** DF: no router may split the datagram. */

@@ -9,7 +9,7 @@
  *     ├───────────────────────────────────────────────────────────────┤
  *   8 │                        acknowledgment                         │
  *     ├───────┬───────┬───────────────┬───────────────────────────────┤
- *  12 │ offset│   0   │     flags     │            window             │
+ *  12 │ offset│  0  │      flags      │            window             │
  *     ├───────┴───────┴───────────────┼───────────────────────────────┤
  *  16 │           checksum            │         urgentPointer         │
  *     └───────────────────────────────┴───────────────────────────────┘
@@ -26,7 +26,7 @@ export const TCP_HEADER_MAX: u32 = 60;
 /** Offset of the checksum field, for checksum offload. */
 export const TCP_CHECKSUM_OFFSET: u32 = 16;
 
-/** Control bits (RFC 9293, 3.1; ECE and CWR: RFC 3168, 6.1). */
+/** Control bits (RFC 9293, 3.1; ECE and CWR: RFC 3168, 6.1; AE: RFC 9768, 3.1). */
 export const enum TcpFlag {
   FIN = 0x01,
   SYN = 0x02,
@@ -36,9 +36,13 @@ export const enum TcpFlag {
   URG = 0x20,
   ECE = 0x40,
   CWR = 0x80,
+  AE = 0x100,
 }
 
-/** Option kinds: RFC 9293, 3.2; RFC 7323, 2.2 and 3.2; RFC 2018, 2 and 3. */
+/** Where they lie in the two bytes that begin with the data offset. */
+const FLAGS: u32 = 0x1ff;
+
+/** Option kinds: RFC 9293, 3.2; RFC 7323, 2.2 and 3.2; RFC 2018, 2 and 3; RFC 9768, 3.2.3. */
 export const enum TcpOption {
   End = 0,
   NoOperation = 1,
@@ -47,6 +51,8 @@ export const enum TcpOption {
   SackPermitted = 4,
   Sack = 5,
   Timestamps = 8,
+  AccurateEcn0 = 172,
+  AccurateEcn1 = 174,
 }
 
 
@@ -96,19 +102,20 @@ export class TcpHeader {
   @inline get headerLength(): u32 {
     return (load<u8>(changetype<usize>(this), 12) >>> 4) << 2;
   }
-  /** A multiple of 4, `TCP_HEADER` to `TCP_HEADER_MAX`; the reserved bits become 0. */
+  /** A multiple of 4, `TCP_HEADER` to `TCP_HEADER_MAX`; the reserved bits and AE become 0. */
   @inline set headerLength(value: u32) {
     store<u8>(changetype<usize>(this), <u8>(value << 2), 12);
   }
 
   /** `TcpFlag` bits. */
   @inline get flags(): u32 {
-    return load<u8>(changetype<usize>(this), 13);
+    return bswap<u16>(load<u16>(changetype<usize>(this), 12)) & FLAGS;
   }
 
-
+  /** After `headerLength`, whose byte holds AE. */
   @inline set flags(value: u32) {
-    store<u8>(changetype<usize>(this), <u8>value, 13);
+    const length = (<u32>load<u8>(changetype<usize>(this), 12)) & 0xf0;
+    store<u16>(changetype<usize>(this), bswap<u16>(<u16>((length << 8) | value)), 12);
   }
 
   /** As on the wire: not scaled. */

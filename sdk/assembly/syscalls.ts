@@ -157,6 +157,8 @@ export const enum SocketOption {
   /** For reading: 2 for IPv4 (SO_DOMAIN); 6 for TCP, 17 for UDP (SO_PROTOCOL). */
   Domain = 31,
   Protocol = 32,
+  /** ECN, of a stream that is not open yet: 0 off, 1 if the peer asks, 2 ask, 3 ask for the accurate kind. */
+  Ecn = 33,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */

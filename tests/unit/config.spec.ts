@@ -1,4 +1,4 @@
-import { AddressMode, config, configParse } from "../../kernel/config";
+import { AddressMode, config, configParse, EcnMode } from "../../kernel/config";
 import { CongestionId } from "../../net/tcp/controls";
 import { Level, logLevel, setLogLevel } from "../../kernel/log";
 import { ascii, consoleText } from "./support/host";
@@ -182,6 +182,19 @@ describe("the command line", () => {
     setLogLevel(Level.Warn);
     mentions(complaint("loglevel=loud"), "expected error, warn, info or debug");
     expect<u32>(logLevel()).toBe(Level.Warn);
+  });
+
+  it("takes how connections use ECN, and refuses another way", () => {
+    parse("");
+    expect<u32>(config.ecn).toBe(EcnMode.Passive);
+    expect(complaint("ecn=accurate")).toBe("");
+    expect<u32>(config.ecn).toBe(EcnMode.Accurate);
+    expect(complaint("ecn=on")).toBe("");
+    expect<u32>(config.ecn).toBe(EcnMode.On);
+    expect(complaint("ecn=off")).toBe("");
+    expect<u32>(config.ecn).toBe(EcnMode.Off);
+    mentions(complaint("ecn=yes"), "expected off, passive, on or accurate");
+    expect<u32>(config.ecn).toBe(EcnMode.Passive);
   });
 
   it("cuts what no sane command line holds, and never prints what is not text", () => {

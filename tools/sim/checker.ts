@@ -4,6 +4,7 @@ import {
   FIN,
   type Frame,
   Malformed,
+  NOT_ECT,
   parse,
   RST,
   SYN,
@@ -98,6 +99,7 @@ export class Checker {
         rule(unasked("sackPermitted"), "SACK that was not offered (RFC 2018, 2)");
       }
       rule(tcp.payload.length === 0 || reverse !== undefined, "data on a SYN");
+      rule(tcp.ecn === NOT_ECT, "ECN-capable SYN (RFC 3168, 6.1.1)");
       return;
     }
     if (tcp.flags & RST) {
@@ -125,6 +127,8 @@ export class Checker {
 
     // Sequence numbers (RFC 9293, 3.4) and the stream that they number.
     rule(lossy || !after(seq, flow.sndMax), "sequence numbers were left out");
+    const fresh = payload.length !== 0 && !after(flow.sndMax, seq);
+    rule(tcp.ecn === NOT_ECT || fresh, "ECN-capable, but no new data (RFC 3168, 6.1.4 to 6.1.6)");
     if (payload.length) {
       flow.record(seq, payload, rule);
       const optionBytes = frame.ipv4!.payload.length - payload.length - 20;

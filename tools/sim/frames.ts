@@ -18,7 +18,7 @@ export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
 
-/** TCP's control bits (RFC 9293, 3.1; ECE and CWR from RFC 3168, 6.1). */
+/** TCP's control bits (RFC 9293, 3.1; ECE and CWR from RFC 3168, 6.1; AE from RFC 9768, 3.1). */
 export const FIN = 1;
 export const SYN = 2;
 export const RST = 4;
@@ -27,6 +27,13 @@ export const ACK = 16;
 export const URG = 32;
 export const ECE = 64;
 export const CWR = 128;
+export const AE = 256;
+
+/** The ECN codepoints of IP (RFC 3168, 5). */
+export const NOT_ECT = 0;
+export const ECT1 = 1;
+export const ECT0 = 2;
+export const CE = 3;
 
 export interface Arp {
   operation: "request" | "reply";
@@ -56,6 +63,8 @@ export interface TcpOptions {
   sackPermitted?: boolean;
   sack?: [number, number][];
   timestamps?: [value: number, echo: number];
+  /** Accurate ECN (RFC 9768, 3.2.3): kind 172 or 174, and up to three counters in its order. */
+  accurateEcn?: [kind: number, ...counters: number[]];
 }
 
 export interface TcpSegment {
@@ -68,12 +77,16 @@ export interface TcpSegment {
   window: number;
   options: TcpOptions;
   payload: Uint8Array;
+  /** The codepoint of the IP header around it. */
+  ecn?: number;
 }
 
 export interface Ipv4 {
   source: string;
   destination: string;
   protocol: number;
+  /** DSCP and ECN. */
+  trafficClass: number;
   ttl: number;
   id: number;
   dontFragment: boolean;
@@ -198,6 +211,7 @@ function parseIpv4(body: Uint8Array): Ipv4 {
     source: ip(view.getUint32(12)),
     destination: ip(view.getUint32(16)),
     protocol: body[9]!,
+    trafficClass: body[1]!,
     ttl: body[8]!,
     id: view.getUint16(4),
     dontFragment: (fragment & 0x4000) !== 0,
@@ -254,15 +268,15 @@ function parseUdp({ source, destination, payload }: Ipv4): Udp {
   };
 }
 
-function parseTcp({ source, destination, payload }: Ipv4): TcpSegment {
+function parseTcp({ source, destination, payload, trafficClass }: Ipv4): TcpSegment {
   check(payload.length >= 20, "TCP: length");
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const headerLength = (payload[12]! >> 4) * 4;
   check(headerLength >= 20 && headerLength <= payload.length, "TCP: data offset");
   const sum = pseudoHeader(source, destination, TCP, payload.length);
   check(checksum(payload, sum) === 0, "TCP: checksum");
-  const flags = payload[13]!;
-  check((payload[12]! & 15) === 0, "TCP: reserved bits");
+  const flags = view.getUint16(12) & 0x1ff;
+  check((payload[12]! & 14) === 0, "TCP: reserved bits");
   check(flags & URG ? true : view.getUint16(18) === 0, "TCP: urgent pointer without URG");
   check(!(flags & SYN && flags & (FIN | RST)), "TCP: SYN with FIN or RST");
   check((flags & (SYN | RST | ACK)) !== 0, "TCP: no ACK after SYN");
@@ -277,6 +291,7 @@ function parseTcp({ source, destination, payload }: Ipv4): TcpSegment {
     window: view.getUint16(14),
     options: parseOptions(payload.subarray(20, headerLength), flags),
     payload: payload.subarray(headerLength),
+    ecn: trafficClass & 3,
   };
 }
 
@@ -324,6 +339,14 @@ function parseOptions(bytes: Uint8Array, flags: number): TcpOptions {
       case 8:
         is(10);
         options.timestamps = [view.getUint32(at + 2), view.getUint32(at + 6)];
+        break;
+      case 172:
+      case 174:
+        check([2, 5, 8, 11].includes(length), "TCP: length of the Accurate ECN option");
+        options.accurateEcn = [kind];
+        for (let i = at + 2; i < at + length; i += 3) {
+          options.accurateEcn.push(view.getUint16(i) * 256 + bytes[i + 2]!);
+        }
         break;
       default:
         throw new Malformed(`TCP: option ${kind}`);
@@ -379,6 +402,7 @@ export interface Ipv4Fields {
   destination: string;
   protocol: number;
   payload: Uint8Array;
+  trafficClass?: number;
   ttl?: number;
   id?: number;
   dontFragment?: boolean;
@@ -396,7 +420,7 @@ export function ipv4Packet(fields: Ipv4Fields): Uint8Array {
     (fields.moreFragments ? 0x2000 : 0) |
     ((fields.fragmentOffset ?? 0) >> 3);
   const header = join(
-    [0x40 | (headerLength >> 2), 0],
+    [0x40 | (headerLength >> 2), fields.trafficClass ?? 0],
     be16(headerLength + fields.payload.length),
     be16(fields.id ?? 0),
     be16(flags),
@@ -430,7 +454,7 @@ export function udpDatagram(source: string, destination: string, udp: Udp): Uint
 }
 
 export function tcpSegment(source: string, destination: string, tcp: TcpSegment): Uint8Array {
-  const { mss, windowScale, sackPermitted, sack, timestamps } = tcp.options;
+  const { mss, windowScale, sackPermitted, sack, timestamps, accurateEcn } = tcp.options;
   const options: number[] = [];
   if (mss !== undefined) options.push(2, 4, ...be16(mss));
   if (sackPermitted) options.push(4, 2);
@@ -440,13 +464,18 @@ export function tcpSegment(source: string, destination: string, tcp: TcpSegment)
     options.push(5, 2 + sack.length * 8);
     for (const [left, right] of sack) options.push(...be32(left), ...be32(right));
   }
+  if (accurateEcn) {
+    const [kind, ...counters] = accurateEcn;
+    options.push(kind, 2 + counters.length * 3);
+    for (const counter of counters) options.push(...be32(counter).slice(1));
+  }
   while (options.length % 4) options.push(1);
   const segment = join(
     be16(tcp.sourcePort),
     be16(tcp.destinationPort),
     be32(tcp.seq),
     be32(tcp.ack),
-    [(5 + options.length / 4) << 4, tcp.flags],
+    [((5 + options.length / 4) << 4) | (tcp.flags >> 8), tcp.flags & 255],
     be16(tcp.window),
     [0, 0, 0, 0],
     options,
@@ -459,7 +488,7 @@ export function tcpSegment(source: string, destination: string, tcp: TcpSegment)
 
 /** Control bits as people write them: `"SYN,ACK"`. */
 export function flagNames(flags: number): string {
-  const names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+  const names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE"];
   return names.filter((_, bit) => (flags >> bit) & 1).join(",") || "none";
 }
 

@@ -210,6 +210,8 @@ export interface SegmentPattern {
   /** Bytes of payload. */
   length?: number;
   window?: number;
+  /** The codepoint of its IP header. */
+  ecn?: number;
 }
 
 /**
@@ -251,7 +253,8 @@ export class PeerTcp {
       segment.payload.length + (segment.flags & SYN ? 1 : 0) + (segment.flags & FIN ? 1 : 0);
     if (fields.seq === undefined) this.sndNxt = (this.sndNxt + length) >>> 0;
     const payload = tcpSegment(this.peer.ip, this.remoteIp, segment);
-    this.peer.sendIpv4({ destination: this.remoteIp, protocol: TCP, payload });
+    const trafficClass = fields.ecn ?? 0;
+    this.peer.sendIpv4({ destination: this.remoteIp, protocol: TCP, payload, trafficClass });
   }
 
   private mine(frame: Frame): boolean {

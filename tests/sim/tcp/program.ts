@@ -51,6 +51,8 @@ const COUNTERS = [
   "icmpIgnored",
   "workRefused",
   "dsacksOut",
+  "congestionMarks",
+  "ecnReductions",
 ] as const;
 const GAUGES = [
   "established",
