@@ -2,7 +2,7 @@ import { deviceAt, deviceCount } from "../drivers/device";
 import "../drivers/drivers";
 import { loopbackStart } from "../drivers/loopback";
 import { driversStart } from "../drivers/registry";
-import { netInit, netInput, netOutput } from "../net/stack";
+import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
@@ -16,10 +16,10 @@ import {
   idleWake,
   idleWorked,
 } from "./idle";
-import { boot, memoryInit, unreserved } from "./memory";
+import { boot, memoryInit } from "./memory";
 import { poolsInit } from "./packet";
 import { randomInit } from "./random";
-import { socketsInit } from "./socket";
+import { SOCKETS_MAX, socketsInit } from "./socket";
 import { SECOND, Timer, timersAdvance } from "./timer";
 
 export { syscall } from "./syscall";
@@ -45,9 +45,9 @@ export function init(): void {
   idleInit();
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
-  // Before the stack takes its share: one for each connection and datagram endpoint it may have.
-  socketsInit(min<u32>(max<u32>(unreserved() >> 13, 128), 32768) + 512);
-  netInit();
+  const endpoints = endpointCapacity(SOCKETS_MAX);
+  socketsInit(endpoints);
+  netInit(endpoints);
   appStart();
 }
 

@@ -1,4 +1,4 @@
-import { BootInfo, bootInfo } from "./host";
+import { BootInfo, bootInfo, HostKind } from "./host";
 import { panic } from "./panic";
 
 /**
@@ -31,7 +31,8 @@ export function unreserved(): u32 {
  */
 export function reserve(length: u32, align: u32): usize {
   const start = reserveUncleared(length, align);
-  memory.fill(start, 0, length);
+  // The RAM of a process begins as zeroes; a page that is not touched costs nothing.
+  if (boot.kind != HostKind.Process) memory.fill(start, 0, length);
   return start;
 }
 

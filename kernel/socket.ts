@@ -57,7 +57,7 @@ import {
   SocketType,
 } from "../sdk/assembly/syscalls";
 import { Errno } from "./errno";
-import { reserve } from "./memory";
+import { reserveUncleared } from "./memory";
 
 /**
  * Sockets: what a program holds of a TCP or UDP endpoint. Berkeley's calls, none of which blocks:
@@ -136,6 +136,8 @@ class Socket {
 let table: usize = 0;
 let capacity: u32 = 0;
 let open: u32 = 0;
+/** Places from here on have never been used, so their pages have not been touched. */
+let fresh: u32 = 0;
 let free: Socket | null = null;
 let readyHead: Socket | null = null;
 let readyTail: Socket | null = null;
@@ -150,14 +152,10 @@ const DOMAIN_INET: i32 = 2;
 /** Makes room for `count` sockets, at most `SOCKETS_MAX`. Start-up only, before TCP and UDP open. */
 export function socketsInit(count: u32): void {
   assert(offsetof<Socket>() == 32 && offsetof<SocketAddress>() == 24);
-  table = reserve(count << 5, 64);
+  table = reserveUncleared(count << 5, 64);
   capacity = count;
-  for (let i: u32 = count; i-- > 0;) {
-    const socket = changetype<Socket>(table + ((<usize>i) << 5));
-    socket.number = i;
-    socket.next = free;
-    free = socket;
-  }
+  fresh = 0;
+  free = null;
   setEndpointSink(onEvents);
 }
 
@@ -174,15 +172,21 @@ export function socketsInit(count: u32): void {
 /** The open socket of this number, or null. */
 function find(number: u32): Socket | null {
   const index = number & INDEX_MASK;
-  if (index >= capacity) return null;
+  if (index >= fresh) return null;
   const socket = changetype<Socket>(table + ((<usize>index) << 5));
   return socket.kind != Kind.Free && socket.number == number ? socket : null;
 }
 
 /** Takes a place of the table, which has one, for an endpoint. */
 function take(kind: Kind, endpoint: usize): Socket {
-  const socket = changetype<Socket>(free);
-  free = socket.next;
+  let socket = free;
+  if (socket !== null) {
+    free = socket.next;
+  } else {
+    socket = changetype<Socket>(table + ((<usize>fresh) << 5));
+    memory.fill(changetype<usize>(socket), 0, offsetof<Socket>());
+    socket.number = fresh++;
+  }
   open++;
   const generation = ((socket.number >> INDEX_BITS) % GENERATION_MASK) + 1;
   socket.number = (generation << INDEX_BITS) | (socket.number & INDEX_MASK);
@@ -246,7 +250,7 @@ export function nextReady(): u32 {
 
 /** A new socket of a `SocketType`: its number. */
 export function socket(type: u32): i32 {
-  if (free === null) return -Errno.EMFILE;
+  if (open == capacity) return -Errno.EMFILE;
   if (type == SocketType.Stream) {
     const tcb = tcpOpen();
     if (tcb === null) return -Errno.ENOBUFS;
@@ -294,7 +298,7 @@ export function accept(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.kind != Kind.Listener) return -Errno.EINVAL;
-  if (free === null) return -Errno.EMFILE;
+  if (open == capacity) return -Errno.EMFILE;
   const tcb = tcpAccept(socket.tcb);
   if (tcb === null) return -Errno.EAGAIN;
   const made = take(Kind.Stream, changetype<usize>(tcb));

@@ -26,25 +26,26 @@ export const SECOND: u64 = 1_000_000_000;
 /** No deadline. */
 export const NEVER: u64 = u64.MAX_VALUE;
 
-/** A timer, inside the thing that it times. 32 bytes; all zero is idle. */
+/** In `TimerNode.callback`: the callback gets the node's own address. */
+const OWN_ADDRESS: u32 = 1 << 31;
+
+/** A timer, inside the thing that it times. 24 bytes; all zero is idle. */
 @unmanaged
-export class Timer {
+export class TimerNode {
   /** The next one in the same slot. */
-  next: Timer | null;
+  next: TimerNode | null;
   /** Address of the word that points here; 0 when idle. */
   link: usize;
   /** When to fire: `host.monotonic` ns. */
   deadline: u64;
-  /** Tick whose slot holds it: at or before the deadline's. */
-  placed: u64;
-  /** Table index of `(context: usize, now: u64) => void`. */
+  /** Low half of the tick whose slot holds it: at or before the deadline's. */
+  placed: u32;
+  /** Table index of `(context: usize, now: u64) => void`; `OWN_ADDRESS`. */
   callback: u32;
-  context: usize;
 
-  /** Sets what it will call; before the first `arm`. */
-  @inline init(callback: (context: usize, now: u64) => void, context: usize): void {
-    this.callback = callback.index;
-    this.context = context;
+  /** Sets what it will call, with its own address; before the first `arm`. */
+  @inline initOwn(callback: (node: usize, now: u64) => void): void {
+    this.callback = callback.index | OWN_ADDRESS;
   }
 
 
@@ -56,7 +57,9 @@ export class Timer {
   arm(deadline: u64): void {
     this.deadline = deadline;
     if (this.link != 0) {
-      if (tickOf(deadline) >= this.placed) return;
+      // Less than 2^30 ticks lie ahead of the current one, so the low half tells which it is.
+      const ahead = <u64>(this.placed - <u32>currentTick);
+      if (tickOf(deadline) >= currentTick + ahead) return;
       unlink(this);
     } else {
       armedCount++;
@@ -69,6 +72,18 @@ export class Timer {
     if (this.link == 0) return;
     unlink(this);
     armedCount--;
+  }
+}
+
+/** A timer whose callback gets whatever `init` gave it. 32 bytes with padding. */
+@unmanaged
+export class Timer extends TimerNode {
+  context: usize;
+
+  /** Sets what it will call; before the first `arm`. */
+  @inline init(callback: (context: usize, now: u64) => void, context: usize): void {
+    this.callback = callback.index;
+    this.context = context;
   }
 }
 
@@ -85,7 +100,7 @@ let armedCount: u32 = 0;
 }
 
 /** Puts an unlinked timer into the slot of its deadline, or of `earliest` if that is later. */
-function place(timer: Timer, earliest: u64): void {
+function place(timer: TimerNode, earliest: u64): void {
   let tick = max<u64>(tickOf(timer.deadline), earliest);
   const last = currentTick + ((<u64>DIGIT_MASK) << (TOP * DIGIT_BITS));
   tick = min<u64>(tick, last);
@@ -94,16 +109,18 @@ function place(timer: Timer, earliest: u64): void {
   const slot = (<u32>(tick >> (level * DIGIT_BITS))) & DIGIT_MASK;
   const head = heads + ((((<usize>level) << DIGIT_BITS) + slot) << 2);
   const first = load<usize>(head);
-  timer.placed = tick;
+  timer.placed = <u32>tick;
   timer.link = head;
-  timer.next = changetype<Timer | null>(first);
-  if (first) changetype<Timer>(first).link = changetype<usize>(timer) + offsetof<Timer>("next");
+  timer.next = changetype<TimerNode | null>(first);
+  if (first) {
+    changetype<TimerNode>(first).link = changetype<usize>(timer) + offsetof<TimerNode>("next");
+  }
   store<usize>(head, changetype<usize>(timer));
   const bits = occupied + ((<usize>level) << 3);
   store<u64>(bits, load<u64>(bits) | ((<u64>1) << slot));
 }
 
-function unlink(timer: Timer): void {
+function unlink(timer: TimerNode): void {
   const next = timer.next;
   const link = timer.link;
   store<usize>(link, changetype<usize>(next));
@@ -158,13 +175,16 @@ function drain(level: u32, tick: u64, now: u64): void {
   const slot = (<u32>(tick >> (level * DIGIT_BITS))) & DIGIT_MASK;
   const head = heads + ((((<usize>level) << DIGIT_BITS) + slot) << 2);
   for (let at = load<usize>(head); at; at = load<usize>(head)) {
-    const timer = changetype<Timer>(at);
+    const timer = changetype<TimerNode>(at);
     unlink(timer);
     if (tickOf(timer.deadline) > tick) {
       place(timer, tick);
     } else {
       armedCount--;
-      call_indirect(timer.callback, timer.context, now);
+      const callback = timer.callback;
+      const own = (callback & OWN_ADDRESS) != 0;
+      const context = own ? at : changetype<Timer>(at).context;
+      call_indirect(callback & ~OWN_ADDRESS, context, now);
     }
   }
 }

@@ -33,21 +33,32 @@ import { udpInit } from "./udp/udp";
 /** UDP endpoints that programs and the stack itself may have. */
 const UDP_ENDPOINTS: u32 = 512;
 
-/** Bytes of memory that a TCP connection costs in all tables together, more or less. */
-const CONNECTION_BYTES: u32 = 1024;
+/**
+ * Bytes that a TCP connection costs in all tables together, more or less: each of the first, which
+ * have a working part of their own (net/tcp/work.ts), and each beyond.
+ */
+const FIRST_BYTES: u32 = 1280;
+const FIRST: u32 = 1024;
+const CONNECTION_BYTES: u32 = 384;
 const CONNECTIONS_MIN: u32 = 128;
-const CONNECTIONS_MAX: u32 = 32768;
 
-/** Sets up every layer and configures the interfaces. After the drivers have started. */
-export function netInit(): void {
+/** Endpoints that programs may have: connections with the datagram ones, at most `most` together. */
+export function endpointCapacity(most: u32): u32 {
+  const share = unreserved() >> 2;
+  const first = min<u32>(share / FIRST_BYTES, FIRST);
+  const connections = first + (share - first * FIRST_BYTES) / CONNECTION_BYTES;
+  return min<u32>(max<u32>(connections, CONNECTIONS_MIN) + UDP_ENDPOINTS, most);
+}
+
+/** Sets up every layer for so many `endpoints` and configures the interfaces. After the drivers. */
+export function netInit(endpoints: u32): void {
   hashInit(random64());
   interfacesInit();
   neighboursInit();
   icmpInit();
   udpInit(UDP_ENDPOINTS);
   ecnDefault(<EcnMode>config.ecn);
-  const connections = (unreserved() >> 3) / CONNECTION_BYTES;
-  tcpInit(min<u32>(max<u32>(connections, CONNECTIONS_MIN), CONNECTIONS_MAX));
+  tcpInit(endpoints - UDP_ENDPOINTS);
   for (let i: u32 = 0, n = deviceCount(); i < n; i++) {
     const device = deviceAt(i);
     const loopback = device.features & Feature.Loopback;

@@ -1,5 +1,5 @@
 import { allocate, Owner, Packet, PoolId, Purpose, FRAGMENTS } from "../../kernel/packet";
-import { reserve } from "../../kernel/memory";
+import { reserveUncleared } from "../../kernel/memory";
 import { maySend } from "./budget";
 import { seqLessEqual } from "./seq";
 import { Extent, Tcb } from "./tcb";
@@ -26,17 +26,30 @@ const EXTENTS_PER_CONNECTION: u32 = 1024;
 
 let freeExtents: Extent | null = null;
 let taken: u32 = 0;
+/** Those from here up to the end have never been used, so their pages have not been touched. */
+let freshExtent: usize = 0;
+let extentsEnd: usize = 0;
 
 /** Reserves `count` extents. Start-up only. */
 export function sendQueueInit(count: u32): void {
-  const base = reserve(count * offsetof<Extent>(), 64);
+  const length = count * offsetof<Extent>();
+  freshExtent = reserveUncleared(length, 64);
+  extentsEnd = freshExtent + length;
   freeExtents = null;
   taken = 0;
-  for (let i = count; i-- > 0;) {
-    const extent = changetype<Extent>(base + <usize>i * offsetof<Extent>());
-    extent.next = freeExtents;
-    freeExtents = extent;
+}
+
+/** An extent, its fields as its last user left them, or null. */
+@inline function takeExtent(): Extent | null {
+  const extent = freeExtents;
+  if (extent !== null) {
+    freeExtents = extent.next;
+    return extent;
   }
+  if (freshExtent == extentsEnd) return null;
+  const fresh = changetype<Extent>(freshExtent);
+  freshExtent += offsetof<Extent>();
+  return fresh;
 }
 
 /** Extents in the queues of all connections. */
@@ -46,9 +59,9 @@ export function sendQueueInit(count: u32): void {
 
 /** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
 function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
-  const extent = freeExtents;
-  if (extent === null || t.work.sendExtents >= EXTENTS_PER_CONNECTION) return null;
-  freeExtents = extent.next;
+  if (t.work.sendExtents >= EXTENTS_PER_CONNECTION) return null;
+  const extent = takeExtent();
+  if (extent === null) return null;
   taken++;
   extent.next = null;
   extent.seq = t.sndEnd;

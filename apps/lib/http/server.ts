@@ -1,6 +1,6 @@
 import { Errno } from "../../../kernel/errno";
 import { now } from "../../../kernel/clock";
-import { reserve, unreserved } from "../../../kernel/memory";
+import { reserve, reserveUncleared, unreserved } from "../../../kernel/memory";
 import * as sockets from "../../../kernel/socket";
 import { warn } from "../../../kernel/log";
 import { SECOND, Timer } from "../../../kernel/timer";
@@ -131,8 +131,12 @@ export class Connection {
   }
 }
 
+/** Bytes of a connection in their array. */
+const STRIDE: u32 = 128;
 let connections: usize = 0;
 let connectionsBytes: usize = 0;
+/** Bytes of those that have been used: pages beyond have not been touched. */
+let connectionsUsed: usize = 0;
 let freeConnection: Connection | null = null;
 let freeBuffer: Buffer | null = null;
 let listener: u32 = 0;
@@ -167,19 +171,13 @@ export const httpStats = changetype<HttpStats>(memory.data(offsetof<HttpStats>()
  * answers it with the functions below, or calls `receiveBody`. Start-up only.
  */
 export function httpServe(port: u16, request: (c: Connection, r: Request) => void): bool {
-  assert(offsetof<Request>() <= BUFFER_HEAD - 16);
+  assert(offsetof<Request>() <= BUFFER_HEAD - 16 && offsetof<Connection>() <= STRIDE);
   // An answer that finds no room in the send queue waits in a buffer.
   assert(ANSWER_MAX <= HEAD_MAX);
   requestFn = request.index;
   const count = sockets.socketCapacity();
-  const stride: u32 = (<u32>offsetof<Connection>() + 63) & ~63;
-  connectionsBytes = count * stride;
-  connections = reserve(count * stride, 64);
-  for (let i: u32 = count; i-- > 0;) {
-    const connection = changetype<Connection>(connections + i * stride);
-    connection.next = freeConnection;
-    freeConnection = connection;
-  }
+  connectionsBytes = <usize>count * STRIDE;
+  connections = reserveUncleared(count * STRIDE, 64);
   // One of 32 KiB of what is left, so that a small machine keeps most of its memory.
   const buffers = min<u32>(max<u32>(unreserved() / 32 / (HEAD_MAX + 192), 8), 512);
   const first = reserve(buffers * (HEAD_MAX + 192), 64);
@@ -237,6 +235,20 @@ export function httpReady(number: u32, events: u32): bool {
   return true;
 }
 
+/** A connection of zeroes, or null. */
+function takeConnection(): Connection | null {
+  let c = freeConnection;
+  if (c !== null) {
+    freeConnection = c.next;
+    c.next = null;
+  } else if (connectionsUsed < connectionsBytes) {
+    c = changetype<Connection>(connections + connectionsUsed);
+    connectionsUsed += STRIDE;
+    memory.fill(changetype<usize>(c), 0, STRIDE);
+  }
+  return c;
+}
+
 function acceptAll(): void {
   while (true) {
     const number = sockets.accept(listener);
@@ -244,13 +256,11 @@ function acceptAll(): void {
       acceptStalled = number == -Errno.EMFILE;
       return;
     }
-    const c = freeConnection;
+    const c = takeConnection();
     if (c === null) {
       sockets.close(number);
       continue;
     }
-    freeConnection = c.next;
-    c.next = null;
     c.socket = number;
     c.keep = true;
     c.timer.init(onTimer, changetype<usize>(c));
