@@ -50,7 +50,7 @@ export function advertisedMss(remote: IpAddress, most: u32): u32 {
 
 /** Gives a fresh block its defaults, which the program may change before it connects. */
 export function connectionDefaults(t: Tcb): void {
-  t.timer.init(timerCallback, changetype<usize>(t));
+  t.timer.initOwn(timerCallback);
   t.receiveLimit = <u16>defaultSlots();
   t.sendLimit = defaultSlots() * slotSize(PoolId.Standard);
   t.congestion = <u8>config.congestion;
@@ -176,7 +176,7 @@ export function connectionRenew(t: Tcb): void {
  */
 export function connectionFail(t: Tcb, error: u32): void {
   tcpStats.aborted++;
-  t.error = <u16>error;
+  t.error = <u8>error;
   notify(t.owner, EndpointEvent.Error);
   connectionFinish(t, State.Closed);
 }

@@ -46,7 +46,7 @@ export function tcpIcmpError(
   if (!error) return;
   const opening = t.state == State.SynSent || t.state == State.SynReceived;
   if (opening && isHard(kind)) connectionFail(t, error);
-  else t.softError = <u16>error;
+  else t.softError = <u8>error;
 }
 
 /** RFC 1122, 4.2.3.9: these say that trying again is no use. */

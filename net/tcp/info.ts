@@ -2,6 +2,7 @@ import { MILLISECOND } from "../../kernel/timer";
 import { receiveRoom } from "./budget";
 import { CWND_MAX } from "./congestion";
 import { ECN_AGREED } from "./ecn";
+import { rtoMeasured } from "./rtt";
 import { State, Tcb, TcbFlag } from "./tcb";
 
 /**
@@ -131,7 +132,7 @@ export function tcpInfo(t: Tcb, now: u64): usize {
   if (t.ecn & ECN_AGREED) options |= InfoOption.Ecn;
   store<u8>(info, <u8>options, Field.options);
   if (t.has(TcbFlag.Scaling)) store<u8>(info, t.sndScale | (t.rcvScale << 4), Field.scales);
-  store<u32>(info, t.rto, Field.rto);
+  store<u32>(info, t.hasWork ? t.rto : rtoMeasured(t), Field.rto);
   store<u32>(info, ACK_TIMEOUT, Field.ato);
   store<u32>(info, t.sndMss, Field.sndMss);
   store<u32>(info, t.rcvMss, Field.rcvMss);
@@ -147,7 +148,7 @@ export function tcpInfo(t: Tcb, now: u64): usize {
   );
   store<u32>(info, segments(t.cwnd, t.sndMss), Field.cwnd);
   store<u32>(info, t.rcvMss, Field.advertisedMss);
-  store<u32>(info, t.sendHead === null ? 0 : t.sndEnd - t.sndNxt, Field.notSent);
+  store<u32>(info, !t.hasWork || t.sendHead === null ? 0 : t.sndEnd - t.sndNxt, Field.notSent);
   store<u32>(info, t.sndWnd, Field.sndWnd);
   store<u32>(info, t.rcvAdv - t.rcvNxt, Field.rcvWnd);
   return info;

@@ -1,4 +1,4 @@
-import { Tcb } from "./tcb";
+import { Tcb, TcbFlag } from "./tcb";
 
 /**
  * Round-trip time and retransmission time-out (RFC 6298), in integers: `srtt` holds eighths and
@@ -27,6 +27,12 @@ export function rttInit(t: Tcb): void {
   t.rto = RTO_INITIAL;
 }
 
+/** The time-out that follows from what has been measured (RFC 6298, 2.1, 2.3 and 5.7), µs. */
+export function rtoMeasured(t: Tcb): u32 {
+  if (!t.srtt) return t.has(TcbFlag.SynRetransmitted) ? RTO_AFTER_LOST_SYN : RTO_INITIAL;
+  return min<u32>((t.srtt >> 3) + max<u32>(RTO_MARGIN, t.rttvar), RTO_MAX);
+}
+
 /** Takes a measured round trip of `us` µs (RFC 6298, 2.2 and 2.3). */
 export function rttSample(t: Tcb, us: u64): void {
   const sample = <u32>min<u64>(max<u64>(us, 1), SAMPLE_MAX);
@@ -38,7 +44,7 @@ export function rttSample(t: Tcb, us: u64): void {
     t.rttvar += <u32>abs(error) - (t.rttvar >> 2);
     t.srtt += error;
   }
-  t.rto = min<u32>((t.srtt >> 3) + max<u32>(RTO_MARGIN, t.rttvar), RTO_MAX);
+  t.rto = rtoMeasured(t);
 }
 
 /** The time-out with its back-off (RFC 6298, 5.5), ns. */

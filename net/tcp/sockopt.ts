@@ -48,7 +48,7 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
       if (value) t.raise(TcbFlag.NoDelay);
       else t.clear(TcbFlag.NoDelay);
       // What waits goes at once, corked or not.
-      if (value && t.sendHead !== null && t.sndMax != t.sndEnd) t.work.push = true;
+      if (value && t.hasWork && t.sendHead !== null && t.sndMax != t.sndEnd) t.work.push = true;
       markDirty(t);
       return 0;
     case EndpointOption.Cork:

@@ -1,6 +1,7 @@
+import { now } from "../../kernel/clock";
 import { Packet } from "../../kernel/packet";
 import { reserveUncleared } from "../../kernel/memory";
-import { NEVER, Timer } from "../../kernel/timer";
+import { NEVER, TimerNode } from "../../kernel/timer";
 import { IpAddress } from "../wire/address";
 import { Flight } from "./flight";
 import { Settings, settingsDefault } from "./settings";
@@ -155,8 +156,9 @@ export class Extent {
  */
 @unmanaged
 export class Work extends Flight {
-  /** Retransmission or window probe, delayed ACK, giving up: ns, `NEVER` when off. */
+  /** Retransmission or window probe, keepalive, delayed ACK, giving up: ns, `NEVER` when off. */
   rexmitAt: u64;
+  keepaliveAt: u64;
   delackAt: u64;
   lingerAt: u64;
   /** When to see whether the connection is at rest. */
@@ -170,6 +172,17 @@ export class Work extends Flight {
   rttSeq: u32;
   iss: u32;
   irs: u32;
+  /** For the accessors of `Tcb`. */
+  sendHead: Extent | null;
+  sendCursor: Extent | null;
+  receiveTail: Packet | null;
+  outOfOrder: usize;
+  sndWl2: u32;
+  lastAckSent: u32;
+  rto: u32;
+  outOfOrderSlots: u16;
+  dupAcks: u8;
+  acksOwed: u8;
   /** The NewReno variable (RFC 6582, 3.2). */
   recover: u32;
   /** Bytes in flight when the first duplicate ACK came. */
@@ -244,8 +257,8 @@ export class Tcb extends Tuple {
   /** Snd.Wind.Shift and Rcv.Wind.Shift (RFC 7323, 2.3). */
   sndScale: u8;
   rcvScale: u8;
-  /** Duplicate ACKs in a row. */
-  dupAcks: u8;
+  /** Data segments since our last ACK. */
+  ackPending: u8;
   rcvNxt: u32;
   /** The right edge of the window as last advertised: RCV.NXT + RCV.WND. Never goes back. */
   rcvAdv: u32;
@@ -257,77 +270,56 @@ export class Tcb extends Tuple {
   sndMax: u32;
   sndWnd: u32;
   sndWl1: u32;
-  sndWl2: u32;
   /** One beyond the last byte that the program gave; where the FIN goes. */
   sndEnd: u32;
   /** Congestion window, bytes (RFC 5681). */
   cwnd: u32;
   /** TS.Recent (RFC 7323, 4.3). */
   tsRecent: u32;
-  /** Last.ACK.sent (RFC 7323, 4.3). */
-  lastAckSent: u32;
+  private tsRecentUnit: u32;
+  private receivedUnit: u32;
   /** Bytes in order that the program has not taken: see receivequeue.ts. */
   receiveHead: Packet | null;
-  receiveTail: Packet | null;
   receiveBytes: u32;
-  /** Slots that those bytes hold, and slots out of order. */
+  /** Slots that those bytes hold. */
   receiveSlots: u16;
-  outOfOrderSlots: u16;
-  /** Bytes not acknowledged or not sent: see sendqueue.ts. */
-  sendHead: Extent | null;
-  /** The extent that holds `sndNxt`; null when there is nothing behind it. */
-  sendCursor: Extent | null;
   /** Payload bytes of a full-size segment: Eff.snd.MSS (RFC 9293, 3.7.1) less our options. */
   sndMss: u16;
-  /** Data segments since our last ACK. */
-  ackPending: u8;
-  /** Out-of-order segments to acknowledge one by one (RFC 5681, 4.2). */
-  acksOwed: u8;
-  /** First run out of order: see reassembly.ts. */
-  outOfOrder: usize;
-
-  // ---- What outlives a pause, but is not needed for a segment in order -----------------
-
-  private timer0: u64;
-  private timer1: u64;
-  private timer2: u64;
-  private timer3: u64;
-  /** When a segment last came, ns. */
-  receivedAt: u64;
-  /** When the peer's silence is next to be questioned: ns, `NEVER` when off. */
-  keepaliveAt: u64;
-  /** When `tsRecent` was set (RFC 7323, 5.5). */
-  tsRecentAt: u64;
   /** See `Work`. */
   private workAt: usize;
-  /** Smoothed round trip, eighths of a µs; its variation, quarters of a µs; the time-out, µs. */
-  srtt: u32;
-  rttvar: u32;
-  rto: u32;
-  ssthresh: u32;
-  /** Largest window that the peer ever offered: MAX.SND.WND (RFC 5961, 5.2). */
-  maxSndWnd: u32;
+  dirtyNext: Tcb | null;
   /** Added to our clock in TSval (RFC 7323, 7.1). */
   tsOffset: u32;
   /** Whom to tell: the socket's number, 0 for nobody. */
   owner: u32;
   /** Errno of what ended the connection, or of what slows it down, until taken. */
-  error: u16;
-  softError: u16;
+  error: u8;
+  softError: u8;
+  /** Index into the table of congestion controls. */
+  congestion: u8;
+  keepaliveProbes: u8;
+
+  // ---- What outlives a rest, but is not needed for a segment in order ------------------
+
+  private timer0: u64;
+  private timer1: u64;
+  private timer2: u64;
+  /** Smoothed round trip, eighths of a µs; its variation, quarters of a µs. */
+  srtt: u32;
+  rttvar: u32;
+  ssthresh: u32;
+  /** Largest window that the peer ever offered: MAX.SND.WND (RFC 5961, 5.2). */
+  maxSndWnd: u32;
   /** The MSS that we sent, and that the peer sent or the default (RFC 9293, 3.7.1). */
   rcvMss: u16;
   peerMss: u16;
   /** Most slots of data received, and most bytes of data copied in to be sent: see budget.ts. */
   receiveLimit: u16;
-  /** Index into the table of congestion controls. */
-  congestion: u8;
-  keepaliveProbes: u8;
   /** See ecn.ts. */
   ecn: u8;
   sendLimit: u32;
   /** What a program may set and hardly ever does; shared. */
   settings: Settings;
-  dirtyNext: Tcb | null;
   /** Next in the accept queue, the list of the starved, or the free list. */
   next: Tcb | null;
   /** Next with the same bucket of local ports. */
@@ -350,8 +342,146 @@ export class Tcb extends Tuple {
   }
 
   /** Its one node in the timer wheel. */
-  @inline get timer(): Timer {
-    return changetype<Timer>(changetype<usize>(this) + offsetof<Tcb>("timer0"));
+  @inline get timer(): TimerNode {
+    return changetype<TimerNode>(changetype<usize>(this) + TIMER_AT);
+  }
+
+  /** When a segment last came: ns, rounded down to 2^20 of them. */
+  @inline get receivedAt(): u64 {
+    const unit = now() >> RECEIVED_SHIFT;
+    return (unit - <u64>(<u32>unit - this.receivedUnit)) << RECEIVED_SHIFT;
+  }
+
+
+  @inline set receivedAt(at: u64) {
+    this.receivedUnit = <u32>(at >> RECEIVED_SHIFT);
+  }
+
+  /** When `tsRecent` was set (RFC 7323, 5.5): ns, rounded down to 2^30 of them. */
+  @inline get tsRecentAt(): u64 {
+    return (<u64>this.tsRecentUnit) << TS_RECENT_SHIFT;
+  }
+
+
+  @inline set tsRecentAt(at: u64) {
+    this.tsRecentUnit = <u32>(at >> TS_RECENT_SHIFT);
+  }
+
+  /**
+   * When the peer's silence is next to be questioned: ns, `NEVER` when off. At rest that is the one
+   * thing that the timer is for.
+   */
+  get keepaliveAt(): u64 {
+    if (this.workAt) return this.work.keepaliveAt;
+    return this.timer.armed ? this.timer.deadline : NEVER;
+  }
+
+  set keepaliveAt(at: u64) {
+    if (this.workAt) this.work.keepaliveAt = at;
+    else if (at == NEVER) this.timer.cancel();
+    else this.timer.arm(at);
+  }
+
+  // ---- What stands in the working part, by the same names as the rest ------------------
+
+  /** SND.WL2; at rest SND.UNA serves as well. */
+  @inline get sndWl2(): u32 {
+    return this.work.sndWl2;
+  }
+
+
+  @inline set sndWl2(ack: u32) {
+    this.work.sndWl2 = ack;
+  }
+
+  /** Last.ACK.sent (RFC 7323, 4.3); at rest RCV.NXT. */
+  @inline get lastAckSent(): u32 {
+    return this.work.lastAckSent;
+  }
+
+
+  @inline set lastAckSent(ack: u32) {
+    this.work.lastAckSent = ack;
+  }
+
+  /** The retransmission time-out, µs; at rest it follows from the round trip (rtt.ts). */
+  @inline get rto(): u32 {
+    return this.work.rto;
+  }
+
+
+  @inline set rto(us: u32) {
+    this.work.rto = us;
+  }
+
+  /** Duplicate ACKs in a row. */
+  @inline get dupAcks(): u8 {
+    return this.work.dupAcks;
+  }
+
+
+  @inline set dupAcks(count: u8) {
+    this.work.dupAcks = count;
+  }
+
+  /** Out-of-order segments to acknowledge one by one (RFC 5681, 4.2). */
+  @inline get acksOwed(): u8 {
+    return this.work.acksOwed;
+  }
+
+
+  @inline set acksOwed(count: u8) {
+    this.work.acksOwed = count;
+  }
+
+  /** First run out of order, and the slots that hold such: see reassembly.ts. */
+  @inline get outOfOrder(): usize {
+    return this.work.outOfOrder;
+  }
+
+
+  @inline set outOfOrder(run: usize) {
+    this.work.outOfOrder = run;
+  }
+
+
+  @inline get outOfOrderSlots(): u16 {
+    return this.work.outOfOrderSlots;
+  }
+
+
+  @inline set outOfOrderSlots(count: u16) {
+    this.work.outOfOrderSlots = count;
+  }
+
+  /** Bytes not acknowledged or not sent: see sendqueue.ts. */
+  @inline get sendHead(): Extent | null {
+    return this.work.sendHead;
+  }
+
+
+  @inline set sendHead(extent: Extent | null) {
+    this.work.sendHead = extent;
+  }
+
+  /** The extent that holds `sndNxt`; null when there is nothing behind it. */
+  @inline get sendCursor(): Extent | null {
+    return this.work.sendCursor;
+  }
+
+
+  @inline set sendCursor(extent: Extent | null) {
+    this.work.sendCursor = extent;
+  }
+
+  /** Last of `receiveHead`; what is left to be read after the end needs none. */
+  @inline get receiveTail(): Packet | null {
+    return this.work.receiveTail;
+  }
+
+
+  @inline set receiveTail(packet: Packet | null) {
+    if (this.workAt) this.work.receiveTail = packet;
   }
 
   /** Where it stands; `setState` moves it. */
@@ -385,8 +515,14 @@ export class Tcb extends Tuple {
   }
 }
 
-/** Bytes of a block, and of its working part, in their arrays. */
-const TCB_BYTES: u32 = 320;
+/** Units of `receivedAt`: 2^32 of them are 52 days; and of `tsRecentAt`: 146 years. */
+const RECEIVED_SHIFT: u64 = 20;
+const TS_RECENT_SHIFT: u64 = 30;
+
+/** Where the timer stands. */
+export const TIMER_AT: usize = 128;
+/** Bytes of a block, three cache lines. */
+export const TCB_BYTES: u32 = 192;
 /** Where the congestion control's words lie in the working part, and how many bytes they are. */
 export const CONTROL_AT: usize = 512;
 export const CONTROL_BYTES: u32 = 128;
@@ -400,7 +536,7 @@ let free: Tcb | null = null;
 
 /** Reserves room for `most` blocks. Start-up only. */
 export function tcbInit(most: u32): void {
-  assert(offsetof<Tcb>() <= TCB_BYTES && offsetof<Tcb>("timer0") == 128);
+  assert(offsetof<Tcb>() == TCB_BYTES && offsetof<Tcb>("timer0") == TIMER_AT);
   blocks = reserveUncleared(most * TCB_BYTES, 64);
   count = most;
   fresh = 0;
@@ -418,7 +554,6 @@ export function tcbAllocate(): Tcb | null {
     fresh++;
   }
   memory.fill(changetype<usize>(t), 0, TCB_BYTES);
-  t.keepaliveAt = NEVER;
   t.settings = settingsDefault();
   tcpStats.connections++;
   return t;

@@ -223,7 +223,7 @@ export function tcpSendStatic(t: Tcb, from: usize, length: u32): i32 {
 /** A send was refused: the program hears when it may try again. */
 function blocked(t: Tcb): void {
   t.raise(TcbFlag.Blocked);
-  if (t.sendHead === null) starve(t);
+  if (!t.hasWork || t.sendHead === null) starve(t);
 }
 
 /** Bytes that `tcpSend` would take, memory permitting; 0 when it would not take any. */
@@ -234,7 +234,7 @@ export function tcpSendSpace(t: Tcb): u32 {
 
 /** Bytes queued that the peer has not acknowledged. */
 export function tcpQueued(t: Tcb): u32 {
-  return t.sendHead === null ? 0 : t.sndEnd - t.sndUna;
+  return !t.hasWork || t.sendHead === null ? 0 : t.sndEnd - t.sndUna;
 }
 
 /**

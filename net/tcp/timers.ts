@@ -10,7 +10,7 @@ import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
 import { markAllLost } from "./scoreboard";
 import { LINGER_OFF } from "./settings";
 import { tcpStats } from "./stats";
-import { State, Tcb, TcbFlag } from "./tcb";
+import { State, Tcb, TcbFlag, TIMER_AT } from "./tcb";
 import { workEnsure, workRelease, workScarce } from "./work";
 
 /**
@@ -51,8 +51,8 @@ export function finWait2Life(t: Tcb): u64 {
 
 /** Arms the node if a deadline has come nearer than it. After every change of one. */
 @inline export function schedule(t: Tcb): void {
-  let at = t.keepaliveAt;
-  if (t.hasWork) at = min<u64>(at, min<u64>(busyUntil(t), t.work.restAt));
+  if (!t.hasWork) return;
+  const at = min<u64>(busyUntil(t), min<u64>(t.work.keepaliveAt, t.work.restAt));
   if (at == NEVER) return;
   const timer = t.timer;
   if (!timer.armed || at < timer.deadline) timer.arm(at);
@@ -105,17 +105,22 @@ export function settle(t: Tcb, now: u64): void {
   schedule(t);
 }
 
-/** Gives the working part back. What may still come is a question of keepalive. */
+/** Gives the working part back. What the timer may be left for is keepalive. */
 function rest(t: Tcb): void {
+  const keepaliveAt = t.keepaliveAt;
   workRelease(t);
-  t.timer.cancel();
-  schedule(t);
+  t.keepaliveAt = keepaliveAt;
 }
 
-/** What the wheel calls. */
-export function timerCallback(context: usize, now: u64): void {
-  const t = changetype<Tcb>(context);
-  if (t.hasWork && t.work.delackAt <= now) {
+/** What the wheel calls, with the timer's address. */
+export function timerCallback(node: usize, now: u64): void {
+  const t = changetype<Tcb>(node - TIMER_AT);
+  if (!t.hasWork) {
+    keepaliveTimeout(t, now);
+    schedule(t);
+    return;
+  }
+  if (t.work.delackAt <= now) {
     t.work.delackAt = NEVER;
     if (t.has(TcbFlag.AckDelayed)) {
       t.raise(TcbFlag.AckNow);
@@ -136,7 +141,7 @@ export function timerCallback(context: usize, now: u64): void {
   if (t.hasWork && t.work.lingerAt <= now) lingerTimeout(t, now);
   if (t.hasWork && t.work.restAt <= now) {
     t.work.restAt = NEVER;
-    if (atRest(t)) workRelease(t);
+    if (atRest(t)) rest(t);
   }
   if (t.state != State.Closed) schedule(t);
 }

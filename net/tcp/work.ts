@@ -4,6 +4,7 @@ import { NEVER } from "../../kernel/timer";
 import { congestionStart } from "./congestion";
 import { markDirty } from "./dirty";
 import { tcpStats } from "./stats";
+import { rtoMeasured } from "./rtt";
 import { CONTROL_AT, State, Tcb, Work, WORK_BYTES } from "./tcb";
 
 /**
@@ -71,16 +72,21 @@ function take(t: Tcb): bool {
     return false;
   }
   tcpStats.working++;
+  const keepaliveAt = t.keepaliveAt;
   memory.fill(at, 0, WORK_BYTES);
   t.setWork(at);
   const work = t.work;
+  work.keepaliveAt = keepaliveAt;
   work.rexmitAt = NEVER;
   work.delackAt = NEVER;
   work.lingerAt = NEVER;
   work.restAt = NEVER;
   work.corkAt = NEVER;
   if (t.state < State.Established) return true;
-  // As after every pause: nothing is in flight, and nothing was lost.
+  // As after every pause: all is acknowledged, nothing is in flight, and nothing was lost.
+  work.sndWl2 = t.sndUna;
+  work.lastAckSent = t.rcvNxt;
+  work.rto = rtoMeasured(t);
   work.recover = t.sndUna - 1;
   work.ecnRecover = t.sndUna - 1;
   work.progressAt = now();
