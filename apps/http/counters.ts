@@ -86,7 +86,11 @@ function writeTcp(json: JsonWriter): void {
   json.count("activeOpens", t.activeOpens).count("passiveOpens", t.passiveOpens);
   json.count("aborted", t.aborted).count("listenOverflows", t.listenOverflows);
   json.count("synCookiesSent", t.synCookiesSent).count("synCookiesOk", t.synCookiesOk);
-  json.count("synCookiesBad", t.synCookiesBad).count("established", t.established);
+  json.count("synCookiesBad", t.synCookiesBad);
+  json.count("fastOpenActive", t.fastOpenActive);
+  json.count("fastOpenActiveFailed", t.fastOpenActiveFailed);
+  json.count("fastOpenPassive", t.fastOpenPassive).count("fastOpenRefused", t.fastOpenRefused);
+  json.count("fastOpenOverflows", t.fastOpenOverflows).count("established", t.established);
   json.count("connections", t.connections).count("halfOpen", t.halfOpen);
   json.count("timeWait", t.timeWait).count("transmissions", t.transmissions);
   json.count("dsacksOut", t.dsacksOut).count("working", t.working);

@@ -1,3 +1,4 @@
+import { now as stepTime } from "../../kernel/clock";
 import { config } from "../../kernel/config";
 import { NEVER, SECOND } from "../../kernel/timer";
 import { slotSize, PoolId } from "../../kernel/packet";
@@ -9,6 +10,7 @@ import { congestionStart, CWND_MAX, initialWindow } from "./congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
 import { markDirty } from "./dirty";
 import { ecnInit } from "./ecn";
+import { fastOpenEnded } from "./fastopen";
 import { unbind } from "./ports";
 import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
 import { reassemblyClear } from "./reassembly";
@@ -130,6 +132,7 @@ function leaveTables(t: Tcb): void {
  * what was received can still be read. The block is freed if the program has let go of it.
  */
 export function connectionFinish(t: Tcb, state: State): void {
+  if (t.hasWork && t.work.fastOpen) fastOpenEnded(t, stepTime());
   setState(t, state);
   stopTimers(t);
   leaveTables(t);

@@ -122,7 +122,7 @@ export function ecnRetry(t: Tcb): bool {
   if (ecnMode(t) < EcnMode.On || t.ecn & Ecn.Unasked) return false;
   t.ecn |= <u8>Ecn.Unasked;
   t.clear(TcbFlag.RttTiming);
-  t.sndNxt = t.work.iss;
+  t.work.synDue = true;
   markDirty(t);
   return true;
 }

@@ -19,6 +19,7 @@ import { deliveryBegin } from "./delivery";
 import { connectionFind, missedHash } from "./demux";
 import { markDirty } from "./dirty";
 import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn";
+import { FastOpen, fastOpenAnswered, fastOpenSettled } from "./fastopen";
 import { timestampClock } from "./isn";
 import { Handshake, listenerAck, listenerSyn, requestConnection, requestInput } from "./listener";
 import { NO_SCALE, options, parseOptions } from "./options";
@@ -210,42 +211,60 @@ function unconnected(
       return;
     }
   }
+  if (listener !== null && control == TcpFlag.SYN && !(flags & TcpFlag.FIN)) {
+    const t = listenerSyn(
+      listener,
+      hash,
+      destination,
+      localPort,
+      source,
+      remotePort,
+      seq,
+      header.window,
+      now,
+    );
+    if (t !== null && packet.length) text(t, packet, seq + 1, now);
+    else packet.release();
+    return;
+  }
   packet.release();
   if (flags & TcpFlag.RST) {
     tcpStats.resetsIn++;
     return;
   }
-  if (listener !== null && !(flags & TcpFlag.ACK)) {
-    // RFC 9293, 3.10.7.2: a SYN opens, anything else is dropped.
-    if (flags & TcpFlag.SYN && !(flags & TcpFlag.FIN)) {
-      listenerSyn(listener, hash, destination, localPort, source, remotePort, seq, now);
-    }
-    return;
-  }
+  // RFC 9293, 3.10.7.2: what neither opens nor acknowledges is dropped.
+  if (listener !== null && !(flags & TcpFlag.ACK)) return;
   replyReset(destination, localPort, source, remotePort, flags, seq, ack, length);
 }
 
-/** SYN-SENT (RFC 9293, 3.10.7.3). Data on a SYN is left for the peer to repeat. */
+/**
+ * SYN-SENT (RFC 9293, 3.10.7.3). What comes with a SYN and ACK is taken; what comes with a SYN alone
+ * is left for the peer to repeat.
+ */
 function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   const flags = header.flags;
   const seq = header.sequence;
   const ack = header.acknowledgment;
   const window = header.window;
-  const payload = packet.length;
   const arrived = ecnOf(packet);
-  packet.release();
   const acknowledges = (flags & TcpFlag.ACK) != 0;
   if (acknowledges && (seqLessEqual(ack, t.work.iss) || seqGreater(ack, t.sndMax))) {
-    if (flags & TcpFlag.RST) return;
-    replyReset(t.local, t.localPort, t.remote, t.remotePort, flags, seq, ack, payload);
+    if (!(flags & TcpFlag.RST)) {
+      replyReset(t.local, t.localPort, t.remote, t.remotePort, flags, seq, ack, packet.length);
+    }
+    packet.release();
     return;
   }
   if (flags & TcpFlag.RST) {
     tcpStats.resetsIn++;
     if (acknowledges && !ecnRetry(t)) connectionFail(t, Errno.ECONNREFUSED);
+    packet.release();
     return;
   }
-  if (!(flags & TcpFlag.SYN)) return;
+  if (!(flags & TcpFlag.SYN)) {
+    packet.release();
+    return;
+  }
   const offered = t.rcvAdv - t.rcvNxt;
   t.work.irs = seq;
   t.rcvNxt = seq + 1;
@@ -273,20 +292,36 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   if (!acknowledges) {
     // Simultaneous open: our SYN again, now with an ACK.
     setState(t, State.SynReceived);
-    t.sndNxt = t.work.iss;
+    t.work.synDue = true;
     t.clear(TcbFlag.RttTiming);
+    packet.release();
     return;
   }
   ecnAnswered(t, flags, arrived);
   t.raise(TcbFlag.AckNow);
+  fastOpenAnswered(t, ack - t.work.iss - 1, t.has(TcbFlag.SynRetransmitted), now);
   acknowledge(t, ack, now);
+  takeBack(t);
   opened(t, now);
   // Feedback about the SYN and ACK fits on an ACK without data only (RFC 9768, 3.2.2.1).
   if (t.ecn & Ecn.Accurate) sendAck(t, now);
+  const fin = (flags & TcpFlag.FIN) != 0;
+  if (packet.length || fin) textAndFin(t, packet, seq + 1, fin, now);
+  else packet.release();
+}
+
+/** Data that went with the SYN and was not taken is as if it had never gone: nobody has kept it. */
+function takeBack(t: Tcb): void {
+  if (t.sndMax == t.sndUna) return;
+  t.sndNxt = t.sndUna;
+  t.sndMax = t.sndUna;
+  t.sendCursor = t.sendHead;
+  t.work.rexmitAt = NEVER;
 }
 
 /** Our SYN is acknowledged. */
 function opened(t: Tcb, now: u64): void {
+  t.work.fastOpen = 0;
   connectionEstablished(t, now);
   if (t.has(TcbFlag.FinQueued)) setState(t, State.FinWait1);
   notify(t.owner, EndpointEvent.Writable);
@@ -303,7 +338,7 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
     flags &= ~TcpFlag.SYN;
     seq++;
     if (!(flags & (TcpFlag.ACK | TcpFlag.RST))) {
-      t.sndNxt = t.work.iss;
+      t.work.synDue = true;
       markDirty(t);
       packet.release();
       return;
@@ -348,7 +383,7 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   if (reset) {
     packet.release();
     tcpStats.resetsIn++;
-    if (seq == t.rcvNxt) resetArrived(t);
+    if (seq == t.rcvNxt) resetArrived(t, now);
     else challenge(t, now);
     return;
   }
@@ -365,6 +400,7 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
     packet.release();
     return;
   }
+  let withSyn = false;
   if (t.state == State.SynReceived) {
     if (seqLessEqual(ack, t.sndUna) || seqGreater(ack, t.sndMax)) {
       replyReset(t.local, t.localPort, t.remote, t.remotePort, flags, seq, ack, length);
@@ -375,6 +411,8 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
     t.maxSndWnd = t.sndWnd;
     t.sndWl1 = seq;
     t.sndWl2 = ack;
+    if (t.work.fastOpen & FastOpen.Pending) fastOpenSettled(t, false, now);
+    withSyn = (t.work.fastOpen & FastOpen.Data) != 0;
     opened(t, now);
   } else if (seqGreater(ack, t.sndMax) || seqLess(ack, t.sndUna - t.maxSndWnd)) {
     // RFC 5961, 5.2.
@@ -388,6 +426,7 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   const flight = t.sndMax - una;
   const cwnd = t.cwnd;
   acknowledgment(t, seq, ack, header.window << t.sndScale, pure, now);
+  if (withSyn) takeBack(t);
   if (t.ecn & ECN_AGREED) {
     ecnInput(t, packet, header.flags, t.sndUna - una, flight, cwnd, seq == t.rcvNxt, now);
   }
@@ -441,9 +480,15 @@ function challengeAllowed(t: Tcb, now: u64): bool {
 }
 
 /** A reset with exactly the next sequence number. */
-function resetArrived(t: Tcb): void {
+function resetArrived(t: Tcb, now: u64): void {
   switch (t.state) {
     case State.SynReceived:
+      if (t.work.fastOpen & FastOpen.Pending) {
+        // The program may have it already.
+        fastOpenSettled(t, true, now);
+        connectionFail(t, Errno.ECONNRESET);
+        return;
+      }
       connectionFail(t, Errno.ECONNREFUSED);
       return;
     case State.Closing:

@@ -12,7 +12,17 @@ import {
   scaleFor,
 } from "./connection";
 import { cookieCheck, cookieMake, cookieStamp, stampEcn, stampSack, stampScale } from "./cookies";
-import { ecnArrived, ecnGrant, ecnGrantAgain, ecnGranted, ecnGrantedKind, ecnMode } from "./ecn";
+import {
+  ecnArrived,
+  ecnGrant,
+  ecnGrantAgain,
+  ecnGranted,
+  ecnGrantedKind,
+  ecnGrantFlags,
+  ecnMode,
+} from "./ecn";
+import { markDirty } from "./dirty";
+import { FastOpen, fastOpenBegin, fastOpenSyn } from "./fastopen";
 import { isnAt, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, options } from "./options";
 import { sendReset } from "./output";
@@ -31,7 +41,7 @@ import {
   requestWait,
   requestWindow,
 } from "./syncache";
-import { State, Tcb, tcbAllocate, TcbFlag, tcbFree, Tuple } from "./tcb";
+import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbFree, Tuple } from "./tcb";
 import { workEnsure } from "./work";
 import { Errno } from "../../kernel/errno";
 
@@ -56,7 +66,11 @@ const DEFERRAL_MAX: u32 = 255;
 /** Stands for what is in no table: facts for a cookie, or read from one. */
 const passing = changetype<Request>(memory.data(offsetof<Request>(), 8));
 
-/** A SYN for a listener; its options have been parsed. Data on it is left for the peer to repeat. */
+/**
+ * A SYN for a listener; its options have been parsed. Data on it is left for the peer to repeat,
+ * unless it comes with a Fast Open cookie: then the connection is made at once, returned, and the
+ * data is its first.
+ */
 export function listenerSyn(
   listener: Tcb,
   hash: u32,
@@ -65,11 +79,20 @@ export function listenerSyn(
   remote: IpAddress,
   remotePort: u32,
   seq: u32,
+  window: u32,
   now: u64,
-): void {
+): Tcb | null {
   if (listener.work.acceptCount >= listener.work.backlog) {
     tcpStats.listenOverflows++;
-    return;
+    return null;
+  }
+  const fastOpen = fastOpenSyn(listener, local, remote, now);
+  if (fastOpen & FastOpen.Pending) {
+    const t = openFast(listener, local, localPort, remote, remotePort, seq, window, now);
+    if (t !== null) {
+      fastOpenBegin(listener, t, fastOpen);
+      return t;
+    }
   }
   let request = requestAdd(hash, local, localPort, remote, remotePort);
   const cached = request !== null;
@@ -78,16 +101,10 @@ export function listenerSyn(
     request.setTuple(local, localPort, remote, remotePort);
     request.flags = <u8>RequestFlag.Cookie;
   }
-  request.irs = seq;
-  request.tsRecent = options.tsVal;
-  if (options.hasTimestamps) request.flags |= <u8>RequestFlag.Timestamps;
-  if (options.sackPermitted) request.flags |= <u8>RequestFlag.Sack;
-  request.scale = <u8>options.windowScale;
-  request.mss = <u16>min<u32>(options.mss, 0xffff);
-  request.arrived = <u8>ecnArrived();
-  request.trafficClass = <u8>dscpOf(listener);
+  describe(listener, request, seq);
   // Only with timestamps has a cookie room for ECN.
-  request.ecn = cached || options.hasTimestamps ? <u8>ecnGrant(ecnMode(listener)) : 0;
+  if (!cached && !options.hasTimestamps) request.ecn = 0;
+  if (fastOpen & FastOpen.Reply) request.flags |= <u8>RequestFlag.FastOpen;
   if (cached) {
     request.iss = isnAt(tupleSecret(local, localPort, remote, remotePort), now);
     requestWait(request, now);
@@ -98,6 +115,54 @@ export function listenerSyn(
     tcpStats.synCookiesSent++;
   }
   requestAnswer(request, now);
+  return null;
+}
+
+/** What the peer's SYN says. */
+function describe(listener: Tcb, request: Request, seq: u32): void {
+  request.irs = seq;
+  request.tsRecent = options.tsVal;
+  if (options.hasTimestamps) request.flags |= <u8>RequestFlag.Timestamps;
+  if (options.sackPermitted) request.flags |= <u8>RequestFlag.Sack;
+  request.scale = <u8>options.windowScale;
+  request.mss = <u16>min<u32>(options.mss, 0xffff);
+  request.arrived = <u8>ecnArrived();
+  request.trafficClass = <u8>dscpOf(listener);
+  request.ecn = <u8>ecnGrant(ecnMode(listener));
+}
+
+/** Makes the connection of a SYN, in SYN-RECEIVED, and queues it for `accept`; null without room. */
+function openFast(
+  listener: Tcb,
+  local: IpAddress,
+  localPort: u32,
+  remote: IpAddress,
+  remotePort: u32,
+  seq: u32,
+  window: u32,
+  now: u64,
+): Tcb | null {
+  const request = passing;
+  request.setTuple(local, localPort, remote, remotePort);
+  request.flags = 0;
+  request.retries = 0;
+  describe(listener, request, seq);
+  request.iss = isnAt(tupleSecret(local, localPort, remote, remotePort), now);
+  request.window = <u16>requestWindow(request);
+  const t = newborn(listener, request, now);
+  if (t === null) return null;
+  // The window of a SYN is not scaled (RFC 7323, 2.2).
+  t.sndWnd = window;
+  t.maxSndWnd = window;
+  t.sndWl1 = seq;
+  t.sndWl2 = request.iss;
+  setState(t, State.SynReceived);
+  t.work.synDue = true;
+  t.work.synFlags = <u16>ecnGrantFlags(request.ecn, request.arrived);
+  markDirty(t);
+  tcpStats.passiveOpens++;
+  enqueue(listener, t);
+  return t;
 }
 
 /** What the listener made of a segment. */
@@ -251,18 +316,8 @@ function refuse(request: Request, seq: u32, ack: u32): void {
   );
 }
 
-/**
- * The peer has acknowledged our SYN: makes the connection and queues it for `accept`. Null if there
- * is no room for it.
- */
-function establish(
-  listener: Tcb,
-  request: Request,
-  seq: u32,
-  ack: u32,
-  window: u32,
-  now: u64,
-): Tcb | null {
+/** A connection of which no more is known than its SYN said; null without room. */
+function newborn(listener: Tcb, request: Request, now: u64): Tcb | null {
   const t = listener.work.acceptCount < listener.work.backlog ? tcbAllocate() : null;
   if (t === null) {
     tcpStats.listenOverflows++;
@@ -293,6 +348,23 @@ function establish(
   t.lastAckSent = t.rcvNxt;
   t.tsRecent = request.tsRecent;
   t.tsRecentAt = now;
+  return t;
+}
+
+/**
+ * The peer has acknowledged our SYN: makes the connection and queues it for `accept`. Null if there
+ * is no room for it.
+ */
+function establish(
+  listener: Tcb,
+  request: Request,
+  seq: u32,
+  ack: u32,
+  window: u32,
+  now: u64,
+): Tcb | null {
+  const t = newborn(listener, request, now);
+  if (t === null) return null;
   t.sndUna = ack;
   t.sndNxt = ack;
   t.sndMax = ack;

@@ -27,6 +27,11 @@ export class Options {
   windowScale: u32;
   hasTimestamps: bool;
   sackPermitted: bool;
+  /** A Fast Open option; it asks for a cookie when `cookieLength` is 0. */
+  fastOpen: bool;
+  cookieLength: u32;
+  /** Where the cookie was copied to. */
+  cookie: usize;
   tsVal: u32;
   tsEcr: u32;
   /** SACK blocks, and the address of their edges, left and right in turn. */
@@ -41,6 +46,11 @@ export class Options {
 
 /** Most blocks that an option has room for (RFC 2018, 3). */
 export const SACK_BLOCKS_MAX: u32 = 4;
+
+/** Most bytes of a Fast Open cookie, and fewest of one that is not empty (RFC 7413, 4.1.1). */
+export const FAST_OPEN_COOKIE_MAX: u32 = 16;
+const FAST_OPEN_COOKIE_MIN: u32 = 4;
+const cookie: usize = memory.data(16, 8);
 
 /** What `parseOptions` found last. */
 export const options = changetype<Options>(memory.data(offsetof<Options>(), 4));
@@ -57,6 +67,7 @@ export function parseOptions(at: usize, length: u32): void {
   options.sackPermitted = false;
   options.sackCount = 0;
   options.hasAccurate = false;
+  options.fastOpen = false;
   if (length == TIMESTAMPS_LENGTH && load<u32>(at) == TIMESTAMPS_WORD) {
     options.hasTimestamps = true;
     options.tsVal = bswap<u32>(load<u32>(at, 4));
@@ -96,6 +107,8 @@ export function parseOptions(at: usize, length: u32): void {
       const first = options.bytes0;
       options.bytes0 = options.bytes1;
       options.bytes1 = first;
+    } else if (kind == TcpOption.FastOpen) {
+      parseFastOpen(at, size);
     }
     at += size;
   }
@@ -123,6 +136,17 @@ function accurate(at: usize, size: u32): void {
 
 @inline function counter(at: usize): i32 {
   return ((<i32>load<u8>(at)) << 16) | ((<i32>load<u8>(at, 1)) << 8) | (<i32>load<u8>(at, 2));
+}
+
+/** An empty cookie, or an even number of bytes from 4 to 16; anything else is ignored. */
+function parseFastOpen(at: usize, size: u32): void {
+  const length = size - 2;
+  if (length & 1 || length > FAST_OPEN_COOKIE_MAX) return;
+  if (length && length < FAST_OPEN_COOKIE_MIN) return;
+  options.fastOpen = true;
+  options.cookieLength = length;
+  options.cookie = cookie;
+  memory.copy(cookie, at + 2, length);
 }
 
 /** Writes the Timestamps option, padded to `TIMESTAMPS_LENGTH`. */

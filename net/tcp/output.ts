@@ -3,7 +3,7 @@ import { MILLISECOND, NEVER } from "../../kernel/timer";
 import { EndpointEvent, notify } from "../endpoint";
 import { ipSegmentation } from "../ip/route";
 import { IPV4_HEADER, IPV4_LENGTH_MAX } from "../wire/ipv4";
-import { TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
+import { TCP_HEADER, TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
 import { linkCrowded } from "../link/output";
 import { receiveRoom } from "./budget";
 import { congestionOf } from "./congestion";
@@ -12,7 +12,8 @@ import { timestampClock } from "./isn";
 import { accurateFlags, accurateOption } from "./accecn";
 import { Ecn, ecnAsk, ecnNewData } from "./ecn";
 import { markDirty } from "./dirty";
-import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
+import { FastOpen, putClientCookie, putCookieRequest, putServerCookie, synMss } from "./fastopen";
+import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { rtoNs } from "./rtt";
 import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
 import { retransmit } from "./retransmit";
@@ -57,8 +58,11 @@ export function outputConnection(t: Tcb, now: u64): void {
     }
     settle(t, now);
   } else if (state == State.SynSent || state == State.SynReceived) {
-    if (t.sndNxt == t.work.iss) sendSyn(t, now);
-    else if (t.has(TcbFlag.AckNow)) sendAck(t, now);
+    if (t.work.synDue) sendSyn(t, now);
+    // Who has shown a cookie may have an answer before his ACK, unless it seems to be lost.
+    const early = t.work.fastOpen & FastOpen.Pending && !t.has(TcbFlag.SynRetransmitted);
+    if (early && t.sndWnd > 1 && !t.work.synDue) sendData(t, now);
+    if (t.has(TcbFlag.AckNow)) sendAck(t, now);
     schedule(t);
   }
 }
@@ -115,7 +119,7 @@ function sendData(t: Tcb, now: u64): void {
       length = 0;
     }
     // A FIN alone takes no room in the peer's buffer and waits for no window.
-    const fin = t.has(TcbFlag.FinQueued) && length == <u32>unsent;
+    const fin = t.has(TcbFlag.FinQueued) && length == <u32>unsent && t.state != State.SynReceived;
     if (!length && !fin) break;
     if (!sendSegment(t, length, fin, now)) break;
     unsent = <i32>(t.sndEnd - t.sndNxt);
@@ -136,6 +140,11 @@ function sendData(t: Tcb, now: u64): void {
   if (!t.has(TcbFlag.Persisting) && t.work.rexmitAt == NEVER) persistStart(t, now);
 }
 
+/** Bytes sent and not acknowledged, without our SYN. */
+@inline function dataOut(t: Tcb): u32 {
+  return t.sndMax - t.sndUna - u32(t.state == State.SynReceived);
+}
+
 /**
  * Whether less than a full segment should go: all there is, when nothing is in flight or Nagle is
  * off or the stream ends; half of the largest window the peer ever had; or what was sent before.
@@ -146,7 +155,7 @@ function sendData(t: Tcb, now: u64): void {
   if (length == unsent) {
     if (t.work.push) return true;
     if (corked(t)) return false;
-    if (t.sndMax == t.sndUna || t.has(TcbFlag.NoDelay | TcbFlag.FinQueued)) return true;
+    if (dataOut(t) == 0 || t.has(TcbFlag.NoDelay | TcbFlag.FinQueued)) return true;
   }
   return length >= t.maxSndWnd >> 1;
 }
@@ -391,7 +400,8 @@ function sendSyn(t: Tcb, now: u64): void {
   const timestamps = !answering || t.has(TcbFlag.Timestamps);
   if (!answering) t.rcvScale = <u8>scaleFor(<u32>t.receiveLimit * t.rcvMss);
   const scale = answering && !t.has(TcbFlag.Scaling) ? NO_SCALE : <u32>t.rcvScale;
-  const length = putSynOptions(
+  const first = t.sndMax == t.work.iss;
+  let length = putSynOptions(
     optionsAt(packet),
     t.rcvMss,
     scale,
@@ -406,17 +416,51 @@ function sendSyn(t: Tcb, now: u64): void {
   );
   t.rcvAdv = t.rcvNxt + window;
   t.lastAckSent = t.rcvNxt;
-  t.clear(TcbFlag.AckNow);
-  if (t.sndMax == t.work.iss) {
+  t.clear(TcbFlag.AckNow | TcbFlag.AckDelayed);
+  t.work.delackAt = NEVER;
+  t.ackPending = 0;
+  t.work.synDue = false;
+  let payload: u32 = 0;
+  if (first) {
     t.raise(TcbFlag.RttTiming);
     t.work.rttSeq = t.work.iss + 1;
     t.work.rttStart = now;
+    // Once: if the option or the data is why they are lost, they do not go again (RFC 7413, 4.2.2).
+    if (t.work.fastOpen) {
+      length += putFastOpen(t, packet, length, now);
+      payload = synData(t, packet, length);
+    }
+    t.sndNxt = t.work.iss + 1 + payload;
+    t.sndMax = t.sndNxt;
+    sendAdvance(t);
   } else {
     tcpStats.retransmits++;
   }
-  t.sndNxt = t.work.iss + 1;
-  t.sndMax = t.work.iss + 1;
-  const flags: u32 = answering ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN | ecnAsk(t);
+  const flags: u32 = answering
+    ? TcpFlag.SYN | TcpFlag.ACK | t.work.synFlags
+    : TcpFlag.SYN | ecnAsk(t);
   packet.trafficClass = <u8>dscpOf(t);
-  segmentSend(packet, t, t.work.iss, answering ? t.rcvNxt : 0, flags, window, length, 0);
+  segmentSend(packet, t, t.work.iss, answering ? t.rcvNxt : 0, flags, window, length, payload);
+}
+
+/** Adds the Fast Open option behind `length` bytes of options, if there is room; its bytes. */
+function putFastOpen(t: Tcb, packet: Packet, length: u32, now: u64): u32 {
+  const bits: u32 = t.work.fastOpen;
+  const at = optionsAt(packet) + length;
+  if (bits & FastOpen.Reply) return putServerCookie(at, t.local, t.remote, now);
+  if (bits & FastOpen.Request) return putCookieRequest(at);
+  if (!(bits & FastOpen.Data)) return 0;
+  const size = putClientCookie(at, t, TCP_HEADER_MAX - TCP_HEADER - length);
+  if (!size) t.work.fastOpen = 0;
+  return size;
+}
+
+/** Adds what there is to send to a SYN with a cookie, as far as it fits; its bytes. */
+function synData(t: Tcb, packet: Packet, optionsLength: u32): u32 {
+  if (!(t.work.fastOpen & FastOpen.Data)) return 0;
+  const mss = min<u32>(synMss(t, MSS_DEFAULT), t.rcvMss);
+  const length = min<u32>(t.sndEnd - t.work.iss - 1, mss - optionsLength);
+  const sent = sendGather(packet, t.sendHead, t.work.iss + 1, length);
+  t.work.fastOpenBytes = <u16>sent;
+  return sent;
 }

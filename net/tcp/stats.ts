@@ -39,6 +39,13 @@ export class TcpStats {
   synCookiesSent: u64;
   synCookiesOk: u64;
   synCookiesBad: u64;
+  /** Fast Open (RFC 7413): connections whose SYN brought data that the server took, or refused; */
+  fastOpenActive: u64;
+  fastOpenActiveFailed: u64;
+  /** those accepted by cookie, SYNs with a wrong cookie, and with too many pending. */
+  fastOpenPassive: u64;
+  fastOpenRefused: u64;
+  fastOpenOverflows: u64;
   /** ICMP errors that named no data in flight (RFC 5927). */
   icmpIgnored: u64;
   /** Segments dropped and calls refused because every working part was taken: see work.ts. */

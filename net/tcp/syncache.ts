@@ -10,6 +10,7 @@ import { advertisedMss, scaleFor } from "./connection";
 import { cookieStamp, stampedClock } from "./cookies";
 import { Demux } from "./demux";
 import { Ecn, ecnGrantFlags } from "./ecn";
+import { putServerCookie } from "./fastopen";
 import { timestampClock, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { listenerFind } from "./ports";
@@ -33,6 +34,8 @@ export const enum RequestFlag {
   Timestamps = 1,
   /** The peer has acknowledged our SYN, but the connection has to wait (`Work.deferAccept`). */
   Acknowledged = 2,
+  /** SYN and ACK bring a Fast Open cookie, the first time that they go (RFC 7413, 4.2.1). */
+  FastOpen = 16,
   /** Read from a cookie: it is in no table, and when the SYN came is not known. */
   Cookie = 4,
   Sack = 8,
@@ -301,6 +304,10 @@ export function requestAnswer(request: Request, now: u64): void {
     clock,
     request.tsRecent,
   );
+  if (request.has(RequestFlag.FastOpen) && !request.retries) {
+    const at = optionsAt(packet) + length;
+    length += putServerCookie(at, request.local, request.remote, now);
+  }
   // An answer that was lost may have been dropped for what is unusual in it: it goes again without
   // the option, then without the flags (RFC 9768, 3.2.3.2.2).
   if (request.ecn & Ecn.Accurate) {

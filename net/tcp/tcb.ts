@@ -219,6 +219,20 @@ export class Work extends Flight {
   backlog: u16;
   /** Time-outs of SYN and ACK for which it waits for data: see `listenerDefer`. */
   deferAccept: u8;
+  /** While it opens: `FastOpen` bits, and bytes of data that went with the SYN. */
+  fastOpen: u8;
+  fastOpenBytes: u16;
+  /**
+   * Of a listener: Fast Open requests that are pending, and of those how many have been reset, the
+   * last at `fastOpenResetAt`, ns (RFC 7413, 4.2 and 5.1).
+   */
+  fastOpenPending: u16;
+  fastOpenResets: u16;
+  fastOpenResetAt: u64;
+  /** SYN, or SYN and ACK, is to be sent at the next output. */
+  synDue: bool;
+  /** What a SYN and ACK of ours grants (`ecnGrantFlags`). */
+  synFlags: u16;
   /** Bytes/s at which data leaves: see pacing.ts; 0: as fast as the windows allow. */
   pacingRate: u64;
   /** `cwnd` and `ssthresh` before the last reduction, to take it back. */

@@ -2,7 +2,7 @@ import { now as stepTime } from "../../kernel/clock";
 import { Errno } from "../../kernel/errno";
 import { poolOf, PoolId } from "../../kernel/packet";
 import { SECOND } from "../../kernel/timer";
-import { EndpointEvent } from "../endpoint";
+import { EndpointEvent, notify } from "../endpoint";
 import { isAssigned } from "../interface";
 import { registerProtocol } from "../ip/protocol";
 import { ipSource } from "../ip/route";
@@ -21,6 +21,7 @@ import { connections, demuxInit } from "./demux";
 import { markDirty, nextDirty } from "./dirty";
 import { tcpIcmpError } from "./errors";
 import { tcpInput } from "./input";
+import { FastOpen, fastOpenConnect, fastOpenInit } from "./fastopen";
 import { isnAt, isnInit, timestampOffset, tupleSecret } from "./isn";
 import { BACKLOG_MAX, listenerAccept, listenerClear } from "./listener";
 import { newRenoInit } from "./newreno";
@@ -31,7 +32,7 @@ import { scoreboardInit } from "./scoreboard";
 import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
 import { tcpStats } from "./stats";
-import { LINGER_OFF, settingsInit } from "./settings";
+import { LINGER_OFF, SettingBit, settingsInit } from "./settings";
 import { synCacheInit } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit } from "./timewait";
@@ -65,6 +66,7 @@ export function tcpInit(maxConnections: u32): void {
   // One for each slot that may hold copies, and a header and a body a connection at work.
   sendQueueInit(poolOf(PoolId.Standard).slots + 2 * workCount());
   scoreboardInit(poolOf(PoolId.Standard).slots);
+  fastOpenInit();
   cubicInit();
   newRenoInit();
   vegasInit();
@@ -154,9 +156,24 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   setState(t, State.SynSent);
   t.raise(TcbFlag.Opening);
   tcpStats.activeOpens++;
+  if (t.settings.has(SettingBit.FastOpenConnect) && fastOpenConnect(t, now)) {
+    notify(t.owner, EndpointEvent.Writable);
+    return 0;
+  }
+  t.work.synDue = true;
   markDirty(t);
   return -Errno.EINPROGRESS;
 }
+
+/** The SYN waits no longer for something to go with it. */
+function open(t: Tcb): void {
+  t.work.fastOpen = (t.work.fastOpen & ~(<u8>FastOpen.Deferred)) | (<u8>FastOpen.Data);
+  t.work.synDue = true;
+  markDirty(t);
+}
+
+/** Fast Open: data may be queued before the handshake is over. */
+const MAY_SEND: u32 = FastOpen.Deferred | FastOpen.Data | FastOpen.Pending;
 
 /** 0 if the program may write now, else -Errno. */
 function maySendNow(t: Tcb): i32 {
@@ -166,7 +183,8 @@ function maySendNow(t: Tcb): i32 {
       return 0;
     case State.SynSent:
     case State.SynReceived:
-      return t.has(TcbFlag.FinQueued) ? -Errno.EPIPE : -Errno.EAGAIN;
+      if (t.has(TcbFlag.FinQueued)) return -Errno.EPIPE;
+      return t.work.fastOpen & MAY_SEND ? 0 : -Errno.EAGAIN;
     case State.Listen:
       return -Errno.ENOTCONN;
     case State.Closed:
@@ -191,7 +209,7 @@ export function tcpSend(t: Tcb, from: usize, length: u32, more: bool): i32 {
     t.work.more = more;
     sent = sendCopy(t, from, length);
   }
-  if (sent) markDirty(t);
+  if (sent) hasWritten(t);
   if (sent < length) blocked(t);
   return sent || !length ? sent : -Errno.EAGAIN;
 }
@@ -216,8 +234,14 @@ export function tcpSendStatic(t: Tcb, from: usize, length: u32): i32 {
     blocked(t);
     return -Errno.ENOBUFS;
   }
-  markDirty(t);
+  hasWritten(t);
   return length;
+}
+
+/** There is something new to send. */
+@inline function hasWritten(t: Tcb): void {
+  if (t.state == State.SynSent && t.work.fastOpen & FastOpen.Deferred) open(t);
+  else markDirty(t);
 }
 
 /** A send was refused: the program hears when it may try again. */
@@ -444,7 +468,8 @@ export function tcpEvents(t: Tcb): u32 {
   let events: u32 = t.error ? EndpointEvent.Error : 0;
   if (state == State.Closed || (read && written)) events |= EndpointEvent.Hangup;
   if (read) events |= EndpointEvent.Readable | EndpointEvent.ReadHangup;
-  if (state == State.SynSent || state == State.SynReceived) return events;
+  const opening = state == State.SynSent || state == State.SynReceived;
+  if (opening && !(t.work.fastOpen & MAY_SEND)) return events;
   if (t.receiveBytes >= t.settings.receiveLowWater) events |= EndpointEvent.Readable;
   if (state == State.Closed || written || !t.hasWork || sendRoom(t)) {
     events |= EndpointEvent.Writable;

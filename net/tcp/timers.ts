@@ -189,6 +189,7 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
   if (opening) {
     t.raise(TcbFlag.SynRetransmitted);
     t.rto = RTO_AFTER_LOST_SYN;
+    t.cwnd = t.sndMss;
     t.work.rexmitAt = min<u64>(now + (SECOND << t.work.backoff), limit);
   } else {
     t.work.rexmitAt = min<u64>(now + rtoNs(t), limit);
@@ -201,12 +202,9 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
   }
   t.clear(TcbFlag.Recovery | TcbFlag.RttTiming | TcbFlag.RetransmitHead);
   t.dupAcks = 0;
-  if (opening) {
-    t.sndNxt = t.sndUna;
-  } else {
-    markAllLost(t);
-    t.raise(TcbFlag.RetransmitHead);
-  }
+  markAllLost(t);
+  if (opening) t.work.synDue = true;
+  else t.raise(TcbFlag.RetransmitHead);
   markDirty(t);
 }
 

@@ -42,7 +42,10 @@ export const enum TcpFlag {
 /** Where they lie in the two bytes that begin with the data offset. */
 const FLAGS: u32 = 0x1ff;
 
-/** Option kinds: RFC 9293, 3.2; RFC 7323, 2.2 and 3.2; RFC 2018, 2 and 3; RFC 9768, 3.2.3. */
+/**
+ * Option kinds: RFC 9293, 3.2; RFC 7323, 2.2 and 3.2; RFC 2018, 2 and 3; RFC 7413, 4.1.1;
+ * RFC 9768, 3.2.3.
+ */
 export const enum TcpOption {
   End = 0,
   NoOperation = 1,
@@ -51,6 +54,7 @@ export const enum TcpOption {
   SackPermitted = 4,
   Sack = 5,
   Timestamps = 8,
+  FastOpen = 34,
   AccurateEcn0 = 172,
   AccurateEcn1 = 174,
 }

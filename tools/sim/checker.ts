@@ -91,6 +91,7 @@ export class Checker {
         flow.lastAck ??= tcp.ack;
         flow.opening = false;
         reverse.opening = false;
+        rule(!after(tcp.ack, reverse.sndMax), "acknowledges what was never sent (RFC 9293, 3.4)");
         const offered = reverse.syn;
         const unasked = (option: keyof TcpOptions) =>
           tcp.options[option] === undefined || offered[option] !== undefined;
@@ -98,7 +99,14 @@ export class Checker {
         rule(unasked("timestamps"), "timestamps that were not offered (RFC 7323, 3.2)");
         rule(unasked("sackPermitted"), "SACK that was not offered (RFC 2018, 2)");
       }
-      rule(tcp.payload.length === 0 || reverse !== undefined, "data on a SYN");
+      if (tcp.payload.length) {
+        rule(
+          (tcp.options.fastOpen?.length ?? 0) > 0,
+          "data on a SYN without a cookie (RFC 7413, 3)",
+        );
+        flow.record((tcp.seq + 1) >>> 0, tcp.payload, rule);
+        flow.sndMax = later(flow.sndMax, tcp.seq + 1 + tcp.payload.length);
+      }
       rule(tcp.ecn === NOT_ECT, "ECN-capable SYN (RFC 3168, 6.1.1)");
       return;
     }

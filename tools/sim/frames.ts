@@ -65,6 +65,8 @@ export interface TcpOptions {
   timestamps?: [value: number, echo: number];
   /** Accurate ECN (RFC 9768, 3.2.3): kind 172 or 174, and up to three counters in its order. */
   accurateEcn?: [kind: number, ...counters: number[]];
+  /** A Fast Open cookie; none asks for one (RFC 7413, 4.1.1). */
+  fastOpen?: Uint8Array;
 }
 
 export interface TcpSegment {
@@ -348,6 +350,11 @@ function parseOptions(bytes: Uint8Array, flags: number): TcpOptions {
           options.accurateEcn.push(view.getUint16(i) * 256 + bytes[i + 2]!);
         }
         break;
+      case 34:
+        check(length === 2 || (length >= 6 && length <= 18 && !(length & 1)), "TCP: Fast Open");
+        check(syn, "TCP: Fast Open option without SYN");
+        options.fastOpen = bytes.slice(at + 2, at + length);
+        break;
       default:
         throw new Malformed(`TCP: option ${kind}`);
     }
@@ -454,7 +461,7 @@ export function udpDatagram(source: string, destination: string, udp: Udp): Uint
 }
 
 export function tcpSegment(source: string, destination: string, tcp: TcpSegment): Uint8Array {
-  const { mss, windowScale, sackPermitted, sack, timestamps, accurateEcn } = tcp.options;
+  const { mss, windowScale, sackPermitted, sack, timestamps, accurateEcn, fastOpen } = tcp.options;
   const options: number[] = [];
   if (mss !== undefined) options.push(2, 4, ...be16(mss));
   if (sackPermitted) options.push(4, 2);
@@ -469,6 +476,7 @@ export function tcpSegment(source: string, destination: string, tcp: TcpSegment)
     options.push(kind, 2 + counters.length * 3);
     for (const counter of counters) options.push(...be32(counter).slice(1));
   }
+  if (fastOpen) options.push(34, 2 + fastOpen.length, ...fastOpen);
   while (options.length % 4) options.push(1);
   const segment = join(
     be16(tcp.sourcePort),

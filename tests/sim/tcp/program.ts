@@ -48,6 +48,11 @@ const COUNTERS = [
   "synCookiesSent",
   "synCookiesOk",
   "synCookiesBad",
+  "fastOpenActive",
+  "fastOpenActiveFailed",
+  "fastOpenPassive",
+  "fastOpenRefused",
+  "fastOpenOverflows",
   "icmpIgnored",
   "workRefused",
   "dsacksOut",
@@ -111,6 +116,18 @@ export class Program {
     return socket;
   }
 
+  /** Likewise with TCP_FASTOPEN_CONNECT; `waits`: the SYN waits for data. `localPort` 0: any. */
+  connectFast(ip: string, port: number, localPort: number): { socket: number; waits: boolean } {
+    const socket = this.stream();
+    const { machine } = this;
+    this.setOption(socket, SocketOption.FastOpenConnect, 1);
+    const local = this.address("0.0.0.0", localPort);
+    this.must(machine.syscall(Syscall.Bind, socket, local), "bind");
+    const result = machine.syscall(Syscall.Connect, socket, this.address(ip, port));
+    if (result !== EINPROGRESS && result !== 0) throw new Error(`connect: ${result}`);
+    return { socket, waits: result === 0 };
+  }
+
   /** The next connection, or -EAGAIN. */
   accept(listener: number): number {
     return this.machine.syscall(Syscall.Accept, listener, 0);
@@ -140,6 +157,15 @@ export class Program {
 
   setOption(socket: number, option: SocketOption, value: number): void {
     this.must(this.machine.syscall(Syscall.SetOption, socket, option, value), "option");
+  }
+
+  getOption(socket: number, option: SocketOption): number {
+    return this.machine.syscall(Syscall.GetOption, socket, option);
+  }
+
+  /** `listen` once more. */
+  backlog(listener: number, backlog: number): void {
+    this.must(this.machine.syscall(Syscall.Listen, listener, backlog), "listen");
   }
 
   noDelay(socket: number): void {
