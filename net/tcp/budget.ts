@@ -1,4 +1,5 @@
 import { Owner, Pool, PoolId, poolOf, Purpose } from "../../kernel/packet";
+import { FixedBuffer } from "./autotune";
 import { Tcb } from "./tcb";
 
 /**
@@ -6,9 +7,10 @@ import { Tcb } from "./tcb";
  * sent, and a program that does not read, or whose peer does not, must not take the pool from all
  * others. The policy:
  *
- * - A connection has a limit of its own, and never more than a quarter of what is free now: the
- *   more is held, the less anyone may add (dynamic thresholds, Choudhury and Hahne 1998). One hog
- *   ends with a fifth of the pool, and there is always some left for the next.
+ * - A connection has a limit of its own, small to begin with and growing with what its path and its
+ *   program take (autotune.ts), and never more than a quarter of what is free now: the more is held,
+ *   the less anyone may add (dynamic thresholds, Choudhury and Hahne 1998). One hog ends with a fifth
+ *   of the pool, and there is always some left for the next.
  * - The receive limit shows in the window that we advertise. The window is charged by slots, not
  *   by bytes, so tiny segments cannot hold more than they are counted for.
  * - A window once advertised is not taken back (RFC 9293, 3.8.6), so when memory has become short
@@ -20,18 +22,30 @@ import { Tcb } from "./tcb";
 
 /** Slots that a connection may hold when others hold all the rest. */
 const SLOTS_MIN: u32 = 2;
-/** Bounds of the default limit of a connection, in slots: 64 KiB and 512 KiB. */
-const LIMIT_MIN: u32 = 32;
-const LIMIT_MAX: u32 = 256;
+/** What a connection begins with, in slots: 64 KiB of full segments. */
+const LIMIT_FIRST: u32 = 45;
+/** What it may grow to, slots: 6 MiB, a window's worth of 500 Mbit/s at 100 ms. */
+const LIMIT_MOST: u32 = 4309;
 
 
 @inline function standard(): Pool {
   return poolOf(PoolId.Standard);
 }
 
-/** The default limit of a connection in one direction, slots. */
-export function defaultSlots(): u32 {
-  return min<u32>(max<u32>(standard().slots >> 4, LIMIT_MIN), LIMIT_MAX);
+/** The limit in one direction that a connection begins with, slots. */
+@inline export function firstSlots(): u32 {
+  return LIMIT_FIRST;
+}
+
+/** The limit that it may grow to if packet memory allows, slots: what the window's scale is for. */
+@inline export function mostSlots(): u32 {
+  return max<u32>(min<u32>(standard().slots >> 2, LIMIT_MOST), LIMIT_FIRST);
+}
+
+/** Bytes of copied data that `t` may have waiting or in flight: two congestion windows (autotune.ts). */
+@inline export function sendMost(t: Tcb): u32 {
+  if (t.fixedBuffers & FixedBuffer.Send) return t.sendLimit;
+  return max<u32>(t.sendLimit, min<u32>(t.cwnd << 1, mostSlots() * standard().slotBytes));
 }
 
 /** Slots that a connection whose own limit is `limit` may hold now. */
@@ -66,7 +80,7 @@ export function defaultSlots(): u32 {
 
 /** Whether `t` may take one more slot for data to send. */
 @inline export function maySend(t: Tcb): bool {
-  return <u32>t.work.sendSlots < threshold(t.sendLimit / standard().slotBytes);
+  return <u32>t.work.sendSlots < threshold(sendMost(t) / standard().slotBytes);
 }
 
 /** Whether a connection that got no slot for sending would get one now. */

@@ -5,7 +5,7 @@ import { slotSize, PoolId } from "../../kernel/packet";
 import { EndpointEvent, notify } from "../endpoint";
 import { ipMtu } from "../ip/route";
 import { IpAddress } from "../wire/address";
-import { defaultSlots } from "./budget";
+import { firstSlots } from "./budget";
 import { congestionStart, CWND_MAX, initialWindow } from "./congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
 import { markDirty } from "./dirty";
@@ -53,8 +53,8 @@ export function advertisedMss(remote: IpAddress, most: u32): u32 {
 /** Gives a fresh block its defaults, which the program may change before it connects. */
 export function connectionDefaults(t: Tcb): void {
   t.timer.initOwn(timerCallback);
-  t.receiveLimit = <u16>defaultSlots();
-  t.sendLimit = defaultSlots() * slotSize(PoolId.Standard);
+  t.receiveLimit = <u16>firstSlots();
+  t.sendLimit = firstSlots() * slotSize(PoolId.Standard);
   t.congestion = <u8>config.congestion;
   ecnInit(t);
 }

@@ -7,6 +7,7 @@ import { transportChecksumValid } from "../wire/checksum";
 import { IpAddress } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { TCP_HEADER, TcpFlag, TcpHeader } from "../wire/tcp";
+import { tuneArrived } from "./autotune";
 import { mayQueue } from "./budget";
 import {
   connectionEstablished,
@@ -649,6 +650,7 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     return;
   }
   t.acksOwed = 0;
+  tuneArrived(t, now);
   const tail = t.receiveTail;
   if (t.has(TcbFlag.ReadShutdown)) {
     t.rcvNxt = seq + packet.length;

@@ -1,7 +1,7 @@
 import { EndpointEvent, notify } from "../endpoint";
 import { IpAddress } from "../wire/address";
 import { TcpFlag } from "../wire/tcp";
-import { defaultSlots } from "./budget";
+import { mostSlots } from "./budget";
 import {
   connectionBegin,
   connectionDefaults,
@@ -337,7 +337,7 @@ function newborn(listener: Tcb, request: Request, now: u64): Tcb | null {
   if (request.scale != <u8>NO_SCALE) {
     t.raise(TcbFlag.Scaling);
     t.sndScale = request.scale;
-    t.rcvScale = <u8>scaleFor(defaultSlots() * t.rcvMss);
+    t.rcvScale = <u8>scaleFor(mostSlots() * t.rcvMss);
   }
   if (request.retries) t.raise(TcbFlag.SynRetransmitted);
   ecnGranted(t, request.ecn);
@@ -406,6 +406,7 @@ function inherit(t: Tcb, listener: Tcb): void {
   t.raise(listener.flags & (TcbFlag.NoDelay | TcbFlag.KeepAlive | TcbFlag.Cork));
   t.receiveLimit = listener.receiveLimit;
   t.sendLimit = listener.sendLimit;
+  t.fixedBuffers = listener.fixedBuffers;
   t.congestion = listener.congestion;
   t.settings.release();
   t.settings = listener.settings.retain();

@@ -5,7 +5,7 @@ import { ipSegmentation } from "../ip/route";
 import { IPV4_HEADER, IPV4_LENGTH_MAX } from "../wire/ipv4";
 import { TCP_HEADER, TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
 import { linkCrowded } from "../link/output";
-import { receiveRoom } from "./budget";
+import { mostSlots, receiveRoom } from "./budget";
 import { congestionOf } from "./congestion";
 import { scaleFor } from "./connection";
 import { timestampClock } from "./isn";
@@ -398,7 +398,7 @@ function sendSyn(t: Tcb, now: u64): void {
   if (packet === null) return;
   const answering = t.state == State.SynReceived;
   const timestamps = !answering || t.has(TcbFlag.Timestamps);
-  if (!answering) t.rcvScale = <u8>scaleFor(<u32>t.receiveLimit * t.rcvMss);
+  if (!answering) t.rcvScale = <u8>scaleFor(max<u32>(t.receiveLimit, mostSlots()) * t.rcvMss);
   const scale = answering && !t.has(TcbFlag.Scaling) ? NO_SCALE : <u32>t.rcvScale;
   const first = t.sndMax == t.work.iss;
   let length = putSynOptions(

@@ -1,6 +1,6 @@
 import { allocate, Owner, Packet, PoolId, Purpose, FRAGMENTS } from "../../kernel/packet";
 import { reserveUncleared } from "../../kernel/memory";
-import { maySend } from "./budget";
+import { maySend, sendMost } from "./budget";
 import { seqLessEqual } from "./seq";
 import { Extent, Tcb } from "./tcb";
 
@@ -21,8 +21,8 @@ import { Extent, Tcb } from "./tcb";
  * such care.
  */
 
-/** Extents of one connection; pieces of static memory could otherwise take them all. */
-const EXTENTS_PER_CONNECTION: u32 = 1024;
+/** Pieces of static memory of one connection, which could otherwise take all extents. */
+const STATIC_EXTENTS: u32 = 1024;
 
 let freeExtents: Extent | null = null;
 let taken: u32 = 0;
@@ -57,9 +57,14 @@ export function sendQueueInit(count: u32): void {
   return taken;
 }
 
+/** Extents that are not slots of copies, which budget.ts bounds. */
+@inline function staticExtents(t: Tcb): u32 {
+  return t.work.sendExtents - t.work.sendSlots;
+}
+
 /** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
 function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
-  if (t.work.sendExtents >= EXTENTS_PER_CONNECTION) return null;
+  if (staticExtents(t) >= STATIC_EXTENTS) return null;
   const extent = takeExtent();
   if (extent === null) return null;
   taken++;
@@ -86,7 +91,8 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
 
 /** Bytes that may still be copied in. */
 export function sendRoom(t: Tcb): u32 {
-  const room = t.work.sendBytes < t.sendLimit ? t.sendLimit - t.work.sendBytes : 0;
+  const limit = sendMost(t);
+  const room = t.work.sendBytes < limit ? limit - t.work.sendBytes : 0;
   const most = t.settings.notSentLowWater;
   if (!most || t.sendHead === null) return most ? min<u32>(room, most) : room;
   const unsent = t.sndEnd - t.sndMax;
@@ -97,7 +103,7 @@ export function sendRoom(t: Tcb): u32 {
 @inline export function sendEased(t: Tcb): bool {
   const most = t.settings.notSentLowWater;
   if (most && t.sendHead !== null && t.sndEnd - t.sndMax > most >> 1) return false;
-  return t.work.sendBytes <= t.sendLimit >> 1 && t.work.sendExtents <= EXTENTS_PER_CONNECTION >> 1;
+  return t.work.sendBytes <= sendMost(t) >> 1 && staticExtents(t) <= STATIC_EXTENTS >> 1;
 }
 
 /** Copies in at most `length` bytes; returns how many found room. */

@@ -4,6 +4,8 @@ import { Errno } from "../../kernel/errno";
 import { PoolId, poolOf, slotSize } from "../../kernel/packet";
 import { NEVER, SECOND } from "../../kernel/timer";
 import { EndpointOption } from "../endpoint";
+import { FixedBuffer } from "./autotune";
+import { sendMost } from "./budget";
 import { congestionChoose } from "./congestion";
 import { congestionNamed, putCongestionName, CONGESTION_NAME } from "./controls";
 import { markDirty } from "./dirty";
@@ -150,9 +152,11 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
       settingsEdit(t.settings).put(SettingBit.ReuseAddress, value != 0);
       return keep(t);
     case EndpointOption.ReceiveBuffer:
+      t.fixedBuffers |= <u8>FixedBuffer.Receive;
       t.receiveLimit = <u16>min<u32>(max<u32>((value + slot - 1) / slot, 2), slots() >> 2);
       return 0;
     case EndpointOption.SendBuffer:
+      t.fixedBuffers |= <u8>FixedBuffer.Send;
       t.sendLimit = min<u32>(max<u32>(value, 2 * slot), (slots() >> 2) * slot);
       return 0;
     default:
@@ -212,7 +216,7 @@ export function tcpGetOption(t: Tcb, option: u32): i32 {
     case EndpointOption.ReceiveBuffer:
       return t.receiveLimit * slotSize(PoolId.Standard);
     case EndpointOption.SendBuffer:
-      return t.sendLimit;
+      return sendMost(t);
     default:
       return -Errno.ENOPROTOOPT;
   }

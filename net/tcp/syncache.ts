@@ -5,7 +5,7 @@ import { linkCrowded } from "../link/output";
 import { IpAddress } from "../wire/address";
 import { TCP_HEADER, TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
 import { ACCURATE_OPTION_MAX, putAccurateInitial } from "./accecn";
-import { defaultSlots } from "./budget";
+import { firstSlots, mostSlots } from "./budget";
 import { advertisedMss, scaleFor } from "./connection";
 import { cookieStamp, stampedClock } from "./cookies";
 import { Demux } from "./demux";
@@ -264,12 +264,12 @@ function offeredMss(request: Request): u32 {
 
 /** The shift that we answer with, `NO_SCALE` to a peer that has none. */
 @inline function offeredScale(request: Request, mss: u32): u32 {
-  return request.scale == <u8>NO_SCALE ? NO_SCALE : scaleFor(defaultSlots() * mss);
+  return request.scale == <u8>NO_SCALE ? NO_SCALE : scaleFor(mostSlots() * mss);
 }
 
 /** The window of a SYN and ACK: not scaled (RFC 7323, 2.2). */
 export function requestWindow(request: Request): u32 {
-  return min<u32>(defaultSlots() * offeredMss(request), 0xffff);
+  return min<u32>(firstSlots() * offeredMss(request), 0xffff);
 }
 
 /** TSval for this tuple. */

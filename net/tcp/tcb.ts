@@ -250,6 +250,15 @@ export class Work extends Flight {
   accurateBits: u16;
   /** Marked packets since our last segment. */
   marksPending: u8;
+  /** autotune.ts: when the interval began, ns, and what the program has taken in it, and most ever. */
+  tuneAt: u64;
+  tuneBytes: u32;
+  tuneTaken: u32;
+  /** The round trip as the receiver sees it, µs; TSecr seen last; the edge being timed, since when. */
+  tuneRoundTrip: u32;
+  tuneEcho: u32;
+  tuneEdge: u32;
+  tuneEdgeAt: u64;
 
   /** Address of four sequence numbers, each in a run out of order, the newest first. */
   @inline get sackRecent(): usize {
@@ -327,10 +336,12 @@ export class Tcb extends Tuple {
   /** The MSS that we sent, and that the peer sent or the default (RFC 9293, 3.7.1). */
   rcvMss: u16;
   peerMss: u16;
-  /** Most slots of data received, and most bytes of data copied in to be sent: see budget.ts. */
+  /** Most slots of data received; `sendLimit`: least bytes of data copied in: see budget.ts. */
   receiveLimit: u16;
   /** See ecn.ts. */
   ecn: u8;
+  /** `FixedBuffer` bits. */
+  fixedBuffers: u8;
   sendLimit: u32;
   /** What a program may set and hardly ever does; shared. */
   settings: Settings;

@@ -9,6 +9,8 @@ import { ipSource } from "../ip/route";
 import { linkCrowded } from "../link/output";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
+import { tuneRead } from "./autotune";
+import { sendMost } from "./budget";
 import {
   connectionBegin,
   connectionDefaults,
@@ -253,7 +255,7 @@ function blocked(t: Tcb): void {
 /** Bytes that `tcpSend` would take, memory permitting; 0 when it would not take any. */
 export function tcpSendSpace(t: Tcb): u32 {
   if (maySendNow(t) < 0) return 0;
-  return t.hasWork ? sendRoom(t) : t.sendLimit;
+  return t.hasWork ? sendRoom(t) : sendMost(t);
 }
 
 /** Bytes queued that the peer has not acknowledged. */
@@ -292,7 +294,7 @@ function nothingToRead(t: Tcb): i32 {
 export function tcpReceive(t: Tcb, into: usize, length: u32, peek: bool): i32 {
   if (!t.receiveBytes) return nothingToRead(t);
   const received = receiveCopy(t, into, length, peek);
-  if (!peek) hasRead(t);
+  if (!peek) hasRead(t, received);
   return received;
 }
 
@@ -301,7 +303,7 @@ export function tcpDiscard(t: Tcb, length: u32): i32 {
   if (!t.receiveBytes) return nothingToRead(t);
   const dropped = min<u32>(length, t.receiveBytes);
   receiveDrop(t, dropped);
-  hasRead(t);
+  hasRead(t, dropped);
   return dropped;
 }
 
@@ -320,13 +322,15 @@ export function tcpPeekRun(t: Tcb): usize {
 
 /** Takes `length` bytes, at most `tcpAvailable`, without copying: runs that were lent go back. */
 export function tcpConsume(t: Tcb, length: u32): void {
-  receiveDrop(t, min<u32>(length, t.receiveBytes));
-  hasRead(t);
+  length = min<u32>(length, t.receiveBytes);
+  receiveDrop(t, length);
+  hasRead(t, length);
 }
 
-/** The program has made room: the peer may have to hear of it. */
-@inline function hasRead(t: Tcb): void {
+/** The program has taken `length` bytes and made room: the peer may have to hear of it. */
+@inline function hasRead(t: Tcb, length: u32): void {
   if (t.state < State.Established || t.has(TcbFlag.FinReceived) || !t.hasWork) return;
+  tuneRead(t, length, stepTime());
   if (!t.has(TcbFlag.AckNow) && windowWorthTelling(t)) {
     t.raise(TcbFlag.AckNow);
     markDirty(t);
@@ -388,7 +392,7 @@ export function tcpShutdown(t: Tcb, read: bool, write: bool): i32 {
   if (read) {
     t.raise(TcbFlag.ReadShutdown);
     receiveClear(t);
-    hasRead(t);
+    hasRead(t, 0);
   }
   if (write) finish(t);
   return 0;

@@ -62,7 +62,7 @@ function granted(world: World, { last = CODE[NOT_ECT], options, option }: GrantO
   });
   world.run(MILLISECOND);
   const socket = program.accept(listener);
-  return { world, program, listener, socket, peer } satisfies Connected;
+  return { world, program, listener, socket, peer };
 }
 
 /** A connection that the machine has begun to open. */

@@ -23,12 +23,14 @@ import {
 const ASK = SYN | ECE | CWR;
 const GRANT = SYN | ACK | ECE;
 
+type Asked = Omit<Connected, "scale">;
+
 function ready(world: World, ecn: string): Program {
   return new Program(world.ready({ commandLine: `gw=10.0.0.1 ecn=${ecn}` }).machine);
 }
 
 /** A connection that the peer opened, asking for ECN. */
-function granted(world: World, options: TcpOptions = { mss: 1460 }, program?: Program): Connected {
+function granted(world: World, options: TcpOptions = { mss: 1460 }, program?: Program): Asked {
   program ??= ready(world, "passive");
   const listener = program.listen(PORT);
   const peer = world.peer().tcp(MACHINE, PORT, 4000);
@@ -40,7 +42,7 @@ function granted(world: World, options: TcpOptions = { mss: 1460 }, program?: Pr
 }
 
 /** A connection that the machine has begun to open. */
-function asking(world: World, ecn = "on"): Omit<Connected, "listener"> {
+function asking(world: World, ecn = "on"): Omit<Asked, "listener"> {
   const program = ready(world, ecn);
   const peer = world.peer().tcp(MACHINE, 3000, 7);
   const socket = program.connect("10.0.0.1", 7, 3000);
@@ -48,7 +50,7 @@ function asking(world: World, ecn = "on"): Omit<Connected, "listener"> {
 }
 
 /** The next `count` full segments, all of them new and markable. */
-function burst({ peer }: Connected, count: number): TcpSegment[] {
+function burst({ peer }: Asked, count: number): TcpSegment[] {
   return Array.from({ length: count }, () => peer.take(peer.expect({ length: 1460, ecn: ECT0 })));
 }
 

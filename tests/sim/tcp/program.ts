@@ -217,6 +217,8 @@ export interface Connected {
   listener: number;
   socket: number;
   peer: PeerTcp;
+  /** The shift of the machine's windows. */
+  scale: number;
 }
 
 export const MACHINE = "10.0.0.2";
@@ -254,7 +256,7 @@ export function connected(world: World, options: ConnectOptions = {}): Connected
   world.run(MILLISECOND);
   const socket = program.accept(listener);
   if (socket < 0) throw new Error(`accept: ${socket}`);
-  return { world, program, listener, socket, peer };
+  return { world, program, listener, socket, peer, scale: answer.options.windowScale ?? 0 };
 }
 
 /** A machine with a connection that it opened to the peer's port 7. */
@@ -264,7 +266,7 @@ export function connecting(world: World, options: ConnectOptions = {}): Connecte
   const peer = world.peer().tcp(MACHINE, 3000, 7);
   if (options.window !== undefined) peer.window = options.window;
   const socket = program.connect("10.0.0.1", 7, 3000);
-  return { world, program, listener: 0, socket, peer };
+  return { world, program, listener: 0, socket, peer, scale: 0 };
 }
 
 /** `length` bytes that tell where in the stream they belong. */
