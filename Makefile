@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 SKERRY := node tools/cli/skerry.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build hosted debug test check format bench setup clean
+.PHONY: help run build hosted debug test soak fuzz check format bench setup clean
 
 help: ## Say what there is
 	@echo "Targets:"
@@ -41,6 +41,14 @@ debug: ## Boot, wait for gdb, and say what to type
 test: ## Run every test; the last line has the counts
 	@tools/setup.sh test
 	@$(SKERRY) test
+
+soak: ## Simulate two machines over hostile networks, 10,000 seeds
+	@tools/setup.sh hosted
+	@$(SKERRY) soak
+
+fuzz: ## Fuzz parsers and connections, ten minutes a target (FUZZ_TIME= seconds)
+	@tools/setup.sh fuzz
+	@$(SKERRY) fuzz
 
 check: ## Formatting and types
 	@tools/setup.sh check

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a target of the Makefile needs and this machine lacks: Debian packages, as root or
-# through sudo, and the npm packages. Usage: tools/setup.sh build|hosted|run|debug|check|test|bench
+# through sudo, and the npm packages. Usage: tools/setup.sh build|hosted|run|debug|check|fuzz|test|bench
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,8 +35,21 @@ need_run() {
   need_build
   need qemu-system-x86_64 qemu-system-x86
 }
+# libFuzzer comes with clang's run-time library, whose package has clang's version in its name.
+need_fuzz() {
+  need_hosted
+  need clang clang
+  if command -v clang >/dev/null 2>&1; then
+    [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] && return
+    version=$(clang -dumpversion)
+  else
+    version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+  fi
+  [ -z "${version%%.*}" ] || packages="$packages libclang-rt-${version%%.*}-dev"
+}
 need_test() {
   need_run
+  need_fuzz
   need gdb gdb
   need clang clang
   need ld.lld lld
@@ -67,6 +80,7 @@ case ${1:?} in
   run) need_run ;;
   debug) need_run && need gdb gdb ;;
   check) ;;
+  fuzz) need_fuzz ;;
   test) need_test ;;
   bench) need_bench ;;
   *) fail "setup.sh: no such target: $1" ;;

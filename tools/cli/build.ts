@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
 import { Module } from "../aot/module.ts";
 import { buildHosted } from "../hosted/build.ts";
+import { buildFuzzer } from "../hosted/fuzzer.ts";
 import { buildImage } from "../image/build.ts";
 import { buildPack } from "../pack/pack.ts";
 import { compile } from "./compile.ts";
@@ -69,6 +70,7 @@ async function translated(
   entry: string | null,
   site: string | null,
   folder: string,
+  target: "release" | "debug" = "release",
 ): Promise<Translated> {
   const wasm = join(folder, "kernel.wasm");
   const c = join(folder, "kernel.c");
@@ -77,7 +79,7 @@ async function translated(
 
   await once(stamp("wasm"), toolsHash, [wasm, `${wasm}.map`], () =>
     step(`compile the kernel ${entry ? `with ${entry}` : "alone"} (AssemblyScript to Wasm)`, () =>
-      compile({ entry, target: "release", outFile: relative(root, wasm) }),
+      compile({ entry, target, outFile: relative(root, wasm) }),
     ),
   );
 
@@ -165,4 +167,26 @@ export async function buildHostedBoth({ app, cc }: BuildOptions): Promise<void> 
   await inFolder(libraryFolder, async () =>
     make("library", library, libraryFolder, await translated(null, null, libraryFolder)),
   );
+}
+
+/** Builds the fuzzer of the kernel with an app, or alone, asserts included, unless it is up to date. */
+export async function buildFuzz(app: string | null): Promise<string> {
+  const folder = project("build", "fuzz", app ?? "kernel");
+  const out = join(folder, "fuzz");
+  const sources = ["hosted", "tools/aot/runtime", "tests/hosted/fuzz", "tests/hosted/lib"];
+  const shim = sources
+    .flatMap((name) => filesUnder(project(name)))
+    .filter((path) => /\.[ch]$/.test(path));
+  await inFolder(folder, async () => {
+    const entry = app && `apps/${app}/main.ts`;
+    const { c, memoryPages } = await translated(entry, null, folder, "debug");
+    await once(join(folder, "fuzz.stamp.json"), compilerKey("clang"), [out], async () => {
+      const options = { kernelC: c, memoryPages: memoryPages(), out, root };
+      await step(`make ${relative(root, out)} (clang)`, () =>
+        orFailure(() => buildFuzzer(options)),
+      );
+      return [c, ...shim, project("net/tcp/stats.ts"), project("sdk/assembly/syscalls.ts")];
+    });
+  });
+  return out;
 }

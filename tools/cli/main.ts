@@ -7,6 +7,7 @@ import { bench } from "../bench/bench.ts";
 import { type BuildOptions, build, buildHostedBoth } from "./build.ts";
 import { check, format } from "./check.ts";
 import { DEFAULT_APP, Failure, appNames, hostedOf, imageOf, project } from "./project.ts";
+import { FUZZ_TARGETS, fuzz } from "./fuzz.ts";
 import { duration, note } from "./progress.ts";
 import { type RunOptions, run } from "./run.ts";
 import { soak } from "./soak.ts";
@@ -135,6 +136,22 @@ program
   .addOption(new Option("--seeds <number>", "how many").default(10_000).argParser(parseCount))
   .addOption(new Option("--first <number>", "the first one").default(1).argParser(parseCount))
   .action(async ({ first, seeds }: { first: number; seeds: number }) => soak(first, seeds));
+
+program
+  .command("fuzz")
+  .description("give parsers and whole connections inputs that a coverage-guided fuzzer makes up")
+  .argument("[targets...]", `of ${Object.keys(FUZZ_TARGETS).join(", ")}`)
+  .addOption(
+    new Option("--time <seconds>", "for each target")
+      .env("FUZZ_TIME")
+      .default(600)
+      .argParser(parseCount),
+  )
+  .action(async (targets: string[], { time }: { time: number }) => {
+    const wrong = targets.find((name) => !(name in FUZZ_TARGETS));
+    if (wrong) throw new Failure(`fuzz: there is no target "${wrong}"`);
+    await fuzz(targets.length ? targets : Object.keys(FUZZ_TARGETS), time);
+  });
 
 program
   .command("check")

@@ -5,8 +5,9 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { stripVTControlCharacters } from "node:util";
 import { build as bundle } from "esbuild";
-import { build, buildHostedBoth } from "./build.ts";
+import { build, buildFuzz, buildHostedBoth } from "./build.ts";
 import { check } from "./check.ts";
+import { hasFuzzer } from "./fuzz.ts";
 import { DEFAULT_APP, Failure, appNames, project, root } from "./project.ts";
 import { duration, note } from "./progress.ts";
 
@@ -100,6 +101,7 @@ async function qemuSuite(): Promise<Counts> {
 
 async function hostedSuite(): Promise<Counts> {
   await buildHostedBoth({ app: DEFAULT_APP, cc: "gcc" });
+  if (hasFuzzer()) for (const app of [null, "http"]) await buildFuzz(app);
   return nodeSuite("hosted", 1);
 }
 

@@ -21,7 +21,7 @@ export interface HostedOptions {
   root: string;
 }
 
-const FLAGS = [
+export const FLAGS = [
   "-std=gnu11",
   "-O2",
   "-g",
@@ -39,7 +39,7 @@ const FLAGS = [
 ];
 
 /** Runs the compiler; fails with the first thing that it complains of. */
-function run(cc: string, args: string[], cwd: string, what: string): Promise<void> {
+export function run(cc: string, args: string[], cwd: string, what: string): Promise<void> {
   return new Promise((done, failed) => {
     const child = spawn(cc, args, { cwd, stdio: ["ignore", "ignore", "pipe"] });
     let complaint = "";
