@@ -90,6 +90,8 @@ function writeTcp(json: JsonWriter): void {
   json.count("fastOpenActive", t.fastOpenActive);
   json.count("fastOpenActiveFailed", t.fastOpenActiveFailed);
   json.count("fastOpenPassive", t.fastOpenPassive).count("fastOpenRefused", t.fastOpenRefused);
+  json.count("pathProbes", t.pathProbes).count("pathRaises", t.pathRaises);
+  json.count("pathShrinks", t.pathShrinks).count("blackHoles", t.blackHoles);
   json.count("fastOpenOverflows", t.fastOpenOverflows).count("established", t.established);
   json.count("connections", t.connections).count("halfOpen", t.halfOpen);
   json.count("timeWait", t.timeWait).count("transmissions", t.transmissions);

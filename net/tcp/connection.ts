@@ -11,6 +11,7 @@ import { connectionInsert, connectionRemove, tupleHash } from "./demux";
 import { markDirty } from "./dirty";
 import { ecnInit } from "./ecn";
 import { fastOpenEnded } from "./fastopen";
+import { pathBegin } from "./plpmtud";
 import { unbind } from "./ports";
 import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
 import { reassemblyClear } from "./reassembly";
@@ -83,6 +84,7 @@ export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void
 export function connectionSized(t: Tcb, peerMss: u32): void {
   t.peerMss = <u16>max<u32>(peerMss ? min<u32>(peerMss, 0xffff) : MSS_DEFAULT, MSS_MIN);
   setSegmentSize(t, t.rcvMss);
+  pathBegin(t, stepTime());
   t.cwnd = t.has(TcbFlag.SynRetransmitted) ? <u32>t.sndMss : initialWindow(t.sndMss);
   t.ssthresh = CWND_MAX;
   congestionStart(t);
@@ -91,8 +93,13 @@ export function connectionSized(t: Tcb, peerMss: u32): void {
 /** Eff.snd.MSS (RFC 9293, 3.7.1) on a path that carries segments of `pathMss`. */
 export function setSegmentSize(t: Tcb, pathMss: u32): void {
   const mss = min<u32>(t.peerMss, pathMss);
-  const taken: u32 = t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0;
+  const taken = segmentOverhead(t);
   t.sndMss = <u16>max<u32>(mss - taken, MSS_MIN - taken);
+}
+
+/** Bytes of options that every segment has: the MSS counts them, `sndMss` does not (RFC 6691, 2). */
+@inline export function segmentOverhead(t: Tcb): u32 {
+  return t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0;
 }
 
 /** Both sides agree: ESTABLISHED. */

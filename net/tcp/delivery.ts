@@ -12,6 +12,8 @@ export class Delivery {
   /** Bytes newly delivered by this ACK, cumulatively or selectively; and newly marked lost. */
   newlyDelivered: u32;
   newlyLost: u32;
+  /** Of those lost, a probe of the path (plpmtud.ts). */
+  probeLost: u32;
   /** Of the transmission sent last among those delivered: when it went, ns; 0: none was. */
   sentAt: u64;
   /** One beyond its last byte. */
@@ -44,6 +46,7 @@ export const delivery = changetype<Delivery>(memory.data(offsetof<Delivery>(), 8
 @inline export function deliveryBegin(): void {
   delivery.newlyDelivered = 0;
   delivery.newlyLost = 0;
+  delivery.probeLost = 0;
   delivery.sentAt = 0;
   delivery.priorTime = 0;
   delivery.roundTrip = 0;

@@ -1,23 +1,19 @@
+import { now as stepTime } from "../../kernel/clock";
 import { Errno } from "../../kernel/errno";
 import { IpError } from "../ip/protocol";
 import { IpAddress } from "../wire/address";
-import { connectionFail, mssOfMtu, setSegmentSize } from "./connection";
+import { connectionFail } from "./connection";
 import { connectionFind } from "./demux";
-import { markDirty } from "./dirty";
-import { markAllLost } from "./scoreboard";
+import { pathTooBig } from "./plpmtud";
 import { seqGreaterEqual, seqLess } from "./seq";
 import { tcpStats } from "./stats";
-import { State, Tcb, TcbFlag } from "./tcb";
+import { State } from "./tcb";
 
 /**
  * ICMP errors about our segments. Anyone can forge one, so it counts only if it quotes a segment
  * in flight (RFC 5927, 4.1), and it ends a connection only while that is being opened (5.2):
  * later it is kept as the reason to give if the connection times out.
  */
-
-/** IPv4 headers without options and TCP headers without them: what PMTU discovery must leave. */
-const MTU_MIN_V4: u32 = 552;
-const MTU_MIN_V6: u32 = 1280;
 
 /** Our segment with this tuple and sequence number met an error; `mtu` goes with `TooBig`. */
 export function tcpIcmpError(
@@ -39,7 +35,7 @@ export function tcpIcmpError(
     return;
   }
   if (kind == IpError.TooBig) {
-    tooBig(t, mtu);
+    if (t.state >= State.Established) pathTooBig(t, sequence, mtu, stepTime());
     return;
   }
   const error = errnoOf(kind);
@@ -73,20 +69,4 @@ function errnoOf(kind: u32): u32 {
     default:
       return 0;
   }
-}
-
-/** RFC 1191, 6.3: smaller segments from here on, and what did not fit again. */
-function tooBig(t: Tcb, mtu: u32): void {
-  const v4 = t.remote.isV4;
-  const mss = mssOfMtu(max<u32>(mtu, v4 ? MTU_MIN_V4 : MTU_MIN_V6), v4);
-  const before = t.sndMss;
-  if (t.state < State.Established) return;
-  setSegmentSize(t, min<u32>(mss, t.rcvMss));
-  if (t.sndMss >= before) {
-    t.sndMss = before;
-    return;
-  }
-  t.clear(TcbFlag.RttTiming);
-  markAllLost(t);
-  markDirty(t);
 }

@@ -24,6 +24,8 @@ export const enum Mark {
   Retransmitted = 4,
   /** Sent while the program, not the network, was what limited the rate. */
   AppLimited = 8,
+  /** Larger than segments are, to see whether it arrives (plpmtud.ts). */
+  Probe = 16,
 }
 
 /** One run in flight. 64 bytes. */

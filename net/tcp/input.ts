@@ -25,6 +25,7 @@ import { timestampClock } from "./isn";
 import { Handshake, listenerAck, listenerSyn, requestConnection, requestInput } from "./listener";
 import { NO_SCALE, options, parseOptions } from "./options";
 import { sendAck, sendReset } from "./output";
+import { pathAcknowledged } from "./plpmtud";
 import { listenerFind } from "./ports";
 import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "./reassembly";
 import { receiveAppend } from "./receivequeue";
@@ -553,6 +554,7 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
   t.sndUna = ack;
   sendAcknowledged(t);
   scoreboardAcknowledged(t, now);
+  if (t.work.path) pathAcknowledged(t, now);
   if (seqLess(t.sndNxt, ack)) {
     t.sndNxt = ack;
     sendAdvance(t);

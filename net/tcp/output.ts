@@ -16,8 +16,9 @@ import { FastOpen, putClientCookie, putCookieRequest, putServerCookie, synMss } 
 import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { rtoNs } from "./rtt";
 import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
+import { pathProbed, pathProbeSize, pathProving } from "./plpmtud";
 import { retransmit } from "./retransmit";
-import { inFlight, markAllLost, transmitted } from "./scoreboard";
+import { inFlight, markAllLost, markProbe, transmitted } from "./scoreboard";
 import { duplicateDue, payloadSize, putSack } from "./sackreport";
 import { sendAdvance, sendEased, sendGather } from "./sendqueue";
 import { seqGreater, seqLess } from "./seq";
@@ -100,6 +101,10 @@ function sendData(t: Tcb, now: u64): void {
     allowed = congestionWindow(t);
   }
   const mss = payloadSize(t);
+  if (t.work.pathSearchAt && now >= t.work.pathSearchAt) {
+    probePath(t, unsent, allowed, now);
+    unsent = <i32>(t.sndEnd - t.sndNxt);
+  }
   let most: u32 = 0;
   while (unsent >= 0) {
     if (linkCrowded()) {
@@ -121,7 +126,7 @@ function sendData(t: Tcb, now: u64): void {
     // A FIN alone takes no room in the peer's buffer and waits for no window.
     const fin = t.has(TcbFlag.FinQueued) && length == <u32>unsent && t.state != State.SynReceived;
     if (!length && !fin) break;
-    if (!sendSegment(t, length, fin, now)) break;
+    if (!sendSegment(t, length, mss, fin, now)) break;
     unsent = <i32>(t.sndEnd - t.sndNxt);
   }
   if (unsent <= 0) {
@@ -196,8 +201,21 @@ export function burstLimit(t: Tcb, mss: u32): u32 {
   return length - rest;
 }
 
-/** Sends `length` bytes from `sndNxt` and perhaps the FIN. False when there is no memory. */
-function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
+/** Tries whether the path carries larger segments by now, if there is enough to send. */
+function probePath(t: Tcb, unsent: u32, allowed: u32, now: u64): void {
+  const flying = inFlight(t);
+  const taken = t.sndNxt - t.sndUna;
+  if (allowed <= flying || t.sndWnd <= taken || linkCrowded()) return;
+  const size = pathProbeSize(t, unsent, min<u32>(allowed - flying, t.sndWnd - taken), now);
+  if (!size || !sendSegment(t, size, size, false, now)) return;
+  if (markProbe(t)) pathProbed(t, size, t.sndNxt);
+}
+
+/**
+ * Sends `length` bytes from `sndNxt` in segments of `mss`, and perhaps the FIN. False when there is
+ * no memory.
+ */
+function sendSegment(t: Tcb, length: u32, mss: u32, fin: bool, now: u64): bool {
   const packet = headerPacket(Purpose.Data);
   if (packet === null) {
     // Nothing was sent, but something must look again.
@@ -205,7 +223,6 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
     return false;
   }
   const seq = t.sndNxt;
-  const mss = payloadSize(t);
   const extent = t.sendCursor;
   const sent = gather(packet, extent, seq, length, mss);
   let end = seq + sent;
@@ -231,6 +248,7 @@ function sendSegment(t: Tcb, length: u32, fin: bool, now: u64): bool {
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
   transmitted(t, seq, extent, mss, now);
+  if (sent >= mss && !t.has(TcbFlag.SizeProven)) pathProving(t, end);
   onTheWay(t, now);
   if (<i32>(t.sndEnd - end) <= 0) {
     t.work.push = false;
@@ -281,7 +299,8 @@ function probe(t: Tcb, now: u64): void {
       t.raise(TcbFlag.RetransmitHead);
     } else {
       const unsent = t.sndEnd - t.sndNxt;
-      sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), payloadSize(t)), false, now);
+      const mss = payloadSize(t);
+      sendSegment(t, min<u32>(min<u32>(unsent, t.sndWnd), mss), mss, false, now);
     }
     return;
   }

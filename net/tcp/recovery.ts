@@ -1,5 +1,6 @@
 import { congestionOf } from "./congestion";
 import { markDirty } from "./dirty";
+import { congestionLosses } from "./plpmtud";
 import { rtoNs } from "./rtt";
 import { seqGreater, seqGreaterEqual } from "./seq";
 import { markHeadLost } from "./scoreboard";
@@ -30,6 +31,11 @@ export function duplicateAck(t: Tcb, now: u64): void {
   if (t.dupAcks != <u8>DUPLICATE_THRESHOLD) return;
   // Segments that a time-out sent again make duplicates too (RFC 6582, 3.2, step 2).
   if (!seqGreater(t.sndUna, t.work.recover)) return;
+  markHeadLost(t);
+  if (!congestionLosses(t, now)) {
+    t.raise(TcbFlag.RetransmitHead);
+    return;
+  }
   tcpStats.fastRetransmits++;
   congestionOf(t.congestion).onLoss(t, t.work.lossFlight, now);
   t.cwnd = t.ssthresh + DUPLICATE_THRESHOLD * t.sndMss;
@@ -37,7 +43,6 @@ export function duplicateAck(t: Tcb, now: u64): void {
   t.work.rexmitAt = now + rtoNs(t);
   t.clear(TcbFlag.RttTiming | TcbFlag.PartialAck);
   t.raise(TcbFlag.Recovery | TcbFlag.RetransmitHead);
-  markHeadLost(t);
 }
 
 /** `sndUna` has moved on by `acked` bytes, with `flight` in flight before. */

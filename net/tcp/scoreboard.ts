@@ -131,11 +131,19 @@ export function transmitted(t: Tcb, seq: u32, extent: Extent | null, mss: u32, n
   goes(flight, record);
 }
 
+/** What went last is a probe of the path. False if it has no record of its own. */
+export function markProbe(t: Tcb): bool {
+  const tail = t.work.tail;
+  if (tail === null || tail.length != <u32>tail.segmentSize) return false;
+  tail.marks |= <u8>Mark.Probe;
+  return true;
+}
+
 /** Whether bytes up to `end` go together with the last transmission: same pass, full segments. */
 @inline function joins(tail: Transmission, seq: u32, end: u32, mss: u32, now: u64): bool {
   return (
     tail.sentAt == now &&
-    !(tail.marks & (Mark.Sacked | Mark.Lost | Mark.Retransmitted)) &&
+    !(tail.marks & (Mark.Sacked | Mark.Lost | Mark.Retransmitted | Mark.Probe)) &&
     <u32>tail.segmentSize == mss &&
     end - tail.seq <= RUN_MAX &&
     (seq - tail.seq) % mss == 0
@@ -256,6 +264,7 @@ export function markLost(flight: Flight, record: Transmission): void {
   flight.lostBytes += length;
   flight.lost += length;
   delivery.newlyLost += length;
+  if (record.has(Mark.Probe)) delivery.probeLost = length;
   const hint = flight.lostHint;
   if (hint === null || seqGreater(hint.seq, record.seq)) flight.lostHint = record;
 }

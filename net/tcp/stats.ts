@@ -46,7 +46,12 @@ export class TcpStats {
   fastOpenPassive: u64;
   fastOpenRefused: u64;
   fastOpenOverflows: u64;
-  /** ICMP errors that named no data in flight (RFC 5927). */
+  /** Segment sizes (plpmtud.ts): probes sent, sizes raised and lowered, black holes among those. */
+  pathProbes: u64;
+  pathRaises: u64;
+  pathShrinks: u64;
+  blackHoles: u64;
+  /** ICMP errors that named no data in flight, or made claims that were not so (RFC 5927). */
   icmpIgnored: u64;
   /** Segments dropped and calls refused because every working part was taken: see work.ts. */
   workRefused: u64;

@@ -87,6 +87,8 @@ export const enum TcbFlag {
   Sack = 1 << 26,
   /** What has come is to be reported in a SACK option: see sackreport.ts. */
   SackDue = 1 << 27,
+  /** Segments of the size in use have arrived: see plpmtud.ts. */
+  SizeProven = 1 << 29,
   /** Opened by `connect`, and not established so far: a failure leaves a socket to connect again. */
   Opening = 1 << 30,
   /** The program holds back what does not fill a segment (TCP_CORK). */
@@ -212,6 +214,14 @@ export class Work extends Flight {
   more: bool;
   /** What there is goes at the next output, whatever holds it back. */
   push: bool;
+  /** The size of segments (plpmtud.ts): `PathBit`s; sizes of a probe and of what a router claims; */
+  path: u8;
+  pathProbe: u16;
+  pathClaim: u16;
+  /** what the bits are about, sequence numbers; when to probe, ns, 0 for never. */
+  pathEnd: u32;
+  pathClaimed: u32;
+  pathSearchAt: u64;
   /** Of a listener: connections to accept. */
   acceptHead: Tcb | null;
   acceptTail: Tcb | null;

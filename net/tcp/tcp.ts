@@ -28,6 +28,7 @@ import { isnAt, isnInit, timestampOffset, tupleSecret } from "./isn";
 import { BACKLOG_MAX, listenerAccept, listenerClear } from "./listener";
 import { newRenoInit } from "./newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
+import { pathsInit } from "./pathcache";
 import { bind, chooseSource, listenerConflicts, tupleTaken } from "./ports";
 import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
 import { scoreboardInit } from "./scoreboard";
@@ -69,6 +70,7 @@ export function tcpInit(maxConnections: u32): void {
   sendQueueInit(poolOf(PoolId.Standard).slots + 2 * workCount());
   scoreboardInit(poolOf(PoolId.Standard).slots);
   fastOpenInit();
+  pathsInit();
   cubicInit();
   newRenoInit();
   vegasInit();

@@ -9,6 +9,7 @@ import { sendKeepalive, sendReset } from "./output";
 import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
 import { markAllLost } from "./scoreboard";
 import { LINGER_OFF } from "./settings";
+import { pathTimedOut } from "./plpmtud";
 import { tcpStats } from "./stats";
 import { State, Tcb, TcbFlag, TIMER_AT } from "./tcb";
 import { workEnsure, workRelease, workScarce } from "./work";
@@ -203,8 +204,12 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
   t.clear(TcbFlag.Recovery | TcbFlag.RttTiming | TcbFlag.RetransmitHead);
   t.dupAcks = 0;
   markAllLost(t);
-  if (opening) t.work.synDue = true;
-  else t.raise(TcbFlag.RetransmitHead);
+  if (opening) {
+    t.work.synDue = true;
+  } else {
+    t.raise(TcbFlag.RetransmitHead);
+    pathTimedOut(t, now);
+  }
   markDirty(t);
 }
 

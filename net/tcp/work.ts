@@ -3,6 +3,7 @@ import { reserveUncleared } from "../../kernel/memory";
 import { NEVER } from "../../kernel/timer";
 import { congestionStart } from "./congestion";
 import { markDirty } from "./dirty";
+import { pathBegin } from "./plpmtud";
 import { tcpStats } from "./stats";
 import { rtoMeasured } from "./rtt";
 import { CONTROL_AT, State, Tcb, Work, WORK_BYTES } from "./tcb";
@@ -90,6 +91,7 @@ function take(t: Tcb): bool {
   work.recover = t.sndUna - 1;
   work.ecnRecover = t.sndUna - 1;
   work.progressAt = now();
+  pathBegin(t, now());
   congestionStart(t);
   markDirty(t);
   return true;

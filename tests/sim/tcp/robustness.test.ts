@@ -8,6 +8,7 @@ import {
   URG,
 } from "../../../tools/sim/frames.ts";
 import { simulate } from "../harness.ts";
+import { icmpAbout } from "./icmp.ts";
 import {
   ACK,
   connected,
@@ -220,33 +221,6 @@ simulate("RFC 9293, 3.1: wrong checksums and lying lengths are counted and dropp
   assert.equal(program.receive(socket), EAGAIN);
 });
 
-/** An ICMP error about the machine's segment with this sequence number. */
-function icmpAbout(
-  peer: ReturnType<typeof connected>["peer"],
-  type: number,
-  code: number,
-  seq: number,
-  rest = 0,
-): void {
-  const quoted = tcpSegment(MACHINE, peer.peer.ip, {
-    sourcePort: peer.remotePort,
-    destinationPort: peer.localPort,
-    seq: seq >>> 0,
-    ack: 0,
-    flags: ACK,
-    window: 0,
-    options: {},
-    payload: new Uint8Array(0),
-  });
-  const payload = ipv4Packet({
-    source: MACHINE,
-    destination: peer.peer.ip,
-    protocol: TCP,
-    payload: quoted,
-  });
-  peer.peer.sendIcmp(MACHINE, { type, code, rest, payload });
-}
-
 simulate("RFC 1122, 4.2.3.9: port unreachable refuses a connection that is opening", (world) => {
   const { program, socket, peer } = connecting(world);
   const syn = peer.expect({ flags: SYN });
@@ -288,23 +262,6 @@ simulate(
     assert.equal(program.error(socket), EHOSTUNREACH);
   },
 );
-
-simulate("RFC 1191, 6.3: fragmentation needed makes segments smaller and sends again", (world) => {
-  const { program, socket, peer } = connected(world);
-  program.send(socket, pattern(1460));
-  const segment = peer.expect({ length: 1460 });
-  icmpAbout(peer, 3, 4, segment.seq, 1000);
-  peer.take(peer.expect({ seq: segment.seq, length: 960 }, 100 * MILLISECOND));
-  peer.take(peer.expect({ length: 500 }));
-});
-
-simulate("RFC 5927, 7.2: a path MTU below what a host may fear is not believed", (world) => {
-  const { program, socket, peer } = connected(world);
-  program.send(socket, pattern(1460));
-  const segment = peer.expect({ length: 1460 });
-  icmpAbout(peer, 3, 4, segment.seq, 68);
-  peer.expect({ seq: segment.seq, length: 512 }, 100 * MILLISECOND);
-});
 
 simulate(
   "RFC 9293, 3.8.3: R2: the connection is given up when nothing is acknowledged",
