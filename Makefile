@@ -58,7 +58,7 @@ format: ## Format every source in place
 	@tools/setup.sh check
 	@$(SKERRY) format
 
-bench: ## Measure against a Debian Linux guest, side by side (root)
+bench: ## Measure against a Debian Linux guest and lwIP, side by side (root)
 	@tools/setup.sh bench
 	@$(SKERRY) bench
 

@@ -1,18 +1,15 @@
 // The host interface inside a Linux process: what the C generated from kernel.wasm calls.
 //
-// kernel/host.ts is the contract. Linear memory begins at GS's base (WASM_MEMORY_GS), the instance lies
-// 64 KiB below it and the host's own machine 128 KiB below, so one copy of the code serves every
-// machine: whichever GS names is the one that runs.
+// kernel/host.ts is the contract. Linear memory begins at the base that a register names (r15 with gcc,
+// GS's base with clang: see wasm.h), the instance lies 64 KiB below it and the host's own machine 128 KiB
+// below, so one copy of the code serves every machine: whichever the register names is the one that runs.
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef unsigned long long u64;
+#include "wasm.h"
 
 #define HOST_MACHINE_OFFSET (-131072L)
 
@@ -20,11 +17,10 @@ struct skerry;
 
 /// The machine that runs.
 static inline struct skerry *host_machine(void) {
-  return *(struct skerry *__seg_gs *)HOST_MACHINE_OFFSET;
+  return *WASM_PLACE(struct skerry *, HOST_MACHINE_OFFSET);
 }
 
 /// Its memory, for wasm.h; the first thing behind its own address.
-struct wasm_memory;
 #define env_memory (*(struct wasm_memory *)((u8 *)host_machine() + 8))
 
 // The kernel's exports, as tools/aot makes them.
@@ -60,8 +56,8 @@ void host_mmioWrite32(u32 at, u32 value);
 HOST_NOTHING(8) HOST_NOTHING(16)
 
 #define HOST_CELL(bits)                                                                        \
-  static inline u##bits host_dmaRead##bits(u32 at) { return *(volatile u##bits __seg_gs *)(u64)at; } \
-  static inline void host_dmaWrite##bits(u32 at, u##bits value) { *(volatile u##bits __seg_gs *)(u64)at = value; }
+  static inline u##bits host_dmaRead##bits(u32 at) { return *WASM_PLACE(volatile u##bits, at); } \
+  static inline void host_dmaWrite##bits(u32 at, u##bits value) { *WASM_PLACE(volatile u##bits, at) = value; }
 HOST_CELL(32) HOST_CELL(64)
 
 // The device runs in the same thread: only the compiler needs holding.

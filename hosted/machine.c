@@ -29,17 +29,32 @@
 
 // ---- Whose turn it is --------------------------------------------------------------------------
 
+#ifdef WASM_MEMORY_REGISTER
+/// The caller's r15, which it gets back.
+typedef u8 *volatile outside;
+#define OUTSIDE wasm_base
+#define COME_BACK(was) (wasm_base = (was))
+
+static inline void machine_enter(struct skerry *machine) { wasm_base = machine->memory.base; }
+#else
+/// GS stays with the library.
+typedef int outside;
+#define OUTSIDE 0
+#define COME_BACK(was) ((void)(was))
+
 /// The kernel lets programs write GS's base themselves (AT_HWCAP2, bit 1): a few cycles, not a call.
 #define HWCAP2_FSGSBASE 2
 
-void machine_enter(struct skerry *machine) {
+static void machine_enter(struct skerry *machine) {
   static int writable = -1;
   if (writable < 0) writable = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
   if (writable) __asm__ volatile("wrgsbase %0" ::"r"(machine->memory.base) : "memory");
   else syscall(SYS_arch_prctl, ARCH_SET_GS, machine->memory.base);
 }
+#endif
 
-// A machine that ends in the middle of its code leaves it here, as the call that runs it.
+// A machine that ends in the middle of its code leaves it here, as the call that runs it. The call keeps
+// OUTSIDE before, and comes back to it.
 #define RUNS(machine) (machine_enter(machine), __builtin_setjmp((machine)->escape) == 0)
 
 _Noreturn void machine_leave(struct skerry *machine) {
@@ -53,9 +68,12 @@ _Noreturn void machine_leave(struct skerry *machine) {
 static u32 page_up(u64 length) { return (u32)((length + PAGE - 1) & ~(u64)(PAGE - 1)); }
 
 static void first_run(struct skerry *machine) {
-  if (!RUNS(machine)) return;
-  kernel_instantiate();
-  kernel_init();
+  outside was = OUTSIDE;
+  if (RUNS(machine)) {
+    kernel_instantiate();
+    kernel_init();
+  }
+  COME_BACK(was);
 }
 
 static u64 clock_read(clockid_t which) {
@@ -123,15 +141,23 @@ void skerry_stop(struct skerry *machine) {
 }
 
 uint64_t skerry_step(struct skerry *machine) {
-  if (machine->has_ended || !RUNS(machine)) return SKERRY_NEVER;
+  if (machine->has_ended) return SKERRY_NEVER;
+  outside was = OUTSIDE;
+  volatile u64 deadline = SKERRY_NEVER;
   link_finish(machine);
-  return kernel_step();
+  if (RUNS(machine)) deadline = kernel_step();
+  COME_BACK(was);
+  return deadline;
 }
 
 int32_t skerry_syscall(struct skerry *machine, uint32_t number, uint32_t a0, uint32_t a1, uint32_t a2,
                        uint32_t a3, uint32_t a4) {
-  if (machine->has_ended || !RUNS(machine)) return -ESHUTDOWN;
-  return (int32_t)kernel_syscall(number, a0, a1, a2, a3, a4);
+  if (machine->has_ended) return -ESHUTDOWN;
+  outside was = OUTSIDE;
+  volatile int32_t result = -ESHUTDOWN;
+  if (RUNS(machine)) result = (int32_t)kernel_syscall(number, a0, a1, a2, a3, a4);
+  COME_BACK(was);
+  return result;
 }
 
 struct skerry_memory skerry_memory(struct skerry *machine) {

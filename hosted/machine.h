@@ -3,7 +3,6 @@
 
 #include "host.h"
 #include "skerry.h"
-#include "wasm.h"
 
 /// The memory link (drivers/memory-link.ts has the data sheet). Counts run on for ever.
 struct link {
@@ -44,8 +43,6 @@ _Static_assert(offsetof(struct skerry, memory) == 8, "host.h finds the memory by
 #define LINK_REGISTERS 0xf0000000u
 #define LINK_LINE 10
 
-/// Makes `machine` the one that runs.
-void machine_enter(struct skerry *machine);
 /// Ends the machine that runs: its reason is set; leaves the library's call.
 _Noreturn void machine_leave(struct skerry *machine);
 /// The frame taken last is done with.

@@ -12,8 +12,8 @@
 //
 // Rules for every call:
 // - A machine is used by one thread at a time; different machines by different threads as they like.
-// - The thread's GS segment base belongs to the library while it is inside a call; it is changed and
-//   not put back. (Linux programs on x86-64 do not use GS.)
+// - Built with clang, the library keeps the thread's GS segment base for itself from the first call on.
+//   (Linux programs on x86-64 do not use GS.)
 // - Results are 0 or more for success, or -errno. -ESHUTDOWN: the machine has ended (`skerry_ended`).
 // - Callbacks may not call functions on the machine that they are called for.
 #ifndef SKERRY_H

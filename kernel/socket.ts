@@ -1,6 +1,7 @@
 import { EndpointEvent, setEndpointSink } from "../net/endpoint";
 import {
   Tcb,
+  tcpAbort,
   tcpAccept,
   tcpAvailable,
   tcpBind,
@@ -482,12 +483,27 @@ export function close(number: u32): i32 {
     socket.tcb.owner = 0;
     tcpClose(socket.tcb);
   }
+  give(socket);
+  return 0;
+}
+
+/** Resets a stream's connection, whatever it has still to send, and gives the number back. */
+export function abort(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Stream) return -Errno.EOPNOTSUPP;
+  tcpAbort(socket.tcb);
+  give(socket);
+  return 0;
+}
+
+/** Gives a place back to the table. */
+function give(socket: Socket): void {
   if (socket.queued) unpost(socket);
   socket.kind = <u8>Kind.Free;
   socket.next = free;
   free = socket;
   open--;
-  return 0;
 }
 
 /** The local address and port; unspecified and 0 before `bind` or `connect`. */

@@ -64,6 +64,8 @@ need_test() {
 }
 need_bench() {
   need_run
+  need_hosted
+  need valgrind valgrind
   need curl curl
   need ip iproute2
   need sysctl procps

@@ -13,6 +13,7 @@ const SETTINGS: readonly (readonly [Model, Compiler])[] = [
   ["CHECKED", { command: "gcc", optimise: "-O2" }],
   ["CHECKED", { command: "clang", optimise: "-O2" }],
   ["GS", { command: "gcc", optimise: "-O2" }],
+  ["REGISTER", { command: "gcc", optimise: "-O2" }],
   ["GS", { command: "clang", optimise: "-O2" }],
 ];
 

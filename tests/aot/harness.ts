@@ -8,7 +8,7 @@ import { type Translation, translateModule } from "../../tools/aot/emit.ts";
 import { ExternKind, type FuncType } from "../../tools/aot/module.ts";
 import { type ValueType } from "../../tools/aot/opcodes.ts";
 
-export type Model = "CHECKED" | "GS";
+export type Model = "CHECKED" | "GS" | "REGISTER";
 
 /** A value as its bits: what neither JavaScript nor C can change on the way. */
 export interface Bits {

@@ -40,7 +40,7 @@ static u8 *reserve(u64 below, u64 size) {
   return at + below;
 }
 
-#ifdef WASM_MEMORY_GS
+#ifdef WASM_PLACE
 static u8 *window;
 
 static void onFault(int number) {
@@ -51,7 +51,11 @@ static void onFault(int number) {
 static void prepare(void) {
   window = reserve(BELOW, WINDOW);
   *(u8 **)(window + WASM_INSTANCE_OFFSET) = window + WASM_INSTANCE_OFFSET;
+#ifdef WASM_MEMORY_REGISTER
+  wasm_base = window;
+#else
   if (syscall(SYS_arch_prctl, ARCH_SET_GS, window)) die("arch_prctl");
+#endif
   static u8 stack[65536];
   sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, 0);
   sigaction(SIGSEGV, &(struct sigaction){.sa_handler = onFault, .sa_flags = SA_ONSTACK | SA_NODEFER}, 0);
@@ -61,7 +65,7 @@ static void prepare(void) {}
 #endif
 
 _Bool wasm_memory_resize(struct wasm_memory *memory, u64 bytes) {
-#ifdef WASM_MEMORY_GS
+#ifdef WASM_PLACE
   memory->base = window;
 #else
   if (!memory->base) memory->base = reserve(0, 4ull << 30);

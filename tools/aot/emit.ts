@@ -409,8 +409,8 @@ class ModuleEmitter implements Scope {
       if (this.elementKind(i) === "computed") this.put(`  const void *elem${i}[${items.length}];`);
     });
     this.put("};");
-    this.put("#ifdef WASM_MEMORY_GS");
-    this.put(`#define SELF (*(struct ${name}_instance __seg_gs *)WASM_INSTANCE_OFFSET)`);
+    this.put("#ifdef WASM_PLACE");
+    this.put(`#define SELF (*WASM_PLACE(struct ${name}_instance, WASM_INSTANCE_OFFSET))`);
     this.put(`const u64 ${name}_instance_bytes = sizeof(struct ${name}_instance);`);
     this.put(
       "#else",

@@ -1,4 +1,4 @@
-import { statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { build } from "../cli/build.ts";
 import { Failure, imageOf, project } from "../cli/project.ts";
@@ -13,6 +13,8 @@ import {
   namespaceTrouble,
 } from "../qemu/namespace.ts";
 import { type LinuxGuest, linuxGuest } from "./linux.ts";
+import { benchStacks } from "./stacks.ts";
+import { figure, printTable } from "./table.ts";
 import { iperf3, median, pingMicroseconds, touchedMiB, wrk } from "./measure.ts";
 
 /**
@@ -139,11 +141,6 @@ class Bench {
   }
 }
 
-/** Three digits that mean something. */
-function figure(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
-}
-
 function report(bench: Bench): object {
   const table = [["", "Skerry", "Linux", "", "ratio", "wanted"]];
   const results: { [key: string]: object } = {};
@@ -164,25 +161,41 @@ function report(bench: Bench): object {
       samples: { skerry: ours, linux: theirs },
     };
   }
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  for (const row of table) {
-    const cells = row.map((cell, column) =>
-      column === 0 || column === 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-    );
-    console.log(cells.join("  ").trimEnd());
-  }
+  printTable(table, 3);
   return results;
 }
 
-/** Measures `rounds` times, all or only the named rows; prints the table, writes build/bench.json. */
+/** In the list of measures: everything of stacks.ts. */
+const STACKS = "stacks";
+
+/**
+ * Measures `rounds` times, all or only what is named; prints the tables, writes build/bench.json. What
+ * is not measured this time stays in that file.
+ */
 export async function bench(rounds: number, names: string[] | null): Promise<void> {
-  const unknown = names?.find((name) => !MEASURES.includes(name as Measure));
+  const known: string[] = [...MEASURES, STACKS];
+  const unknown = names?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${MEASURES.join(", ")}`);
+    throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
   }
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} CPUs`;
+  const only = new Set((names ?? known) as Measure[]);
+  const guests = MEASURES.some((measure) => only.has(measure));
+  const found: { [key: string]: unknown } = {};
+  if (guests) found.guests = { date, machine, ...(await benchGuests(rounds, only)) };
+  if (!names || names.includes(STACKS)) {
+    found.stacks = { date, machine, ...(await benchStacks(rounds)) };
+  }
+  const file = project("build/bench.json");
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as object) : {};
+  writeFileSync(file, JSON.stringify({ ...before, ...found }, null, 2));
+}
+
+/** Skerry and Linux as guests of QEMU. */
+async function benchGuests(rounds: number, only: Set<Measure>): Promise<object> {
   const trouble = namespaceTrouble();
   if (trouble) throw new Failure(`bench makes a network namespace and ${trouble}`);
-  const only = new Set((names ?? MEASURES) as Measure[]);
   await build({ app: "http", cc: "gcc" });
   await build({ app: "iperf3", cc: "gcc" });
   const linux = await linuxGuest(project("apps/http/site"), GUEST_ADDRESS);
@@ -198,12 +211,8 @@ export async function bench(rounds: number, names: string[] | null): Promise<voi
         await bench.round(guest);
       }
     }
-    const date = new Date().toISOString().slice(0, 10);
-    const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} CPUs`;
     const image = statSync(imageOf("http").image).size;
-    console.log(
-      `\n${date}, ${machine}; QEMU TCG, e1000, 1 CPU, ${MEMORY} MiB; medians of ${rounds}`,
-    );
+    console.log(`\nQEMU TCG, e1000, 1 CPU, ${MEMORY} MiB; medians of ${rounds}`);
     console.log(`against ${linux.versions.join(", ")}\n`);
     const results = report(bench);
     if (only.has("boot")) {
@@ -218,12 +227,8 @@ export async function bench(rounds: number, names: string[] | null): Promise<voi
       if (share > 0.9)
         console.log(`${key}: wrk used ${share.toFixed(2)} of a core, and may be the limit`);
     }
-    const facts = { date, machine, rounds, memory: MEMORY, image, linux: linux.versions };
     const { clientCpu } = bench;
-    writeFileSync(
-      project("build/bench.json"),
-      JSON.stringify({ ...facts, results, clientCpu }, null, 2),
-    );
+    return { rounds, memory: MEMORY, image, linux: linux.versions, results, clientCpu };
   } finally {
     namespace.delete();
   }

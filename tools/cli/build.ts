@@ -139,33 +139,45 @@ async function buildStages({ entry, site, folder, image, cc }: Program): Promise
   });
 }
 
+/** Makes the Linux process, or its library, of a translated kernel, unless it is up to date. */
+async function makeHosted(
+  kind: "program" | "library",
+  out: string,
+  from: string,
+  cc: string,
+  { c, pack, memoryPages }: Translated,
+): Promise<void> {
+  const shim = [...filesUnder(project("hosted")), ...filesUnder(project("tools/aot/runtime"))];
+  await once(join(from, "hosted.stamp.json"), compilerKey(cc), [out], async () => {
+    const files = pack ? { pack } : {};
+    const kernel = { kernelC: c, memoryPages: memoryPages(), ...files };
+    const options = { ...kernel, kind, out, objects: join(from, "hosted"), cc, root };
+    await step(`make ${relative(root, out)} (${cc})`, () => orFailure(() => buildHosted(options)));
+    return [c, ...shim, ...(pack ? [pack] : [])];
+  });
+}
+
 /** Builds the Linux process with an app, and the library without one, unless they are up to date. */
 export async function buildHostedBoth({ app, cc }: BuildOptions): Promise<void> {
   const { folder } = imageOf(app);
   const { program, library, libraryFolder } = hostedOf(app);
-  const shim = [...filesUnder(project("hosted")), ...filesUnder(project("tools/aot/runtime"))];
-  const make = async (
-    kind: "program" | "library",
-    out: string,
-    from: string,
-    { c, pack, memoryPages }: Translated,
-  ): Promise<void> =>
-    once(join(from, "hosted.stamp.json"), compilerKey(cc), [out], async () => {
-      const files = pack ? { pack } : {};
-      const kernel = { kernelC: c, memoryPages: memoryPages(), ...files };
-      const options = { ...kernel, kind, out, objects: join(from, "hosted"), cc, root };
-      await step(`make ${relative(root, out)} (${cc})`, () =>
-        orFailure(() => buildHosted(options)),
-      );
-      return [c, ...shim, ...(pack ? [pack] : [])];
-    });
   await inFolder(folder, async () => {
     const site = project("apps", app, "site");
     const withApp = await translated(`apps/${app}/main.ts`, existsSync(site) ? site : null, folder);
-    await make("program", program, folder, withApp);
+    await makeHosted("program", program, folder, cc, withApp);
   });
-  await inFolder(libraryFolder, async () =>
-    make("library", library, libraryFolder, await translated(null, null, libraryFolder)),
+  await buildLibrary(null, library, libraryFolder, cc);
+}
+
+/** Builds the library, with a program linked into its kernel or without, unless it is up to date. */
+export async function buildLibrary(
+  entry: string | null,
+  library: string,
+  folder: string,
+  cc: string,
+): Promise<void> {
+  await inFolder(folder, async () =>
+    makeHosted("library", library, folder, cc, await translated(entry, null, folder)),
   );
 }
 

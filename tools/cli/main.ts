@@ -165,7 +165,7 @@ program.command("format").description("format every source in place").action(for
 
 program
   .command("bench")
-  .description("measure against a Debian Linux guest")
+  .description("measure against a Debian Linux guest, and against lwIP")
   .addOption(
     new Option("--rounds <number>", "rounds of each measurement")
       .env("BENCH_ROUNDS")

@@ -11,9 +11,13 @@ typedef u64 wasm_u64 __attribute__((aligned(1), may_alias));
 #if defined(WASM_MEMORY_ZERO)
 #define WASM_AT(type, address, offset) ((type *)(uintptr_t)((u64)(address) + (offset)))
 #define WASM_BASE ((u8 *)0)
-#elif defined(WASM_MEMORY_GS)
-#define WASM_AT(type, address, offset) ((type __seg_gs *)(uintptr_t)((u64)(address) + (offset)))
+#elif defined(WASM_PLACE)
+#define WASM_AT(type, address, offset) WASM_PLACE(type, (u64)(address) + (offset))
+#ifdef WASM_MEMORY_REGISTER
+#define WASM_BASE wasm_base
+#else
 #define WASM_BASE (WASM_MEMORY.base)
+#endif
 #define WASM_MEMORY_BYTES (WASM_MEMORY.bytes)
 #else
 WASM_INLINE void *wasm_check(u32 address, u32 offset, u32 size) {

@@ -34,6 +34,10 @@
  *                         where they are not memory. The instance (kernel_instance_bytes, zeroed)
  *                         lies at GS's base + WASM_INSTANCE_OFFSET, its first word its own address,
  *                         so that one copy of the code serves many instances.
+ *   WASM_MEMORY_REGISTER  the same with `wasm_base`, which is register r15, in GS's place: gcc only. It
+ *                         costs nothing to change, and gcc optimises what it need not reach through
+ *                         a segment. Who calls in sets it and puts back what was there, since to
+ *                         all other code r15 is a register that functions preserve.
  *   WASM_MEMORY_CHECKED   memory anywhere, every access checked. Exact in every case: the other
  *                         models leave out a load whose value nobody uses, faulting or not.
  *
@@ -54,8 +58,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(WASM_MEMORY_ZERO) + defined(WASM_MEMORY_GS) + defined(WASM_MEMORY_CHECKED) != 1
-#error "Define one of WASM_MEMORY_ZERO, WASM_MEMORY_GS and WASM_MEMORY_CHECKED"
+#if defined(WASM_MEMORY_ZERO) + defined(WASM_MEMORY_GS) + defined(WASM_MEMORY_REGISTER) + \
+        defined(WASM_MEMORY_CHECKED) !=                                                       \
+    1
+#error "Define one of WASM_MEMORY_ZERO, WASM_MEMORY_GS, WASM_MEMORY_REGISTER and WASM_MEMORY_CHECKED"
 #endif
 
 typedef uint8_t u8;
@@ -312,6 +318,15 @@ struct wasm_memory {
 _Bool wasm_memory_resize(struct wasm_memory *memory, u64 bytes);
 
 #ifdef WASM_MEMORY_GS
+/** What lies at `offset` from the base. */
+#define WASM_PLACE(type, offset) ((type __seg_gs *)(uintptr_t)(offset))
+#endif
+#ifdef WASM_MEMORY_REGISTER
+register u8 *wasm_base __asm__("r15");
+#define WASM_PLACE(type, offset) ((type *)(wasm_base + (offset)))
+#endif
+
+#ifdef WASM_PLACE
 #ifndef WASM_INSTANCE_OFFSET
 #define WASM_INSTANCE_OFFSET (-65536L)
 #endif

@@ -1,0 +1,97 @@
+// Two lwIP stacks: node.so, loaded twice, in two files, so that each has globals of its own.
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../pair.h"
+#include "node.h"
+
+static const struct node *node[2];
+static uint32_t rounds;
+
+/// Both are up.
+static bool joined;
+
+static void carry(int to, struct pbuf *frame) {
+  if (!joined) return; // the first announces itself to nobody
+  frames++;
+  node[to]->inject(frame);
+}
+
+static void to_client(struct pbuf *frame) { carry(0, frame); }
+static void to_server(struct pbuf *frame) { carry(1, frame); }
+
+void pair_open(bool checksums) {
+  for (int i = 0; i < 2; i++) {
+    void *object = dlopen(i ? LWIP_NODE_1 : LWIP_NODE_0, RTLD_NOW | RTLD_LOCAL);
+    MUST(object, dlerror(), i);
+    node[i] = dlsym(object, "lwip_node");
+    MUST(node[i], "no lwip_node", i);
+  }
+  for (int i = 0; i < 2; i++) node[i]->open(i, checksums, i ? to_client : to_server);
+  joined = true;
+}
+
+/// As long for both as a round of Skerry's: a microsecond.
+static void tick(void) {
+  rounds++;
+  for (int i = 0; i < 2; i++) node[i]->tick(rounds / 1000);
+}
+
+static void settle(void) {
+  while (node[0]->turn() | node[1]->turn());
+}
+
+static void turns(void) {
+  tick();
+  node[1]->turn();
+  node[0]->turn();
+}
+
+static void connect_abort(void) {
+  tick();
+  node[0]->begin(ACCEPT);
+  settle();
+  node[0]->abort();
+  settle();
+}
+
+static void connect_close(void) {
+  tick();
+  node[0]->begin(ACCEPT);
+  settle();
+  node[0]->close();
+  settle();
+}
+
+static void datagrams(void) {
+  tick();
+  node[0]->datagrams();
+  settle();
+}
+
+static uint64_t at_client(void) { return *node[0]->count; }
+static uint64_t at_server(void) { return *node[1]->count; }
+
+#define BEGIN(name, server, client)    \
+  static void begin_##name(void) {     \
+    node[1]->serve(server);            \
+    if (client >= 0) node[0]->begin(client); \
+  }
+BEGIN(bulk, SINK, SOURCE)
+BEGIN(copied, COPYING_SINK, COPYING_SOURCE)
+BEGIN(trips, ECHO, ASK)
+BEGIN(connections, ACCEPT, -1)
+BEGIN(datagrams, RECEIVE, RECEIVE)
+
+const struct workload workloads[] = {
+    {"bulk", begin_bulk, turns, at_server},
+    {"copied", begin_copied, turns, at_server},
+    {"trips", begin_trips, turns, at_client},
+    {"abort", begin_connections, connect_abort, at_server},
+    {"close", begin_connections, connect_close, at_server},
+    {"datagrams", begin_datagrams, datagrams, at_server},
+    {0},
+};

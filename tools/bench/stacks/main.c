@@ -1,0 +1,60 @@
+// Runs one workload of the stack that it is linked with, and says in one line of JSON what came of it.
+//
+//     PROGRAM WORKLOAD checksums|none MILLISECONDS
+//     PROGRAM WORKLOAD checksums|none rounds=NUMBER
+//
+// A number of rounds serves who counts instructions.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "pair.h"
+
+/// Rounds between two looks at the clock, and until everything is warm.
+enum { ROUNDS = 64, WARM = 4096 };
+
+uint64_t frames;
+
+_Noreturn void fail(const char *what, int value) {
+  fprintf(stderr, "%s: %d\n", what, value);
+  exit(1);
+}
+
+static double seconds(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/// What is counted: see main.
+__attribute__((noinline)) static void measure(const struct workload *workload, long rounds, double length) {
+  double start = seconds();
+  do
+    for (int i = 0; i < ROUNDS; i++) workload->round();
+  while ((rounds -= ROUNDS) > 0 || seconds() - start < length);
+}
+
+int main(int count, char **words) {
+  const struct workload *workload = workloads;
+  if (count == 4)
+    while (workload->name && strcmp(workload->name, words[1])) workload++;
+  if (count != 4 || !workload->name) {
+    fprintf(stderr, "Usage: %s WORKLOAD checksums|none MILLISECONDS|rounds=NUMBER\n", words[0]);
+    return 2;
+  }
+  long rounds = 0;
+  double length = atof(words[3]) / 1000;
+  sscanf(words[3], "rounds=%ld", &rounds);
+  pair_open(!strcmp(words[2], "checksums"));
+  workload->begin();
+  for (int i = 0; i < WARM; i++) workload->round();
+  uint64_t units = workload->done(), crossed = frames;
+  double start = seconds();
+  measure(workload, rounds, length);
+  double passed = seconds() - start;
+  printf("{\"units\":%llu,\"seconds\":%.6f,\"frames\":%llu}\n",
+         (unsigned long long)(workload->done() - units), passed, (unsigned long long)(frames - crossed));
+  return 0;
+}

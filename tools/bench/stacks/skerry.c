@@ -1,0 +1,103 @@
+// Two Skerry machines by a library with the program app/main.ts in it, as lwIP has its callbacks.
+
+#include <errno.h>
+#include <skerry.h>
+#include <stdio.h>
+
+#include "pair.h"
+
+// sdk/assembly/syscalls.ts, net/tcp/stats.ts, net/udp/stats.ts
+enum { STATISTICS = 17, TCP = 2, UDP = 6 };
+enum { RETRANSMITS = 2, PASSIVE_OPENS = 18, DELIVERED = 1 };
+
+/// Headers of a frame with data: Ethernet, IPv4, TCP with timestamps.
+enum { HEADERS = 14 + 20 + 32 };
+
+/// By station, 0 the client and 1 the server.
+static struct skerry *machine[2];
+static bool checksummed;
+
+/// Bytes of streams that the client sent.
+static uint64_t bytes_sent;
+
+static void on_ended(void *context, const char *reason) {
+  (void)context;
+  fail(reason, 0);
+}
+
+static struct skerry *start(int station, const char *name) {
+  char line[64];
+  snprintf(line, sizeof line, "ip=10.0.0.%d/24 hostname=%s", station + 1, name);
+  struct skerry_config config = {
+      .mac = {2, 0, 0, 0, 0, (uint8_t)(station + 1)},
+      .checksum_offload = !checksummed,
+      .seed = 1 + (uint64_t)station,
+      .command_line = line,
+      .ended = on_ended,
+  };
+  struct skerry *started = skerry_start(&config);
+  MUST(started, "skerry_start", errno);
+  return started;
+}
+
+void pair_open(bool checksums) {
+  checksummed = checksums;
+  machine[1] = start(1, "server");
+}
+
+/// One step of a machine, and what it sends.
+static bool turn(int station) {
+  struct skerry *from = machine[station], *to = machine[!station];
+  struct skerry_frame frame;
+  bool any = false;
+  skerry_step(from);
+  while (skerry_take(from, &frame) == 1) {
+    any = true;
+    frames++;
+    uint32_t length = frame.run[0].length;
+    if (frame.runs > 1 && station == 0) {
+      length += frame.run[1].length + (frame.runs > 2 ? frame.run[2].length : 0);
+      bytes_sent += length - HEADERS;
+    }
+    while (skerry_inject(to, &frame) == -EAGAIN) skerry_step(to);
+  }
+  return any;
+}
+
+/// A microsecond, in which each has a turn.
+static void one_round(void) {
+  for (int i = 0; i < 2; i++) {
+    skerry_advance(machine[i], 1000);
+    turn(i);
+  }
+}
+
+static uint64_t statistic(int station, uint32_t what, uint32_t index) {
+  struct skerry_memory memory = skerry_memory(machine[station]);
+  int got = skerry_syscall(machine[station], STATISTICS, what, memory.address, 1024, 0, 0);
+  MUST(got > 0, "statistics", got);
+  return ((uint64_t *)memory.bytes)[index];
+}
+
+static uint64_t bytes(void) {
+  MUST(!statistic(0, TCP, RETRANSMITS), "segments lost", (int)statistic(0, TCP, RETRANSMITS));
+  return bytes_sent;
+}
+
+static uint64_t trips(void) { return bytes() / SMALL; }
+static uint64_t connections(void) { return statistic(1, TCP, PASSIVE_OPENS); }
+static uint64_t datagrams(void) { return statistic(1, UDP, DELIVERED); }
+
+#define LOAD(name) \
+  static void begin_##name(void) { machine[0] = start(0, #name); }
+LOAD(bulk) LOAD(copied) LOAD(trips) LOAD(abort) LOAD(close) LOAD(datagrams)
+
+const struct workload workloads[] = {
+    {"bulk", begin_bulk, one_round, bytes},
+    {"copied", begin_copied, one_round, bytes},
+    {"trips", begin_trips, one_round, trips},
+    {"abort", begin_abort, one_round, connections},
+    {"close", begin_close, one_round, connections},
+    {"datagrams", begin_datagrams, one_round, datagrams},
+    {0},
+};
