@@ -630,9 +630,8 @@ function poll(device: Device, budget: u32): u32 {
     return false;
   }
   const packet = receivePacket(nic, index);
-  fresh.give(Owner.NicRx);
+  fresh.exchange(packet);
   store<usize>(nic.receivePackets + (index << 2), changetype<usize>(fresh));
-  packet.give(Owner.Stack);
   packet.length = length;
   packet.iface = device.index;
   if (!(status & RX_IXSM)) {

@@ -35,7 +35,8 @@ import { registerChip } from "./registry";
  * Registers, 32 bits each, at BAR 0:
  *
  *     0x00 MAGIC       R  "SKML"; anything else is another device
- *     0x04 FEATURES    R  bit 0: received checksums are checked; bit 1: sent ones are filled in
+ *     0x04 FEATURES    R  bit 0: received checksums are checked; bit 1: sent ones are filled in;
+ *                         bit 2: frames are cut into segments
  *     0x08 MAC_LOW     R  the address's last four bytes, the first of them on top
  *     0x0c MAC_HIGH    R  its first two
  *     0x10 MTU         R  largest layer-3 packet, at most 1,500
@@ -57,6 +58,8 @@ import { registerChip } from "./registry";
  *     bit 0 MORE       the frame goes on in the next descriptor (transmit; at most 3 a frame)
  *     bit 1 CHECKSUM   transmit, in a frame's first: the 16-bit sum from START to the end is to be
  *                      put at FIELD. Receive: every checksum of the frame is right
+ *     bits 16 to 31    SEGMENT, with CHECKSUM: the frame is TCP over IPv4 with all headers in this
+ *                      descriptor, and is to be sent as frames of so many bytes of payload
  *     bits 32 to 47    START, from the frame's first byte
  *     bits 48 to 63    FIELD, likewise
  *
@@ -69,6 +72,7 @@ const MAGIC_VALUE: u32 = 0x4c4d_4b53;
 const FEATURES: u32 = 0x04;
 const FEATURE_RECEIVE_CHECKSUM: u32 = 1 << 0;
 const FEATURE_TRANSMIT_CHECKSUM: u32 = 1 << 1;
+const FEATURE_SEGMENTATION: u32 = 1 << 2;
 const MAC_LOW: u32 = 0x08;
 const MAC_HIGH: u32 = 0x0c;
 const MTU: u32 = 0x10;
@@ -87,6 +91,7 @@ const AREA_BYTES: u32 = 0x2080;
 
 const MORE: u64 = 1 << 0;
 const CHECKSUM: u64 = 1 << 1;
+const SEGMENT_SHIFT: u64 = 16;
 const START_SHIFT: u64 = 32;
 const FIELD_SHIFT: u64 = 48;
 
@@ -159,6 +164,7 @@ function start(entry: PciFunction, device: Device): bool {
   const features = mmioRead32(registers + FEATURES);
   if (features & FEATURE_RECEIVE_CHECKSUM) device.features |= Feature.ReceiveChecksum;
   if (features & FEATURE_TRANSMIT_CHECKSUM) device.features |= Feature.TransmitChecksum;
+  if (features & FEATURE_SEGMENTATION) device.features |= Feature.Segmentation;
   device.mac = ((<u64>mmioRead32(registers + MAC_HIGH)) << 32) | mmioRead32(registers + MAC_LOW);
   device.mtu = mmioRead32(registers + MTU);
   device.speed = SPEED;
@@ -233,9 +239,8 @@ function poll(device: Device, budget: u32): u32 {
     return;
   }
   const packet = receivePacket(link, count);
-  fresh.give(Owner.NicRx);
+  fresh.exchange(packet);
   store<usize>(cell(link.receivePackets, count), changetype<usize>(fresh));
-  packet.give(Owner.Stack);
   packet.length = <u32>(dmaRead64(at) >> 32);
   packet.iface = device.index;
   if (dmaRead64(at + 8) & CHECKSUM) {
@@ -272,7 +277,10 @@ function transmit(device: Device, queue: PacketQueue): void {
     if (packet.flags & PacketFlag.ChecksumPending) {
       const field: u32 = <u32>packet.checksumStart + packet.checksumOffset;
       options =
-        CHECKSUM | ((<u64>packet.checksumStart) << START_SHIFT) | ((<u64>field) << FIELD_SHIFT);
+        CHECKSUM |
+        ((<u64>packet.segmentSize) << SEGMENT_SHIFT) |
+        ((<u64>packet.checksumStart) << START_SHIFT) |
+        ((<u64>field) << FIELD_SHIFT);
     }
     let address = packet.data;
     let length = packet.length;

@@ -10,7 +10,7 @@ enum {
   RECEIVE = 0x18, TRANSMIT = 0x1c, INTERRUPT = 0x20, CAUSE = 0x24,
 };
 enum { RING = 256, RECEIVED = 0x0000, SENT = 0x0040, RECEIVE_RING = 0x0080, TRANSMIT_RING = 0x1080 };
-enum { MORE = 1, CHECKSUM = 2 };
+enum { MORE = 1, CHECKSUM = 2, SEGMENT_SHIFT = 16 };
 
 #define MAGIC_VALUE 0x4c4d4b53u
 #define REGISTERS 0x1000u
@@ -25,7 +25,7 @@ void link_start(struct skerry *machine, const struct skerry_config *config) {
   struct link *link = &machine->link;
   for (int i = 0; i < 6; i++) link->mac = link->mac << 8 | config->mac[i];
   if (!link->mac) link->mac = 0x525400123456;
-  link->features = config->checksum_offload ? 3 : 0;
+  link->features = config->checksum_offload ? 7 : 0;
   link->bar = LINK_REGISTERS;
 }
 
@@ -89,7 +89,7 @@ void host_mmioWrite32(u32 at, u32 value) {
   switch (at - LINK_REGISTERS) {
     case AREA:
       link->area = value;
-      link->receive_filled = link->transmit_filled = link->received = link->sent = link->taken = 0;
+      link->receive_filled = link->transmit_filled = link->received = link->sent = link->taken = link->cut = 0;
       break;
     case RECEIVE: link->receive_filled = value; break;
     case TRANSMIT: link->transmit_filled = value; break;
@@ -153,15 +153,71 @@ void link_finish(struct skerry *machine) {
   *(u32 *)(machine->memory.base + link->area + SENT) = link->sent;
 }
 
+// Fields of a frame to be cut: Ethernet's header is 14 bytes, IPv4's 20.
+enum { IP_LENGTH = 14 + 2, IP_CHECKSUM = 14 + 10, TCP = 14 + 20, TCP_SEQUENCE = TCP + 4, TCP_FLAGS = TCP + 13 };
+enum { FIN = 0x01, PSH = 0x08 };
+
+static inline u32 get16(const u8 *at) { return (u32)at[0] << 8 | at[1]; }
+static void put16(u8 *at, u32 value) { at[0] = (u8)(value >> 8), at[1] = (u8)value; }
+
+/// The one's complement sum `sum` with a word that was `before` as `after` (RFC 1624).
+static u32 changed(u32 sum, u32 before, u32 after) {
+  sum += (before ^ 0xffff) + after;
+  sum = (sum & 0xffff) + (sum >> 16);
+  return (sum & 0xffff) + (sum >> 16);
+}
+
+/// The next piece of a frame that is to be cut: TCP over IPv4, its headers in the first descriptor.
+static int take_piece(struct skerry *machine, const struct descriptor *first, struct skerry_frame *frame) {
+  struct link *link = &machine->link;
+  const u8 *base = machine->memory.base;
+  u32 headers = first->length, at = link->cut, left = first->flags >> SEGMENT_SHIFT, total = 0, count = 1;
+  frame->runs = 1;
+  frame->run[0].bytes = link->headers;
+  frame->run[0].length = headers;
+  for (const struct descriptor *from = first; from->flags & MORE; count++) {
+    from = descriptor(machine, TRANSMIT_RING, link->taken + count);
+    u32 skip = at > total ? at - total : 0;
+    if (left && skip < from->length) {
+      u32 part = from->length - skip < left ? from->length - skip : left;
+      frame->run[frame->runs].bytes = base + from->address + skip;
+      frame->run[frame->runs++].length = part;
+      left -= part;
+    }
+    total += from->length;
+  }
+  u32 length = (first->flags >> SEGMENT_SHIFT) - left;
+  u8 *into = link->headers;
+  memcpy(into, base + first->address, headers);
+  u32 before = get16(into + IP_LENGTH), after = headers - 14 + length;
+  put16(into + IP_LENGTH, after);
+  put16(into + IP_CHECKSUM, changed(get16(into + IP_CHECKSUM) ^ 0xffff, before, after) ^ 0xffff);
+  // The pseudo-header's sum, which stands where the checksum goes, has TCP's length in it.
+  put16(into + first->field, changed(get16(into + first->field), before - 20, after - 20));
+  u32 low = get16(into + TCP_SEQUENCE + 2) + (at & 0xffff);
+  put16(into + TCP_SEQUENCE + 2, low);
+  put16(into + TCP_SEQUENCE, get16(into + TCP_SEQUENCE) + (at >> 16) + (low >> 16));
+  if (at + length < total) {
+    into[TCP_FLAGS] &= (u8) ~(FIN | PSH);
+    link->cut = at + length;
+  } else {
+    link->cut = 0;
+    link->taken += count;
+  }
+  return 1;
+}
+
 int skerry_take(struct skerry *machine, struct skerry_frame *frame) {
   struct link *link = &machine->link;
   if (machine->has_ended) return -ESHUTDOWN;
   link_finish(machine);
   if (link->taken == link->transmit_filled) return 0;
-  const struct descriptor *from = descriptor(machine, TRANSMIT_RING, link->taken++);
+  const struct descriptor *from = descriptor(machine, TRANSMIT_RING, link->taken);
   frame->flags = from->flags & CHECKSUM ? SKERRY_CHECKSUM : 0;
   frame->checksum_start = from->start;
   frame->checksum_field = from->field;
+  if (from->flags >> SEGMENT_SHIFT && from->length <= LINK_HEADERS_MOST) return take_piece(machine, from, frame);
+  link->taken++;
   for (frame->runs = 0;; from = descriptor(machine, TRANSMIT_RING, link->taken++)) {
     frame->run[frame->runs].bytes = machine->memory.base + from->address;
     frame->run[frame->runs].length = from->length;

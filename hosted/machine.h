@@ -4,6 +4,9 @@
 #include "host.h"
 #include "skerry.h"
 
+/// Longest headers of a frame that the link cuts: Ethernet, IPv4 without options, TCP with all of them.
+#define LINK_HEADERS_MOST (14 + 20 + 60)
+
 /// The memory link (drivers/memory-link.ts has the data sheet). Counts run on for ever.
 struct link {
   /// What the driver wrote: the shared area (0 without), descriptors filled, and INTERRUPT.
@@ -12,6 +15,9 @@ struct link {
   bool cause, pending;
   /// Descriptors used and done with; behind the frame taken last, which is done with next.
   u32 received, sent, taken;
+  /// Payload bytes already taken of the frame at `taken`, which is to be cut; the headers of the last piece.
+  u32 cut;
+  u8 headers[LINK_HEADERS_MOST];
   u64 mac;
   u32 features;
   /// The bus: the address register, and the card's command register and BAR 0.

@@ -44,7 +44,9 @@ struct skerry_config {
   /// The card's address; all zero for 52:54:00:12:34:56. No group address.
   uint8_t mac[6];
   /// Leaves checksums of TCP and UDP to whoever reads the sent frames (`SKERRY_CHECKSUM`), and
-  /// believes those of received frames that are so marked. Otherwise the machine sums in software.
+  /// believes those of received frames that are so marked; TCP's bulk data goes through the machine in
+  /// packets of up to 64 KB, which become frames as they are taken. Otherwise the machine sums, and
+  /// cuts, in software.
   bool checksum_offload;
   /// Time is CLOCK_MONOTONIC since start. Otherwise it begins at 0 and only `skerry_advance` moves it.
   bool real_clock;

@@ -189,6 +189,14 @@ export class Packet {
     this.references++;
   }
 
+  /** Changes owners with another packet of the same pool. */
+  @inline exchange(other: Packet): void {
+    assert(this.pool == other.pool);
+    const owner = this.owner;
+    this.owner = other.owner;
+    other.owner = owner;
+  }
+
   /** Moves the packet to another owner. */
   @inline give(to: Owner): void {
     const pool = poolOf(this.pool);
@@ -198,9 +206,14 @@ export class Packet {
   }
 
   /** Drops a reference; the last one frees the slot and lets go of the fragments' owners. */
-  release(): void {
+  @inline release(): void {
     assert(this.references > 0 && this.owner != Owner.Free);
-    if (--this.references) return;
+    const left = <u32>this.references - 1;
+    this.references = <u16>left;
+    if (!left) this.free();
+  }
+
+  private free(): void {
     for (let i: u32 = 0; i < this.fragmentCount; i++) {
       const owner = this.fragment(i).owner;
       if (owner !== null) owner.release();

@@ -23,6 +23,15 @@ import { IpAddress } from "./address";
 }
 
 /**
+ * Folds a sum of 64-bit words to 16 bits. A word added to itself with its halves exchanged holds their
+ * sum, the carry come in again, in its upper half.
+ */
+@inline function fold64(total: u64): u32 {
+  const half = <u32>((total + rotl<u64>(total, 32)) >> 32);
+  return (half + rotl<u32>(half, 16)) >>> 16;
+}
+
+/**
  * Adds `length` bytes at `address`, at any alignment, to the sum `initial`; returns it folded to
  * 16 bits. An odd last byte counts as if a zero followed it, so only the last of several runs may
  * be odd: see `swapped`.
@@ -30,11 +39,24 @@ import { IpAddress } from "./address";
 export function sum(address: usize, length: u32, initial: u32): u32 {
   let total: u64 = initial;
   // 64-bit words are as good as 16-bit ones: 2^16 is 1 modulo 2^16 - 1 (RFC 1071, 2.C).
-  for (; length >= 32; length -= 32, address += 32) {
-    total = add(total, load<u64>(address));
-    total = add(total, load<u64>(address, 8));
-    total = add(total, load<u64>(address, 16));
-    total = add(total, load<u64>(address, 24));
+  if (length >= 64) {
+    // Four sums: none waits for the carry of another.
+    let second: u64 = 0;
+    let third: u64 = 0;
+    let fourth: u64 = 0;
+    do {
+      total = add(total, load<u64>(address));
+      second = add(second, load<u64>(address, 8));
+      third = add(third, load<u64>(address, 16));
+      fourth = add(fourth, load<u64>(address, 24));
+      total = add(total, load<u64>(address, 32));
+      second = add(second, load<u64>(address, 40));
+      third = add(third, load<u64>(address, 48));
+      fourth = add(fourth, load<u64>(address, 56));
+      length -= 64;
+      address += 64;
+    } while (length >= 64);
+    total = add(add(total, second), add(third, fourth));
   }
   for (; length >= 8; length -= 8, address += 8) total = add(total, load<u64>(address));
   if (length & 4) {
@@ -46,8 +68,13 @@ export function sum(address: usize, length: u32, initial: u32): u32 {
     address += 2;
   }
   if (length & 1) total = add(total, load<u8>(address));
-  total = (total & 0xffff_ffff) + (total >> 32);
-  return fold(<u32>((total & 0xffff) + ((total >> 16) & 0xffff) + (total >> 32)));
+  return fold64(total);
+}
+
+/** `sum` of the 20 bytes of an IPv4 header without options. */
+@inline export function sum20(address: usize): u32 {
+  const total = add(load<u64>(address), load<u64>(address, 8));
+  return fold64(add(total, load<u32>(address, 16)));
 }
 
 /** The sum of a run of bytes that starts at an odd position (RFC 1071, 2.B): its bytes swapped. */
@@ -85,8 +112,7 @@ export function pseudoHeaderSum(
   length: u32,
 ): u32 {
   // Both the 32-bit length of IPv6 and the 16-bit one of IPv4 sum to the same words.
-  let total: u64 = bswap(length);
-  total += <u64>(protocol << 8);
+  let total: u64 = <u64>bswap(length) + (protocol << 8);
   if (source.isV4) {
     total += bswap(source.v4);
     total += bswap(destination.v4);
@@ -96,8 +122,7 @@ export function pseudoHeaderSum(
     total = add(total, bswap(destination.hi));
     total = add(total, bswap(destination.lo));
   }
-  total = (total & 0xffff_ffff) + (total >> 32);
-  return fold(<u32>((total & 0xffff) + ((total >> 16) & 0xffff) + (total >> 32)));
+  return fold64(total);
 }
 
 /**

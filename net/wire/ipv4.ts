@@ -1,4 +1,4 @@
-import { sum } from "./checksum";
+import { sum, sum20 } from "./checksum";
 
 /**
  * The IPv4 header (RFC 791, 3.1).
@@ -152,8 +152,11 @@ export function ipv4Check(at: usize, length: u32, summed: bool): Ipv4Fault {
   if (headerLength < IPV4_HEADER) return Ipv4Fault.Length;
   const totalLength = header.totalLength;
   if (totalLength < headerLength || totalLength > length) return Ipv4Fault.Length;
+  if (headerLength == IPV4_HEADER) {
+    return summed || sum20(at) == 0xffff ? Ipv4Fault.None : Ipv4Fault.Checksum;
+  }
   if (!summed && sum(at, headerLength, 0) != 0xffff) return Ipv4Fault.Checksum;
-  return headerLength == IPV4_HEADER ? Ipv4Fault.None : checkOptions(at, headerLength);
+  return checkOptions(at, headerLength);
 }
 
 /**
@@ -201,5 +204,5 @@ export function ipv4Build(
   store<u16>(at, 0, 10);
   store<u32>(at, bswap(source), 12);
   store<u32>(at, bswap(destination), 16);
-  store<u16>(at, ~sum(at, IPV4_HEADER, 0), 10);
+  store<u16>(at, ~sum20(at), 10);
 }

@@ -27,7 +27,6 @@ export const FLAGS = [
   "-g",
   "-fPIC",
   "-fvisibility=hidden",
-  "-fno-omit-frame-pointer",
   "-fno-strict-aliasing",
   "-fwrapv",
   "-fno-delete-null-pointer-checks",
