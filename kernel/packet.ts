@@ -129,7 +129,7 @@ export class Packet {
   }
 
   /** Bytes in all, fragments included. */
-  get totalLength(): u32 {
+  @inline get totalLength(): u32 {
     let total = this.length;
     for (let i: u32 = 0; i < this.fragmentCount; i++) total += this.fragment(i).length;
     return total;

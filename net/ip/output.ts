@@ -36,6 +36,17 @@ export function ipSend(
     packet.release();
     return -Errno.ENETUNREACH;
   }
+  return ipSendBy(route, packet, protocol, source, destination);
+}
+
+/** `ipSend` by a route to `destination` that has just been looked up. */
+@inline export function ipSendBy(
+  route: Route,
+  packet: Packet,
+  protocol: u32,
+  source: IpAddress,
+  destination: IpAddress,
+): i32 {
   const length = packet.totalLength + IPV4_HEADER;
   if (!fits(packet, length, route.iface)) {
     ipStats.tooBig++;

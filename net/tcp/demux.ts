@@ -1,5 +1,5 @@
 import { reserve } from "../../kernel/memory";
-import { sipHash } from "../../kernel/siphash";
+import { sipHash, sipHashWords } from "../../kernel/siphash";
 import { randomFill } from "../../kernel/random";
 import { IpAddress } from "../wire/address";
 import { Tcb, Tuple } from "./tcb";
@@ -51,6 +51,10 @@ export function tupleHash(
   remote: IpAddress,
   remotePort: u32,
 ): u32 {
+  if (remote.isV4) {
+    const ports = ((<u64>localPort) << 16) | remotePort;
+    return <u32>sipHashWords(key, ports, ((<u64>local.v4) << 32) | remote.v4);
+  }
   return <u32>sipHash(key, words, tupleWords(words, local, localPort, remote, remotePort));
 }
 

@@ -17,7 +17,7 @@ import { EndpointEvent, EndpointOption, notify } from "../endpoint";
 import { addressHash } from "../hash";
 import { sendError } from "../icmp/error";
 import { isAssigned } from "../interface";
-import { ipSend } from "../ip/output";
+import { ipSendBy } from "../ip/output";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { Route, RouteKind, routeTo } from "../ip/route";
 import { IpAddress, isV4Loopback } from "../wire/address";
@@ -116,6 +116,8 @@ let free: Udp | null = null;
 let ports: usize = 0;
 let peers: usize = 0;
 let open: u32 = 0;
+/** Endpoints that are connected: mostly none, and then nobody looks for them. */
+let connectedCount: u32 = 0;
 /** Most datagrams in all queues together: the NIC's ring must always find slots. */
 let queuedMax: u32 = 0;
 const sourceScratch = changetype<IpAddress>(memory.data(16, 8));
@@ -199,8 +201,10 @@ function findConnected(
 
 /** The endpoint that takes a datagram: connected to its sender, else bound to its port. */
 function find(local: IpAddress, localPort: u32, remote: IpAddress, remotePort: u32): Udp | null {
-  const connected = findConnected(local, localPort, remote, remotePort);
-  if (connected !== null) return connected;
+  if (connectedCount) {
+    const connected = findConnected(local, localPort, remote, remotePort);
+    if (connected !== null) return connected;
+  }
   let any: Udp | null = null;
   let u = changetype<Udp | null>(load<usize>(portBucket(localPort)));
   while (u !== null && !u.remotePort) {
@@ -292,6 +296,7 @@ export function udpConnect(u: Udp, address: IpAddress, port: u32): i32 {
   const bucket = peerBucket(u.remoteHi, u.remoteLo, port, u.localPort);
   u.peerNext = changetype<Udp | null>(load<usize>(bucket));
   store<usize>(bucket, changetype<usize>(u));
+  connectedCount++;
   return 0;
 }
 
@@ -300,6 +305,7 @@ function disconnect(u: Udp): void {
   const bucket = peerBucket(u.remoteHi, u.remoteLo, u.remotePort, u.localPort);
   unchain(bucket, offsetof<Udp>("peerNext"), u);
   unchain(portBucket(u.localPort), offsetof<Udp>("portNext"), u);
+  connectedCount--;
   u.remotePort = 0;
   u.remote.set(0, 0);
   insertPort(u);
@@ -436,7 +442,7 @@ function send(
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>UDP_CHECKSUM_OFFSET;
   udpStats.sent++;
-  return ipSend(packet, Protocol.UDP, source, address);
+  return ipSendBy(route, packet, Protocol.UDP, source, address);
 }
 
 // ---- Receive -------------------------------------------------------------------------------

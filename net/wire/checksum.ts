@@ -71,10 +71,14 @@ export function sum(address: usize, length: u32, initial: u32): u32 {
   return fold64(total);
 }
 
+/** The sum of three words that lie, or are to lie, one after the other. */
+@inline export function sumOf(first: u64, second: u64, third: u32): u32 {
+  return fold64(add(add(first, second), third));
+}
+
 /** `sum` of the 20 bytes of an IPv4 header without options. */
 @inline export function sum20(address: usize): u32 {
-  const total = add(load<u64>(address), load<u64>(address, 8));
-  return fold64(add(total, load<u32>(address, 16)));
+  return sumOf(load<u64>(address), load<u64>(address, 8), load<u32>(address, 16));
 }
 
 /** The sum of a run of bytes that starts at an odd position (RFC 1071, 2.B): its bytes swapped. */

@@ -1,4 +1,4 @@
-import { sipHash } from "../../kernel/siphash";
+import { sipHash, sipHashWords } from "../../kernel/siphash";
 import { fromHex } from "./support/host";
 
 /** First sixteen values of the reference implementation's vectors_sip64: key and message 00 01 02 … */
@@ -26,5 +26,24 @@ describe("SipHash-2-4", () => {
       store<u8>(at + i, load<u8>(at + i) ^ 0x80);
     }
     expect(sipHash(at, at + 8, 16)).toBe(plain);
+  });
+});
+
+describe("SipHash-1-3 of two words", () => {
+  it("gives the value of an independent implementation for the message 00 01 … 0f", () => {
+    const bytes = fromHex("000102030405060708090a0b0c0d0e0f");
+    const at = changetype<usize>(bytes);
+    expect(sipHashWords(at, load<u64>(at), load<u64>(at, 8))).toBe(0xcc4fdd1a7d908b66);
+  });
+
+  it("depends on every byte of key and message", () => {
+    const bytes = fromHex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    const at = changetype<usize>(bytes);
+    const plain = sipHashWords(at, load<u64>(at, 16), load<u64>(at, 24));
+    for (let i = 0; i < 32; i++) {
+      store<u8>(at + i, load<u8>(at + i) ^ 0x80);
+      expect(sipHashWords(at, load<u64>(at, 16), load<u64>(at, 24))).not.toBe(plain);
+      store<u8>(at + i, load<u8>(at + i) ^ 0x80);
+    }
   });
 });

@@ -41,7 +41,7 @@ type Stack = (typeof STACKS)[number];
 
 const RUN_MS = 300;
 /** Rounds in which instructions are counted. */
-const COUNTED_ROUNDS = 2048;
+const COUNTED_ROUNDS = 512;
 const FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra"];
 
 function run(command: string, words: string[], cwd: string): string {

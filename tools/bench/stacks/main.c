@@ -13,7 +13,7 @@
 #include "pair.h"
 
 /// Rounds between two looks at the clock, and until everything is warm.
-enum { ROUNDS = 64, WARM = 4096 };
+enum { ROUNDS = 64, WARM = 1024 };
 
 uint64_t frames;
 
