@@ -216,7 +216,7 @@ export class Packet {
   private free(): void {
     for (let i: u32 = 0; i < this.fragmentCount; i++) {
       const owner = this.fragment(i).owner;
-      if (owner !== null) owner.release();
+      if (owner !== null && !--owner.references) owner.free();
     }
     const pool = poolOf(this.pool);
     pool.count(this.owner, -1);

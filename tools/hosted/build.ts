@@ -21,7 +21,7 @@ export interface HostedOptions {
   root: string;
 }
 
-export const FLAGS = [
+const FLAGS = [
   "-std=gnu11",
   "-O3",
   "-g",
@@ -35,6 +35,12 @@ export const FLAGS = [
   "-I",
   "tools/aot/runtime",
 ];
+
+/** What all C of the process is compiled with. */
+export function flagsOf(cc: string): string[] {
+  // Only gcc lets a program keep a register; its GS costs more to change, and hides memory from it.
+  return [...FLAGS, /clang/.test(cc) ? "-DWASM_MEMORY_GS" : "-DWASM_MEMORY_REGISTER"];
+}
 
 /** Runs the compiler; fails with the first thing that it complains of. */
 export function run(cc: string, args: string[], cwd: string, what: string): Promise<void> {
@@ -59,13 +65,11 @@ export async function buildHosted(options: HostedOptions): Promise<void> {
   const objects = resolve(options.objects);
   mkdirSync(objects, { recursive: true });
   const compiled: string[] = [];
-  // Only gcc lets a program keep a register; its GS costs more to change, and hides memory from it.
-  const model = /clang/.test(cc) ? "-DWASM_MEMORY_GS" : "-DWASM_MEMORY_REGISTER";
   const compile = (source: string, stem: string, extra: string[]): Promise<void> => {
     const object = join(objects, `${stem}.o`);
     compiled.push(object);
     const from = relative(root, resolve(source));
-    return run(cc, [...FLAGS, model, ...extra, "-c", from, "-o", object], root, from);
+    return run(cc, [...flagsOf(cc), ...extra, "-c", from, "-o", object], root, from);
   };
   const own = ["-Wall", "-Wextra", "-Werror", `-DKERNEL_PAGES=${memoryPages}u`];
   const imports = '-DWASM_IMPORTS="host.h"';

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { FLAGS, run } from "./build.ts";
+import { flagsOf, run } from "./build.ts";
 import { contract } from "./contract.ts";
 
 export interface FuzzerOptions {
@@ -36,7 +36,7 @@ export async function buildFuzzer({
   const compile = (source: string, stem: string, extra: string[]): Promise<void> => {
     const object = join(objects, `${stem}.o`);
     compiled.push(object);
-    return run("clang", [...FLAGS, ...extra, "-c", source, "-o", object], root, source);
+    return run("clang", [...flagsOf("clang"), ...extra, "-c", source, "-o", object], root, source);
   };
   const kernel = ["-O1", "-Wno-everything", '-DWASM_IMPORTS="host.h"', "-fsanitize=fuzzer-no-link"];
   const own = ["-Wall", "-Wextra", "-Werror", `-DKERNEL_PAGES=${memoryPages}u`];
