@@ -1,3 +1,4 @@
+import { copyStats } from "../kernel/copies";
 import {
   HEADROOM,
   Owner,
@@ -57,6 +58,7 @@ function copy(packet: Packet, bytes: u32): Packet | null {
   const pool = bytes + HEADROOM <= 2048 ? PoolId.Standard : PoolId.Jumbo;
   const whole = allocate(pool, Purpose.Data, HEADROOM);
   if (whole !== null && bytes <= whole.tailroom) {
+    copyStats.looped += bytes;
     memory.copy(whole.data, packet.data, packet.length);
     whole.length = packet.length;
     for (let i: u32 = 0; i < packet.fragmentCount; i++) {

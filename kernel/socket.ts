@@ -11,6 +11,7 @@ import {
   tcpDiscard,
   tcpError,
   tcpEvents,
+  tcpFirstRun,
   tcpGetOption,
   tcpGetOptionData,
   tcpListen,
@@ -21,13 +22,16 @@ import {
   tcpQueued,
   tcpReceive,
   tcpRemote,
+  tcpReturnRun,
   tcpSend,
+  tcpSendPacket,
   tcpSendReady,
   tcpSendSpace,
   tcpSendStatic,
   tcpSetOption,
   tcpSetOptionData,
   tcpShutdown,
+  tcpTakeRun,
 } from "../net/tcp/tcp";
 import {
   Udp,
@@ -58,6 +62,15 @@ import {
   SocketType,
 } from "../sdk/assembly/syscalls";
 import { Errno } from "./errno";
+import {
+  Lease,
+  leaseAllowed,
+  leaseEnd,
+  leaseFind,
+  leasesInit,
+  leasesPerSocket,
+  leaseTake,
+} from "./lease";
 import { reserveUncleared } from "./memory";
 
 /**
@@ -121,7 +134,10 @@ class Socket {
   queued: bool;
   /** Of a stream that is being connected: the program has not heard how that went. */
   connecting: bool;
-  private spare: u32;
+  private spare: u8;
+  /** Leases out, and the first of them. */
+  leased: u16;
+  leases: Lease | null;
 
 
   @inline get tcb(): Tcb {
@@ -145,6 +161,7 @@ let readyTail: Socket | null = null;
 let lastEvents: u32 = 0;
 let lastContext: usize = 0;
 let lastRun: usize = 0;
+let lastLease: u32 = 0;
 const scratch: usize = memory.data(8, 8);
 
 /** AF_INET. */
@@ -157,6 +174,7 @@ export function socketsInit(count: u32): void {
   capacity = count;
   fresh = 0;
   free = null;
+  leasesInit();
   setEndpointSink(onEvents);
 }
 
@@ -196,6 +214,8 @@ function take(kind: Kind, endpoint: usize): Socket {
   socket.next = null;
   socket.context = 0;
   socket.connecting = false;
+  socket.leased = 0;
+  socket.leases = null;
   return socket;
 }
 
@@ -472,7 +492,70 @@ export function shutdown(number: u32, how: u32): i32 {
   return result;
 }
 
-/** Gives the number back. What a stream has still to send is sent in the background. */
+/**
+ * Takes the first run of unread bytes off a stream, for the program to keep where it lies: its length,
+ * with its place in `runAddress()` and its number, for `release`, in `leaseNumber()`. Several may be out
+ * at a time. 0 is the end of the stream, -EAGAIN nothing yet, -ENOBUFS as many out as may be: read the
+ * plain way, or release one.
+ */
+export function lease(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
+  const packet = tcpFirstRun(socket.tcb);
+  if (packet === null) return tcpReceive(socket.tcb, scratch, 1, true);
+  if (<u32>socket.leased >= leasesPerSocket() || !leaseAllowed(packet)) return -Errno.ENOBUFS;
+  tcpTakeRun(socket.tcb);
+  const taken = leaseTake(packet, number, socket.leases);
+  socket.leases = taken;
+  socket.leased++;
+  lastRun = packet.data;
+  lastLease = taken.number;
+  return packet.length;
+}
+
+/** The number of the lease that `lease` gave last. */
+@inline export function leaseNumber(): u32 {
+  return lastLease;
+}
+
+/** Gives a lease back, in any order. -EINVAL when it has been, or its socket is closed. */
+export function release(number: u32): i32 {
+  const lease = leaseFind(number);
+  if (lease === null) return -Errno.EINVAL;
+  giveBack(changetype<Socket>(find(lease.socket)), lease);
+  return 0;
+}
+
+/**
+ * Sends the bytes of a lease where they lie, and gives it back: its length. On any failure, as of
+ * `send`, the lease stays out. Cost: no copy.
+ */
+export function sendLease(number: u32, leased: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
+  const lease = leaseFind(leased);
+  if (lease === null) return -Errno.EINVAL;
+  const sent = tcpSendPacket(socket.tcb, lease.packet);
+  if (sent >= 0) forget(changetype<Socket>(find(lease.socket)), lease);
+  return sent;
+}
+
+function giveBack(socket: Socket, lease: Lease): void {
+  const packet = lease.packet;
+  forget(socket, lease);
+  packet.release();
+}
+
+/** Ends a lease whose packet goes elsewhere. */
+function forget(socket: Socket, lease: Lease): void {
+  socket.leases = leaseEnd(lease, socket.leases);
+  socket.leased--;
+  tcpReturnRun(socket.tcb, lease.packet.length);
+}
+
+/** Gives the number back. Leases of a stream end. What a stream has still to send is sent in the background. */
 export function close(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
@@ -481,6 +564,7 @@ export function close(number: u32): i32 {
     udpClose(socket.udp);
   } else {
     socket.tcb.owner = 0;
+    for (let lease = socket.leases; lease !== null; lease = socket.leases) giveBack(socket, lease);
     tcpClose(socket.tcb);
   }
   give(socket);

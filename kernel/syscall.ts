@@ -8,6 +8,7 @@ import { NeighbourStats, neighbourStats } from "../net/link/neighbour";
 import { extentsTaken } from "../net/tcp/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
+import { CopyStats, copyStats } from "./copies";
 import { Errno } from "./errno";
 import { OWNERS, POOLS, poolOf } from "./packet";
 import * as sockets from "./socket";
@@ -112,6 +113,12 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u3
       const into = memoryOf(a2, length);
       return into ? sockets.getOptionData(a0, a1, into, length) : -Errno.EFAULT;
     }
+    case Syscall.Lease:
+      return lease(a0, a1);
+    case Syscall.Release:
+      return sockets.release(a0);
+    case Syscall.SendLease:
+      return sockets.sendLease(a0, a1);
     default:
       return -Errno.ENOSYS;
   }
@@ -123,6 +130,18 @@ function accept(number: u32, into: u32): i32 {
   const accepted = sockets.accept(number);
   if (accepted > 0 && address !== null) sockets.peerAddress(accepted, address);
   return accepted;
+}
+
+function lease(number: u32, into: u32): i32 {
+  const at = memoryOf(into, Layout.Lease);
+  if (!at) return -Errno.EFAULT;
+  const length = sockets.lease(number);
+  if (length > 0) {
+    store<u32>(at, sockets.leaseNumber());
+    store<u32>(at, <u32>sockets.runAddress(), 4);
+    store<u32>(at, length, 8);
+  }
+  return length;
 }
 
 function poll(into: u32, count: u32): i32 {
@@ -163,6 +182,8 @@ function statistics(what: u32, into: u32, length: u32): i32 {
       return copy(at, length, changetype<usize>(neighbourStats), offsetof<NeighbourStats>());
     case Statistics.Dhcp:
       return copy(at, length, changetype<usize>(dhcpStats), offsetof<DhcpStats>());
+    case Statistics.Copies:
+      return copy(at, length, changetype<usize>(copyStats), offsetof<CopyStats>());
     case Statistics.Link: {
       const counters = offsetof<Interface>("runts");
       const from = changetype<usize>(interfaceAt(0)) + counters;

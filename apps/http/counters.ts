@@ -1,3 +1,4 @@
+import { copyStats } from "../../kernel/copies";
 import { dhcpStats } from "../../net/dhcp/stats";
 import { icmpStats } from "../../net/icmp/stats";
 import { ipStats } from "../../net/ip/stats";
@@ -15,6 +16,7 @@ export function writeCounters(json: JsonWriter): void {
   writeIcmp(json);
   writeUdp(json);
   writeTcp(json);
+  writeCopies(json);
   writeDhcp(json);
 }
 
@@ -97,6 +99,15 @@ function writeTcp(json: JsonWriter): void {
   json.count("timeWait", t.timeWait).count("transmissions", t.transmissions);
   json.count("dsacksOut", t.dsacksOut).count("working", t.working);
   json.count("workRefused", t.workRefused).endObject();
+}
+
+/** Bytes of streams that programs took and gave, and how many of them were copied for it. */
+function writeCopies(json: JsonWriter): void {
+  const c = copyStats;
+  json.key("copies").object();
+  json.count("received", c.received).count("receivedCopied", c.receivedCopied);
+  json.count("sent", c.sent).count("sentCopied", c.sentCopied);
+  json.count("looped", c.looped).endObject();
 }
 
 function writeDhcp(json: JsonWriter): void {

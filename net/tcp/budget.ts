@@ -65,6 +65,15 @@ const LIMIT_MOST: u32 = 4309;
   return cap > held ? (cap - held) * t.rcvMss : 0;
 }
 
+/**
+ * Whether `t` had better copy small segments together than let each hold a slot: it holds half of what
+ * it may, or could not take another slot. A program that keeps up never gets there, so its bytes are
+ * copied by its own reading alone.
+ */
+export function slotsShort(t: Tcb): bool {
+  return receiveHeld(t) << 1 >= threshold(t.receiveLimit) || !mayReassemble(t);
+}
+
 /** Whether `t` may queue one more slot of data in order. */
 @inline export function mayQueue(t: Tcb): bool {
   const pool = standard();

@@ -1,6 +1,6 @@
 import { Owner, Packet } from "../../kernel/packet";
 import { tcpStats } from "./stats";
-import { mayReassemble } from "./budget";
+import { mayReassemble, slotsShort } from "./budget";
 import { join, receiveAppend } from "./receivequeue";
 import { sackDuplicate, sackNewest, sackOverlap } from "./sackreport";
 import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
@@ -100,7 +100,7 @@ export function reassemblyInsert(t: Tcb, packet: Packet, seq: u32, now: u64): vo
       if (known) sackDuplicate(t, seq, run.end, now);
       packet.strip(known);
       const tail = run.tail;
-      if (packet.length <= tail.tailroom) {
+      if (packet.length <= tail.tailroom && slotsShort(t)) {
         join(tail, packet);
       } else {
         if (!admit(t, packet)) return;

@@ -1,17 +1,19 @@
+import { copyStats } from "../../kernel/copies";
 import { Owner, Packet } from "../../kernel/packet";
+import { slotsShort } from "./budget";
 import { Tcb } from "./tcb";
 
 /**
  * Bytes in order that the program has not taken: the packets in which they came, `data` at the
- * first unread byte of each. Nothing is copied, except that what fits into the free tail of the
- * last slot goes there and gives its own slot back: many small segments hold few slots.
+ * first unread byte of each. Nothing is copied, except that when slots are short what fits into the
+ * free tail of the last one goes there and gives its own back: many small segments hold few slots.
  */
 
 /** Queues a packet stripped to its payload, behind the rest. Takes ownership. */
 @inline export function receiveAppend(t: Tcb, packet: Packet): void {
   t.receiveBytes += packet.length;
   const tail = t.receiveTail;
-  if (tail !== null && packet.length <= tail.tailroom) {
+  if (tail !== null && packet.length <= tail.tailroom && slotsShort(t)) {
     join(tail, packet);
     return;
   }
@@ -25,6 +27,7 @@ import { Tcb } from "./tcb";
 
 /** Copies a packet's bytes behind those of `tail`, which has room, and frees its slot. */
 export function join(tail: Packet, packet: Packet): void {
+  copyStats.receivedCopied += packet.length;
   memory.copy(tail.end, packet.data, packet.length);
   tail.length += packet.length;
   packet.release();
@@ -42,11 +45,30 @@ export function receiveCopy(t: Tcb, into: usize, length: u32, peek: bool): u32 {
     packet = packet.next;
   }
   length -= left;
-  if (!peek) receiveDrop(t, length);
+  copyStats.receivedCopied += length;
+  if (!peek) receiveTake(t, length);
   return length;
 }
 
-/** Takes `length` bytes, at most `receiveBytes`, off the front. */
+/** The program takes `length` bytes, at most `receiveBytes`, off the front. */
+@inline export function receiveTake(t: Tcb, length: u32): void {
+  copyStats.received += length;
+  receiveDrop(t, length);
+}
+
+/** Takes the first run off the queue, in its packet, or null; its slot is still charged to `t`. */
+export function receiveTakeRun(t: Tcb): Packet | null {
+  const packet = t.receiveHead;
+  if (packet === null) return null;
+  t.receiveHead = packet.next;
+  if (t.receiveHead === null) t.receiveTail = null;
+  packet.next = null;
+  t.receiveBytes -= packet.length;
+  copyStats.received += packet.length;
+  return packet;
+}
+
+/** Lets go of `length` bytes, at most `receiveBytes`, at the front. */
 export function receiveDrop(t: Tcb, length: u32): void {
   t.receiveBytes -= length;
   let packet = t.receiveHead;

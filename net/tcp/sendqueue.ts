@@ -1,3 +1,4 @@
+import { copyStats } from "../../kernel/copies";
 import { allocate, Owner, Packet, PoolId, Purpose, FRAGMENTS } from "../../kernel/packet";
 import { reserveUncleared } from "../../kernel/memory";
 import { maySend, sendMost } from "./budget";
@@ -133,20 +134,37 @@ export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
   }
   length -= left;
   t.work.sendBytes += length;
+  copyStats.sent += length;
+  copyStats.sentCopied += length;
   return length;
 }
 
 /** Queues memory that never changes, as it is. False when there is no extent for it. */
 export function sendStatic(t: Tcb, from: usize, length: u32): bool {
-  const tail = t.work.sendTail;
+  let extent = t.work.sendTail;
   // Pieces that follow each other in memory are one.
-  if (tail !== null && tail.packet === null && tail.address + tail.length == from) {
-    grow(t, tail, length);
-    return true;
+  if (extent === null || extent.packet !== null || extent.address + extent.length != from) {
+    extent = extend(t, from, null, 0);
+    if (extent === null) return false;
   }
-  const extent = extend(t, from, null, 0);
-  if (extent === null) return false;
   grow(t, extent, length);
+  copyStats.sent += length;
+  return true;
+}
+
+/**
+ * Queues a packet's own bytes where they lie, and takes the packet. False, and nothing is taken, when
+ * the connection holds as many slots as it may or there is no extent.
+ */
+export function sendPacket(t: Tcb, packet: Packet): bool {
+  if (!maySend(t) || !sendRoom(t)) return false;
+  const extent = extend(t, packet.data, packet, 0);
+  if (extent === null) return false;
+  packet.give(Owner.Socket);
+  t.work.sendSlots++;
+  t.work.sendBytes += packet.length;
+  copyStats.sent += packet.length;
+  grow(t, extent, packet.length);
   return true;
 }
 

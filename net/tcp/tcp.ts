@@ -1,6 +1,6 @@
 import { now as stepTime } from "../../kernel/clock";
 import { Errno } from "../../kernel/errno";
-import { poolOf, PoolId } from "../../kernel/packet";
+import { Packet, poolOf, PoolId } from "../../kernel/packet";
 import { SECOND } from "../../kernel/timer";
 import { EndpointEvent, notify } from "../endpoint";
 import { isAssigned } from "../interface";
@@ -30,9 +30,9 @@ import { newRenoInit } from "./newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
 import { pathsInit } from "./pathcache";
 import { bind, chooseSource, listenerConflicts, tupleTaken } from "./ports";
-import { receiveClear, receiveCopy, receiveDrop } from "./receivequeue";
+import { receiveClear, receiveCopy, receiveTake, receiveTakeRun } from "./receivequeue";
 import { scoreboardInit } from "./scoreboard";
-import { sendCopy, sendEased, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
+import { sendCopy, sendEased, sendPacket, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
 import { relieve, starve } from "./starved";
 import { tcpStats } from "./stats";
 import { LINGER_OFF, SettingBit, settingsInit } from "./settings";
@@ -304,7 +304,7 @@ export function tcpReceive(t: Tcb, into: usize, length: u32, peek: bool): i32 {
 export function tcpDiscard(t: Tcb, length: u32): i32 {
   if (!t.receiveBytes) return nothingToRead(t);
   const dropped = min<u32>(length, t.receiveBytes);
-  receiveDrop(t, dropped);
+  receiveTake(t, dropped);
   hasRead(t, dropped);
   return dropped;
 }
@@ -325,8 +325,45 @@ export function tcpPeekRun(t: Tcb): usize {
 /** Takes `length` bytes, at most `tcpAvailable`, without copying: runs that were lent go back. */
 export function tcpConsume(t: Tcb, length: u32): void {
   length = min<u32>(length, t.receiveBytes);
-  receiveDrop(t, length);
+  receiveTake(t, length);
   hasRead(t, length);
+}
+
+/**
+ * Takes the first run of unread bytes off the stream, in the packet in which it came, or null. The slot
+ * counts as the connection's until `tcpReturnRun`, or until it is sent on.
+ */
+export function tcpTakeRun(t: Tcb): Packet | null {
+  return receiveTakeRun(t);
+}
+
+/** What is first in the stream, for the caller to look at; `tcpTakeRun` takes it. */
+@inline export function tcpFirstRun(t: Tcb): Packet | null {
+  return t.receiveHead;
+}
+
+/** A slot with a run of `length` bytes, which `tcpTakeRun` gave, is no longer the connection's. */
+export function tcpReturnRun(t: Tcb, length: u32): void {
+  t.receiveSlots--;
+  hasRead(t, length);
+}
+
+/**
+ * Queues the bytes of a packet where they lie, all of them, and takes the packet. -EAGAIN when there is
+ * no room (Writable follows); otherwise as `tcpSend`. Unless the result is the length, the packet stays
+ * the caller's.
+ */
+export function tcpSendPacket(t: Tcb, packet: Packet): i32 {
+  const state = maySendNow(t);
+  if (state < 0) return state;
+  const length = packet.length;
+  if (!workEnsure(t) || !sendPacket(t, packet)) {
+    blocked(t);
+    return -Errno.EAGAIN;
+  }
+  t.work.more = false;
+  hasWritten(t);
+  return length;
 }
 
 /** The program has taken `length` bytes and made room: the peer may have to hear of it. */

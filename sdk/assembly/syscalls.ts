@@ -51,6 +51,18 @@ export const enum Syscall {
   SetOptionData = 19,
   /** (number, SocketOption, into, length) → bytes of the value, cut to `length` */
   GetOptionData = 20,
+  /**
+   * (number, into) → bytes of the first run of unread bytes of a stream, which is the program's to read
+   * where it lies until `Release`; writes the lease's number, the run's address and its length, three
+   * u32. Several may be out at a time. 0 is the end of the stream, -EAGAIN nothing yet, -ENOBUFS too
+   * many are out: `Receive` still works. The connection's window is charged while a lease is out, and
+   * `Close` ends those of its socket.
+   */
+  Lease = 21,
+  /** (lease): in any order. -EINVAL for one that is out no longer */
+  Release = 22,
+  /** (number, lease) → bytes taken, all of them, to be sent from where they lie; ends the lease */
+  SendLease = 23,
 }
 
 export const enum SocketType {
@@ -186,6 +198,8 @@ export const enum Statistics {
   Arp = 7,
   Neighbours = 8,
   Dhcp = 9,
+  /** The class `CopyStats` of kernel/copies.ts. */
+  Copies = 11,
   /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
   Link = 10,
   /** Timers armed, extents in send queues: two u32. */
@@ -200,4 +214,6 @@ export const enum Layout {
   Ready = 8,
   /** Statistics of one pool. */
   Pool = 40,
+  /** What `Lease` writes. */
+  Lease = 12,
 }

@@ -353,7 +353,8 @@ serving("/status says in JSON what there is", ({ machine, open }) => {
     interfaces: { address: string; receivedPackets: number; linkUp: boolean }[];
     tcp: { established: number; segmentsIn: number };
     [layer: string]: unknown;
-    http: { requests: number; bytesInPlace: number };
+    http: { requests: number; bytesInPlace: number; bytesCopied: number };
+    copies: { received: number; receivedCopied: number; sent: number; sentCopied: number };
     pools: { slots: number; free: number; socket: number }[];
   };
   assert.ok(said.uptime > 0);
@@ -370,6 +371,11 @@ serving("/status says in JSON what there is", ({ machine, open }) => {
   }
   assert.equal(said.http.requests, 1);
   assert.equal(said.http.bytesInPlace, LARGE.length);
+  // Files leave from where they lie and requests are read there: only the answer's head was copied.
+  assert.equal(said.copies.sent, LARGE.length + said.copies.sentCopied);
+  assert.ok(said.copies.sentCopied === said.http.bytesCopied && said.copies.sentCopied < 512);
+  assert.equal(said.copies.receivedCopied, 0);
+  assert.ok(said.copies.received > 0);
   assert.ok(said.pools.every((pool) => pool.slots > 0 && pool.free <= pool.slots));
 });
 

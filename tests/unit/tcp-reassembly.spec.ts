@@ -159,10 +159,18 @@ describe("reassembly", () => {
 });
 
 describe("the receive queue", () => {
-  it("puts small segments together", () => {
+  it("leaves segments where they are as long as there are slots", () => {
     begin(1000, 0);
     for (let i: u32 = 0; i < 100; i++) receiveAppend(t, segment(i * 20, 20));
-    expect(t.receiveSlots).toBe(2);
+    expect(t.receiveSlots).toBe(100);
+    receiveClear(t);
+    expect(held()).toBe(0);
+  });
+
+  it("puts small segments together when half of its slots are taken", () => {
+    begin(4, 0);
+    for (let i: u32 = 0; i < 100; i++) receiveAppend(t, segment(i * 20, 20));
+    expect(t.receiveSlots).toBe(3);
     expect(t.receiveBytes).toBe(2000);
     expect(receiveCopy(t, read, 3000, true)).toBe(2000);
     receiveDrop(t, 1999);

@@ -73,6 +73,9 @@ const GAUGES = [
 ] as const;
 export type TcpCounters = Record<(typeof COUNTERS)[number] | (typeof GAUGES)[number], number>;
 
+/** The fields of kernel/copies.ts. */
+const COPIES = ["received", "receivedCopied", "sent", "sentCopied", "looped"] as const;
+
 const BUFFER = 65536;
 const ADDRESS = 128 * 1024;
 
@@ -174,6 +177,79 @@ export class Program {
 
   noDelay(socket: number): void {
     this.setOption(socket, SocketOption.NoDelay, 1);
+  }
+
+  /** An option's value, or the negative error. */
+  option(socket: number, option: SocketOption): number {
+    return this.machine.inquire(Syscall.GetOption, socket, option);
+  }
+
+  /** Sets an option to what may be refused: 0 or the negative error. */
+  tryOption(socket: number, option: SocketOption, value: number): number {
+    return this.machine.syscall(Syscall.SetOption, socket, option, value);
+  }
+
+  /** An option that is a structure. */
+  optionData(socket: number, option: SocketOption, length = 256): DataView {
+    const { machine } = this;
+    const { scratch } = machine;
+    const result = machine.inquire(Syscall.GetOptionData, socket, option, scratch, length);
+    const count = this.must(result, "option");
+    return new DataView(machine.memory.slice(scratch, scratch + count).buffer);
+  }
+
+  /** Sets an option that is a structure: 0 or the negative error. */
+  setOptionData(socket: number, option: SocketOption, bytes: Uint8Array): number {
+    const at = this.machine.copyIn(bytes);
+    return this.machine.syscall(Syscall.SetOptionData, socket, option, at, bytes.length);
+  }
+
+  /** SO_LINGER. */
+  linger(socket: number, on: boolean, seconds: number): void {
+    const value = new Uint8Array(Uint32Array.of(Number(on), seconds).buffer);
+    this.must(this.setOptionData(socket, SocketOption.Linger, value), "linger");
+  }
+
+  /** What `poll` would say: `SocketEvent` bits. */
+  events(socket: number): number {
+    return this.must(this.machine.inquire(Syscall.Events, socket), "events");
+  }
+
+  /** The first run of unread bytes, on lease; or the negative error, or 0 at the end. */
+  lease(socket: number): { number: number; address: number; bytes: Uint8Array } | number {
+    const { machine } = this;
+    const { scratch, view, memory } = machine;
+    const length = machine.syscall(Syscall.Lease, socket, scratch);
+    if (length <= 0) return length;
+    const [number, address] = [view.getUint32(scratch, true), view.getUint32(scratch + 4, true)];
+    if (view.getUint32(scratch + 8, true) !== length) throw new Error("a lease of two lengths");
+    return { number, address, bytes: memory.slice(address, address + length) };
+  }
+
+  release(lease: number): number {
+    return this.machine.syscall(Syscall.Release, lease);
+  }
+
+  sendLease(socket: number, lease: number): number {
+    return this.machine.syscall(Syscall.SendLease, socket, lease);
+  }
+
+  /** Bytes that programs took and gave, and those copied for it (kernel/copies.ts). */
+  get copies(): Record<(typeof COPIES)[number], number> {
+    const { machine } = this;
+    const { scratch, view } = machine;
+    machine.inquire(Syscall.Statistics, Statistics.Copies, scratch, COPIES.length * 8);
+    const value = (i: number) => Number(view.getBigUint64(scratch + i * 8, true));
+    return Object.fromEntries(COPIES.map((name, i) => [name, value(i)])) as this["copies"];
+  }
+
+  /** Packets of the standard pool that are out on lease, and how many it has. */
+  get leased(): { out: number; slots: number } {
+    const { machine } = this;
+    const { scratch, view } = machine;
+    machine.inquire(Syscall.Statistics, Statistics.Pools, scratch, 3 * Layout.Pool);
+    const at = scratch + Layout.Pool;
+    return { out: view.getUint32(at + 16 + 4 * 4, true), slots: view.getUint32(at, true) };
   }
 
   /** SO_ERROR: the pending error's number, once. */
