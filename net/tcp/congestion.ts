@@ -152,8 +152,13 @@ export const CWND_MAX: u32 = 1 << 30;
   return <i32>(t.sndUna - t.work.recover) < 0;
 }
 
-/** After a pause the window says nothing of the path: start again (RFC 5681, 4.1). */
+/**
+ * After a pause the window says nothing of the path: start again (RFC 5681, 4.1). That it once did
+ * is remembered in the threshold (RFC 7661, 4.4.3), so slow start leads back there and not beyond.
+ * The window is not kept over a pause as RFC 7661 would have it: it would go out as one burst.
+ */
 export function restartWindow(t: Tcb): void {
+  t.ssthresh = max<u32>(t.ssthresh, (t.cwnd >> 2) * 3);
   t.cwnd = min<u32>(t.cwnd, initialWindow(t.sndMss));
 }
 

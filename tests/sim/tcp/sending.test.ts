@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { SocketOption, Syscall } from "../../../sdk/assembly/syscalls.ts";
 import { VARIANTS } from "../../../tools/sim/e1000.ts";
 import type { PeerTcp } from "../../../tools/sim/peer.ts";
 import { simulate, type World } from "../harness.ts";
@@ -228,6 +229,44 @@ simulate("RFC 5681, 4.1: after a pause the window starts again", (world) => {
   for (let i = 0; i < 10; i++) peer.expect({ length: 1000 });
   peer.expectNone(50 * MILLISECOND);
 });
+
+simulate(
+  "RFC 7661, 4.4.3: after a pause slow start leads back to where the window was",
+  (world) => {
+    const { program, socket, peer } = grown(world, 10);
+    const { machine } = program;
+    /** tcpi_snd_ssthresh and tcpi_snd_cwnd. */
+    const window = (): [threshold: number, window: number] => {
+      const at = machine.scratch;
+      machine.syscall(Syscall.GetOptionData, socket, SocketOption.Info, at, 104);
+      return [machine.view.getUint32(at + 76, true), machine.view.getUint32(at + 80, true)];
+    };
+    const acknowledge = (): number => {
+      world.run(5 * MILLISECOND);
+      const data = peer.peer.inbox.filter(({ tcp }) => tcp?.payload.length);
+      for (const { tcp } of data) peer.take(tcp!);
+      peer.peer.inbox = [];
+      peer.send();
+      return data.length;
+    };
+    // A time-out leaves a threshold of two segments, beyond which the window grows again.
+    program.send(socket, pattern(1000));
+    const lost = peer.take(peer.expect({ length: 1000 }));
+    peer.expect({ seq: lost.seq, length: 1000 }, 3 * SECOND);
+    peer.send();
+    for (let i = 0; i < 40; i++) {
+      program.send(socket, pattern(20000));
+      acknowledge();
+    }
+    while (acknowledge());
+    const [threshold, grownTo] = window();
+    assert.ok(grownTo > 2 * threshold, `${threshold}, ${grownTo}`);
+    world.run(10 * SECOND);
+    program.send(socket, pattern(1000));
+    world.run(MILLISECOND);
+    assert.ok(window()[0] >= Math.floor(grownTo * 0.75) - 1, `${window()}`);
+  },
+);
 
 simulate("RFC 9293, 3.7.4 (Nagle): small data waits while some is in flight", (world) => {
   const { program, socket, peer } = connected(world);
