@@ -97,7 +97,11 @@ function writeTcp(json: JsonWriter): void {
   json.count("fastOpenOverflows", t.fastOpenOverflows).count("established", t.established);
   json.count("connections", t.connections).count("halfOpen", t.halfOpen);
   json.count("timeWait", t.timeWait).count("transmissions", t.transmissions);
-  json.count("dsacksOut", t.dsacksOut).count("working", t.working);
+  json.count("dsacksOut", t.dsacksOut).count("dsacksIn", t.dsacksIn);
+  json.count("sackBlocksIn", t.sackBlocksIn).count("rackLosses", t.rackLosses);
+  json.count("tlpProbes", t.tlpProbes).count("tlpRecoveries", t.tlpRecoveries);
+  json.count("spuriousTimeouts", t.spuriousTimeouts).count("undos", t.undos);
+  json.count("reneges", t.reneges).count("working", t.working);
   json.count("workRefused", t.workRefused).endObject();
 }
 

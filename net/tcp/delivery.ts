@@ -29,8 +29,16 @@ export class Delivery {
   /** Bytes in flight just after it went, and `Flight.lost`, low half, by then. */
   inFlight: u32;
   lost: u32;
+  /** What the peer reports to have got twice (RFC 2883); equal: nothing. */
+  duplicateStart: u32;
+  duplicateEnd: u32;
   /** Newest round trip of a transmission that went only once, ns; 0 when there is none. */
   roundTrip: u64;
+
+
+  @inline get hasDuplicate(): bool {
+    return this.duplicateStart != this.duplicateEnd;
+  }
 }
 
 /** What the ACK at hand has delivered so far. */
@@ -50,6 +58,8 @@ export const delivery = changetype<Delivery>(memory.data(offsetof<Delivery>(), 8
   delivery.sentAt = 0;
   delivery.priorTime = 0;
   delivery.roundTrip = 0;
+  delivery.duplicateStart = 0;
+  delivery.duplicateEnd = 0;
 }
 
 /** `bytes` of `record`, up to `end`, have been delivered; they were not before. */

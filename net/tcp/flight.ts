@@ -28,6 +28,27 @@ export const enum Mark {
   Probe = 16,
 }
 
+/** Bits of `Flight.bits`. */
+export const enum FlightFlag {
+  /** Segments have been seen to overtake each other (RFC 8985, 6.2, step 3). */
+  Reordering = 1 << 0,
+  /** `duplicateRound` holds (RFC 8985, 5.3: RACK.dsack_round). */
+  DuplicateRound = 1 << 1,
+  /** The peer has reported a duplicate: it has DSACK (RFC 2883). */
+  DuplicateSeen = 1 << 2,
+  /** The last recovery may yet prove needless: see undo.ts. */
+  Undoable = 1 << 3,
+  /** `undoStamp` is to be taken from the first retransmission; has been taken. */
+  StampWanted = 1 << 4,
+  StampTaken = 1 << 5,
+  /** A loss probe is to go; is out, up to `probeEnd`; and was old data (RFC 8985, 7). */
+  ProbeDue = 1 << 6,
+  ProbeOut = 1 << 7,
+  ProbeRepeats = 1 << 8,
+  /** No round trip has been measured since the last probe. */
+  ProbeUnsampled = 1 << 9,
+}
+
 /** One run in flight. 64 bytes. */
 @unmanaged
 export class Transmission {
@@ -103,6 +124,38 @@ export class Flight {
   firstSentAt: u64;
   lost: u64;
   appLimited: u64;
+  /** RACK (RFC 8985, 5.3): of the newest delivered when it went, ns, its end, its round trip, ns. */
+  rackAt: u64;
+  rackRtt: u64;
+  /** The least round trip lately, and when it was seen: ns. */
+  minRtt: u64;
+  minRttAt: u64;
+  rackEnd: u32;
+  /** RACK.fack: the highest sequence number delivered. */
+  fack: u32;
+  duplicateRound: u32;
+  /** `FlightFlag` bits. */
+  bits: u32;
+  /** The retransmission time-out's deadline, ns, while another timer is armed: see losstimer.ts. */
+  timeoutAt: u64;
+  lossTimer: u8;
+  /** Quarters of the least round trip that the reordering window has grown by, and for how long. */
+  windowSteps: u8;
+  windowPersists: u8;
+  /** See frto.ts. */
+  frto: u8;
+  /** One beyond what the time-out had sent again. */
+  frtoEnd: u32;
+  /** TLP.end_seq (RFC 8985, 5.3). */
+  probeEnd: u32;
+  /** Bytes delivered and sent since fast recovery began, and in flight then: see prr.ts. */
+  prrDelivered: u32;
+  prrOut: u32;
+  recoverFlight: u32;
+  /** SND.UNA when the recovery began, bytes sent again since, TSval of the first: see undo.ts. */
+  undoFrom: u32;
+  undoBytes: u32;
+  undoStamp: u32;
   /** One transmission of its own: whatever others hold, a connection can always send. */
   private own0: u64;
   private own1: u64;

@@ -16,7 +16,7 @@ import {
   connectionSized,
 } from "./connection";
 import { cookiesOutstanding } from "./cookies";
-import { deliveryBegin } from "./delivery";
+import { delivery, deliveryBegin } from "./delivery";
 import { connectionFind, missedHash } from "./demux";
 import { markDirty } from "./dirty";
 import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn";
@@ -29,7 +29,7 @@ import { pathAcknowledged } from "./plpmtud";
 import { listenerFind } from "./ports";
 import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "./reassembly";
 import { receiveAppend } from "./receivequeue";
-import { duplicateAck, newAck } from "./recovery";
+import { ackArrived } from "./recovery";
 import { rttSample } from "./rtt";
 import { replyReset } from "./segment";
 import { scoreboardAcknowledged } from "./scoreboard";
@@ -39,6 +39,7 @@ import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
 import { tcpStats } from "./stats";
 import { requestFind } from "./syncache";
 import { setState, State, Tcb, TcbFlag } from "./tcb";
+import { probeSampled } from "./tlp";
 import { timeWaitAdd, timeWaitFind, timeWaitInput } from "./timewait";
 import { finWait2Life, persistStop } from "./timers";
 import { workEnsure } from "./work";
@@ -513,9 +514,11 @@ function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now
   if (advances) {
     acknowledge(t, ack, now);
   } else if (ack == t.sndUna) {
-    // RFC 5681, 2.
-    if (pure && window == t.sndWnd && t.sndMax != t.sndUna && !t.has(TcbFlag.Persisting)) {
-      duplicateAck(t, now);
+    const flight = t.sndMax - ack;
+    // A report of what came twice may come when nothing is in flight any more.
+    if ((flight || options.sackCount) && !t.has(TcbFlag.Persisting)) {
+      // RFC 5681, 2: what makes it a duplicate.
+      ackArrived(t, 0, flight, flight != 0 && pure && window == t.sndWnd, now);
     }
   } else {
     return;
@@ -534,21 +537,35 @@ function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now
   }
 }
 
+/**
+ * Takes a round trip, one a round trip (RFC 6298, 3): of what went after the last sample was taken,
+ * and went only once. What was sent again cannot be timed, but the echo tells which copy arrived
+ * (RFC 7323, 4). A SYN is timed by its flag.
+ */
+function measure(t: Tcb, now: u64): void {
+  const work = t.work;
+  const trip = delivery.roundTrip;
+  if (t.has(TcbFlag.RttTiming)) {
+    t.clear(TcbFlag.RttTiming);
+    rttSample(t, (now - work.rttStart) / 1000);
+  } else if (trip && now - trip >= work.rttStart) {
+    rttSample(t, trip / 1000);
+    probeSampled(work);
+  } else if (work.backoff && t.has(TcbFlag.Timestamps)) {
+    const ms = timestampClock(now) + t.tsOffset - options.tsEcr;
+    if (ms >= ECHO_MAX) return;
+    rttSample(t, <u64>max<u32>(ms, 1) * 1000);
+    probeSampled(work);
+  } else {
+    return;
+  }
+  work.rttStart = now;
+}
+
 /** `ack` acknowledges something new, and nothing that was not sent. */
 function acknowledge(t: Tcb, ack: u32, now: u64): void {
   const flight = t.sndMax - t.sndUna;
   const acked = ack - t.sndUna;
-  if (t.has(TcbFlag.RttTiming)) {
-    if (seqGreaterEqual(ack, t.work.rttSeq)) {
-      t.clear(TcbFlag.RttTiming);
-      rttSample(t, (now - t.work.rttStart) / 1000);
-    }
-  } else if (t.work.backoff && t.has(TcbFlag.Timestamps)) {
-    // What was sent again cannot be timed, but the echo tells which copy arrived (RFC 7323, 4).
-    const ms = timestampClock(now) + t.tsOffset - options.tsEcr;
-    if (ms < ECHO_MAX) rttSample(t, <u64>max<u32>(ms, 1) * 1000);
-  }
-  t.work.backoff = 0;
   t.softError = 0;
   t.work.progressAt = now;
   t.sndUna = ack;
@@ -559,7 +576,9 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
     t.sndNxt = ack;
     sendAdvance(t);
   }
-  newAck(t, acked, flight, now);
+  measure(t, now);
+  t.work.backoff = 0;
+  ackArrived(t, acked, flight, false, now);
   if (t.has(TcbFlag.Persisting)) {
     // A probe's byte was taken; probing goes on until the window opens.
   } else if (t.sndMax == ack) {

@@ -13,17 +13,22 @@ import { accurateFlags, accurateOption } from "./accecn";
 import { Ecn, ecnAsk, ecnNewData } from "./ecn";
 import { markDirty } from "./dirty";
 import { FastOpen, putClientCookie, putCookieRequest, putServerCookie, synMss } from "./fastopen";
+import { Transmission } from "./flight";
+import { Frto, FRTO_SEGMENTS } from "./frto";
+import { armLossTimer, restartTimeout, watch } from "./losstimer";
 import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { rtoNs } from "./rtt";
 import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
 import { pathProbed, pathProbeSize, pathProving } from "./plpmtud";
-import { retransmit } from "./retransmit";
-import { inFlight, markAllLost, markProbe, transmitted } from "./scoreboard";
+import { frtoHolds } from "./recovery";
+import { resend, retransmit } from "./retransmit";
+import { inFlight, markAllLost, markProbe, splitTail, transmitted } from "./scoreboard";
 import { duplicateDue, payloadSize, putSack } from "./sackreport";
 import { sendAdvance, sendEased, sendGather } from "./sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { Extent, State, Tcb, TcbFlag } from "./tcb";
+import { probeDue, probeSent } from "./tlp";
 import { persistStart, persistStop, schedule, settle } from "./timers";
 
 /**
@@ -50,6 +55,7 @@ export function outputConnection(t: Tcb, now: u64): void {
     if (t.has(TcbFlag.Probe)) probe(t, now);
     // Once, and not on each segment that a device makes of a packet (RFC 2883, 4).
     if (duplicateDue(t)) sendAck(t, now);
+    if (probeDue(t)) tailProbe(t, now);
     sendData(t, now);
     sendAcks(t, now);
     // Bytes that went are room to a program that wants little to be waiting (TCP_NOTSENT_LOWAT).
@@ -70,6 +76,7 @@ export function outputConnection(t: Tcb, now: u64): void {
 
 /** Bytes beyond `sndUna` that congestion control allows; two segments more by RFC 3042. */
 @inline function congestionWindow(t: Tcb): u32 {
+  // With SACK what has arrived is not in flight, which comes to the same: no duplicates are counted.
   const extra: u32 = t.has(TcbFlag.Recovery) ? 0 : min<u32>(t.dupAcks, 2);
   return t.cwnd + extra * t.sndMss;
 }
@@ -81,6 +88,7 @@ function sendData(t: Tcb, now: u64): void {
     if (!t.has(TcbFlag.Persisting)) persistStart(t, now);
     markAllLost(t);
   }
+  if (frtoHolds(t) && frtoSend(t, now)) return;
   let allowed = congestionWindow(t);
   if (t.work.lostBytes) {
     if (!retransmit(t, allowed, now)) return;
@@ -238,13 +246,8 @@ function sendSegment(t: Tcb, length: u32, mss: u32, fin: bool, now: u64): bool {
   sendAdvance(t);
   if (seqLess(seq, t.sndMax)) {
     tcpStats.retransmits++;
-  } else {
-    if (sent) flags |= ecnNewData(t, packet);
-    if (!t.has(TcbFlag.RttTiming)) {
-      t.raise(TcbFlag.RttTiming);
-      t.work.rttSeq = sent > mss ? seq + mss : end;
-      t.work.rttStart = now;
-    }
+  } else if (sent) {
+    flags |= ecnNewData(t, packet);
   }
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
   transmitted(t, seq, extent, mss, now);
@@ -282,11 +285,52 @@ export function gather(
 /** Data goes: a timer watches over it. */
 export function onTheWay(t: Tcb, now: u64): void {
   if (t.has(TcbFlag.Persisting)) persistStop(t);
-  if (t.work.rexmitAt == NEVER) {
-    t.work.rexmitAt = now + rtoNs(t);
-    t.work.progressAt = now;
-  }
+  watch(t, now);
   t.work.sentAt = now;
+}
+
+/** The next new segment as the peer's window allows, whatever else; its length, 0 if there is none. */
+@inline function nextNew(t: Tcb): u32 {
+  const unsent = <i32>(t.sndEnd - t.sndNxt);
+  const taken = t.sndNxt - t.sndUna;
+  if (unsent <= 0 || t.sndWnd <= taken) return 0;
+  const segment = min<u32>(unsent, payloadSize(t));
+  return t.sndWnd - taken >= segment ? segment : 0;
+}
+
+/**
+ * While a time-out is in doubt (RFC 5682, 2.1, step 2b): two new segments go instead of what may be
+ * lost, then nothing before the next ACK. False if there is nothing new to send: back to what is
+ * lost.
+ */
+function frtoSend(t: Tcb, now: u64): bool {
+  if (t.work.frto == <u8>Frto.Second) return true;
+  let sent: u32 = 0;
+  for (let length = nextNew(t); length && sent < FRTO_SEGMENTS; length = nextNew(t)) {
+    const fin = t.has(TcbFlag.FinQueued) && t.sndNxt + length == t.sndEnd;
+    if (!sendSegment(t, length, payloadSize(t), fin, now)) break;
+    sent++;
+  }
+  t.work.frto = <u8>(sent ? Frto.Second : Frto.Off);
+  return sent != 0;
+}
+
+/** The tail loss probe (RFC 8985, 7.3): a new segment, or the last one once more. */
+function tailProbe(t: Tcb, now: u64): void {
+  const length = nextNew(t);
+  if (length) {
+    const fin = t.has(TcbFlag.FinQueued) && t.sndNxt + length == t.sndEnd;
+    if (!sendSegment(t, length, payloadSize(t), fin, now)) return;
+    probeSent(t, false);
+  } else {
+    if (!splitTail(t)) return;
+    const tail = changetype<Transmission>(t.work.tail);
+    const data = seqLess(tail.seq, t.sndEnd) ? min<u32>(tail.length, t.sndEnd - tail.seq) : 0;
+    if (!resend(t, tail, data, now)) return;
+    probeSent(t, true);
+  }
+  restartTimeout(t, now);
+  armLossTimer(t, 0, now);
 }
 
 /** The probe timer expired: a byte, or whatever fits, makes the peer say what its window is. */
@@ -442,7 +486,6 @@ function sendSyn(t: Tcb, now: u64): void {
   let payload: u32 = 0;
   if (first) {
     t.raise(TcbFlag.RttTiming);
-    t.work.rttSeq = t.work.iss + 1;
     t.work.rttStart = now;
     // Once: if the option or the data is why they are lost, they do not go again (RFC 7413, 4.2.2).
     if (t.work.fastOpen) {

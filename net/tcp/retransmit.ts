@@ -2,7 +2,9 @@ import { Purpose } from "../../kernel/packet";
 import { TcpFlag } from "../wire/tcp";
 import { linkCrowded } from "../link/output";
 import { markDirty } from "./dirty";
-import { Transmission } from "./flight";
+import { Flight, Transmission } from "./flight";
+import { Frto } from "./frto";
+import { restartTimeout } from "./losstimer";
 import { burstLimit, emit, gather, onTheWay } from "./output";
 import { payloadSize } from "./sackreport";
 import { headerPacket } from "./segment";
@@ -10,6 +12,7 @@ import { inFlight, nextLost, retransmitted } from "./scoreboard";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { Tcb, TcbFlag } from "./tcb";
+import { undoSent } from "./undo";
 
 /**
  * Sends again what is lost, and nothing else: in order of sequence numbers, as far as the peer's
@@ -53,7 +56,7 @@ export function retransmit(t: Tcb, allowed: u32, now: u64): bool {
 }
 
 /** Sends `length` bytes from the start of `record` again, and the FIN behind them if it had one. */
-function resend(t: Tcb, record: Transmission, length: u32, now: u64): bool {
+export function resend(t: Tcb, record: Transmission, length: u32, now: u64): bool {
   const packet = headerPacket(Purpose.Data);
   if (packet === null) return false;
   const seq = record.seq;
@@ -68,7 +71,14 @@ function resend(t: Tcb, record: Transmission, length: u32, now: u64): bool {
       end++;
     }
   }
-  t.clear(TcbFlag.RttTiming);
+  const flight: Flight = t.work;
+  if (seq == t.sndUna) {
+    if (t.has(TcbFlag.Sack)) restartTimeout(t, now);
+    if (flight.frto == <u8>Frto.First) flight.frtoEnd = end;
+  }
+  if (t.has(TcbFlag.Recovery) || seqLess(t.sndUna, t.work.recover)) {
+    undoSent(t, seq, end - seq, now);
+  }
   tcpStats.retransmits += sent > mss ? (sent + mss - 1) / mss : 1;
   retransmitted(t, record, end, mss, now);
   onTheWay(t, now);

@@ -1,9 +1,10 @@
 import { reserve } from "../../kernel/memory";
 import { delivered, delivery } from "./delivery";
 import { Flight, Mark, Transmission } from "./flight";
+import { rackDelivered } from "./rack";
 import { seqGreater, seqLess, seqLessEqual } from "./seq";
 import { tcpStats } from "./stats";
-import { Extent, Tcb } from "./tcb";
+import { Extent, Tcb, TcbFlag } from "./tcb";
 
 /**
  * Keeps the list of transmissions (flight.ts). Sending and acknowledging in order cost O(1): what
@@ -107,6 +108,7 @@ export function transmitted(t: Tcb, seq: u32, extent: Extent | null, mss: u32, n
   const end = t.sndNxt;
   const flying = inFlight(t);
   const tail = flight.tail;
+  flight.prrOut += end - seq;
   if (tail !== null && joins(tail, seq, end, mss, now)) {
     tail.end = end;
     tail.inFlight = flying;
@@ -123,8 +125,12 @@ export function transmitted(t: Tcb, seq: u32, extent: Extent | null, mss: u32, n
   record.end = end;
   record.segmentSize = <u16>mss;
   record.marks = 0;
-  if (tail === null) flight.head = record;
-  else tail.next = record;
+  if (tail === null) {
+    flight.head = record;
+    flight.fack = seq;
+  } else {
+    tail.next = record;
+  }
   flight.tail = record;
   flight.transmissions++;
   stamp(flight, record, flying, now);
@@ -203,7 +209,7 @@ export function scoreboardAcknowledged(t: Tcb, now: u64): void {
   let record = flight.head;
   while (record !== null && seqLessEqual(record.end, ack)) {
     const next = record.next;
-    leave(flight, record, record.end, record.length, now);
+    leave(t, record, record.end, record.length, now);
     if (!record.has(Mark.Sacked | Mark.Lost)) lands(flight, record);
     if (flight.lostHint === record) flight.lostHint = next;
     if (flight.sackHint === record) flight.sackHint = null;
@@ -214,14 +220,15 @@ export function scoreboardAcknowledged(t: Tcb, now: u64): void {
   if (record === null) {
     flight.tail = null;
   } else if (seqLess(record.seq, ack)) {
-    leave(flight, record, ack, ack - record.seq, now);
+    leave(t, record, ack, ack - record.seq, now);
     record.seq = ack;
     record.extent = t.sendHead;
   }
 }
 
 /** The first `bytes` of `record`, up to `end`, are acknowledged. */
-@inline function leave(flight: Flight, record: Transmission, end: u32, bytes: u32, now: u64): void {
+@inline function leave(t: Tcb, record: Transmission, end: u32, bytes: u32, now: u64): void {
+  const flight: Flight = t.work;
   if (record.has(Mark.Sacked)) {
     const size: u32 = record.segmentSize;
     flight.sackedBytes -= bytes;
@@ -229,7 +236,163 @@ export function scoreboardAcknowledged(t: Tcb, now: u64): void {
     return;
   }
   if (record.has(Mark.Lost)) flight.lostBytes -= bytes;
-  delivered(flight, record, end, bytes, now);
+  arrive(t, record, end, bytes, now);
+}
+
+/** `bytes` of `record` up to `end` are known to have arrived. */
+@inline function arrive(t: Tcb, record: Transmission, end: u32, bytes: u32, now: u64): void {
+  delivered(t.work, record, end, bytes, now);
+  if (t.has(TcbFlag.Sack)) rackDelivered(t, record, end, now);
+}
+
+/**
+ * The peer has what lies from `left` up to `right`, all of it between SND.UNA and what was sent: marks
+ * the segments that are in it whole, and no parts of segments, so that a run is cut only where its
+ * segments were. Runs side by side that are sacked become one, so the walk is over holes, and begins
+ * where the last block ended if it can.
+ */
+export function sackRange(t: Tcb, left: u32, right: u32, now: u64): void {
+  const flight: Flight = t.work;
+  const hint = flight.sackHint;
+  let previous: Transmission | null = null;
+  let record = hint !== null && seqLessEqual(hint.seq, left) ? hint : flight.head;
+  while (record !== null && seqLess(record.seq, right)) {
+    let next = record.next;
+    if (seqGreater(record.end, left) && !record.has(Mark.Sacked)) {
+      const part = within(flight, record, left, right);
+      if (part !== null) {
+        next = part.next;
+        if (part !== record) previous = record;
+        sack(t, part, now);
+        record = absorbed(flight, previous, part);
+      }
+    }
+    if (record.has(Mark.Sacked)) flight.sackHint = record;
+    previous = record;
+    record = next;
+  }
+  // It may have closed the hole before the next one.
+  if (previous !== null && record !== null) absorbed(flight, previous, record);
+}
+
+/** The part of `record` whose segments lie between `left` and `right`, on its own; or null. */
+function within(flight: Flight, record: Transmission, left: u32, right: u32): Transmission | null {
+  const size: u32 = record.segmentSize;
+  const start = record.seq;
+  let from: u32 = 0;
+  let to = record.length;
+  if (seqGreater(left, start)) from = ((left - start + size - 1) / size) * size;
+  if (seqLess(right, record.end)) to = ((right - start) / size) * size;
+  if (from >= to) return null;
+  let part = record;
+  if (from) {
+    const rest = split(flight, record, start + from);
+    if (rest === null) return null;
+    part = rest;
+  }
+  if (seqLess(start + to, part.end) && split(flight, part, start + to) === null) return null;
+  return part;
+}
+
+/** Marks all of `record`. */
+function sack(t: Tcb, record: Transmission, now: u64): void {
+  const flight: Flight = t.work;
+  const length = record.length;
+  if (record.has(Mark.Lost)) {
+    flight.lostBytes -= length;
+    record.marks &= ~(<u8>Mark.Lost);
+  } else {
+    lands(flight, record);
+  }
+  arrive(t, record, record.end, length, now);
+  record.marks |= <u8>Mark.Sacked;
+  flight.sackedBytes += length;
+  flight.sackedSegments += record.segments;
+  if (!flight.lostBytes) flight.lostHint = null;
+}
+
+/** Joins `record` to `previous`, before it, if both are sacked; returns what it is part of now. */
+function absorbed(
+  flight: Flight,
+  previous: Transmission | null,
+  record: Transmission,
+): Transmission {
+  if (previous === null || !previous.has(Mark.Sacked) || !record.has(Mark.Sacked)) return record;
+  const before = previous.segments + record.segments;
+  previous.end = record.end;
+  previous.next = record.next;
+  flight.sackedSegments += previous.segments - before;
+  if (flight.tail === record) flight.tail = previous;
+  if (flight.lostHint === record) flight.lostHint = previous;
+  if (flight.sackHint === record) flight.sackHint = previous;
+  release(flight, record);
+  return previous;
+}
+
+/**
+ * Whether the peer has dropped what it had reported (RFC 2018, 8): it reported the first segment in
+ * flight and never acknowledged it. Then nothing that it reported is believed any more.
+ */
+export function reneged(t: Tcb): bool {
+  const flight: Flight = t.work;
+  let record = flight.head;
+  if (record === null || !record.has(Mark.Sacked)) return false;
+  while (record !== null) {
+    if (record.has(Mark.Sacked)) {
+      record.marks = <u8>(Mark.Lost | Mark.Retransmitted);
+      flight.lostBytes += record.length;
+    }
+    record = record.next;
+  }
+  flight.sackedBytes = 0;
+  flight.sackedSegments = 0;
+  flight.sackHint = null;
+  flight.lostHint = flight.head;
+  return true;
+}
+
+/** Nothing is lost after all: what was taken to be is in flight as it was. */
+export function markAllFound(t: Tcb): void {
+  const flight: Flight = t.work;
+  let near: Transmission | null = null;
+  let record = flight.head;
+  while (record !== null) {
+    if (record.has(Mark.Lost)) {
+      record.marks &= ~(<u8>Mark.Lost);
+      flight.lostBytes -= record.length;
+      flies(flight, record, near);
+      near = record;
+    }
+    record = record.next;
+  }
+  flight.lostHint = null;
+}
+
+/** Puts one back into the order of time, looking from `near` on, which is likely beside it. */
+function flies(flight: Flight, record: Transmission, near: Transmission | null): void {
+  let earlier = near;
+  while (earlier !== null && earlier.sentAt > record.sentAt) earlier = earlier.earlier;
+  let later = earlier === null ? flight.earliest : earlier.later;
+  while (later !== null && later.sentAt <= record.sentAt) {
+    earlier = later;
+    later = later.later;
+  }
+  record.earlier = earlier;
+  record.later = later;
+  if (earlier === null) flight.earliest = record;
+  else earlier.later = record;
+  if (later === null) flight.latest = record;
+  else later.earlier = record;
+}
+
+/** Makes the last segment in flight a transmission of its own. False if there is no memory. */
+export function splitTail(t: Tcb): bool {
+  const flight: Flight = t.work;
+  const tail = flight.tail;
+  if (tail === null) return false;
+  const size: u32 = tail.segmentSize;
+  const before = ((tail.length - 1) / size) * size;
+  return !before || split(flight, tail, tail.seq + before) !== null;
 }
 
 /** `record` goes again in segments of `mss`, up to `end`; what is behind stays as it was. */
@@ -241,6 +404,7 @@ export function retransmitted(t: Tcb, record: Transmission, end: u32, mss: u32, 
   else lands(flight, record);
   record.marks = <u8>Mark.Retransmitted;
   record.segmentSize = <u16>mss;
+  flight.prrOut += record.length;
   stamp(flight, record, inFlight(t), now);
   goes(flight, record);
   if (!flight.lostBytes) flight.lostHint = null;

@@ -55,8 +55,20 @@ export class TcpStats {
   icmpIgnored: u64;
   /** Segments dropped and calls refused because every working part was taken: see work.ts. */
   workRefused: u64;
-  /** Reports of what came twice (RFC 2883). */
+  /** Reports of what came twice (RFC 2883), out and in; other blocks of SACK options believed. */
   dsacksOut: u64;
+  dsacksIn: u64;
+  sackBlocksIn: u64;
+  /** Segments that RACK took to be lost (RFC 8985, 6). */
+  rackLosses: u64;
+  /** Tail loss probes sent, and losses that one repaired (RFC 8985, 7). */
+  tlpProbes: u64;
+  tlpRecoveries: u64;
+  /** Time-outs that proved needless (RFC 5682), and reductions of the window taken back. */
+  spuriousTimeouts: u64;
+  undos: u64;
+  /** Peers that dropped what they had reported (RFC 2018, 8). */
+  reneges: u64;
   /** Packets of ECN connections that arrived with the CE mark. */
   congestionMarks: u64;
   /** Times that a window was reduced because of marks. */

@@ -49,7 +49,7 @@ export const enum TcbFlag {
   KeepAlive = 1 << 7,
   /** In fast recovery, until `recover` is acknowledged (RFC 6582). */
   Recovery = 1 << 8,
-  /** The segment that ends at `rttSeq` is being timed since `rttStart`. */
+  /** The SYN is being timed since `rttStart`. */
   RttTiming = 1 << 9,
   /** `rexmitAt` times window probes, not retransmissions (RFC 9293, 3.8.6.1). */
   Persisting = 1 << 10,
@@ -170,8 +170,8 @@ export class Work extends Flight {
   /** When data last went, and when SND.UNA last moved (or had to). */
   sentAt: u64;
   progressAt: u64;
+  /** When a round trip was last measured: the next sample is of what goes after that. */
   rttStart: u64;
-  rttSeq: u32;
   iss: u32;
   irs: u32;
   /** For the accessors of `Tcb`. */
@@ -559,7 +559,7 @@ export const TIMER_AT: usize = 128;
 /** Bytes of a block, three cache lines. */
 export const TCB_BYTES: u32 = 192;
 /** Where the congestion control's words lie in the working part, and how many bytes they are. */
-export const CONTROL_AT: usize = 512;
+export const CONTROL_AT: usize = 640;
 export const CONTROL_BYTES: u32 = 128;
 export const WORK_BYTES: u32 = <u32>CONTROL_AT + CONTROL_BYTES;
 

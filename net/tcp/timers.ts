@@ -1,11 +1,13 @@
 import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
 import { Errno } from "../../kernel/errno";
-import { congestionOf } from "./congestion";
 import { challengePeriodEnd } from "./input";
 import { connectionFail } from "./connection";
 import { markDirty } from "./dirty";
 import { Ecn } from "./ecn";
+import { FlightFlag } from "./flight";
+import { LossTimer, restartTimeout } from "./losstimer";
 import { sendKeepalive, sendReset } from "./output";
+import { reorderingTimeout, retransmitAfterTimeout } from "./recovery";
 import { rtoNs, RTO_AFTER_LOST_SYN } from "./rtt";
 import { markAllLost } from "./scoreboard";
 import { LINGER_OFF } from "./settings";
@@ -136,7 +138,7 @@ export function timerCallback(node: usize, now: u64): void {
   if (t.hasWork && t.work.rexmitAt <= now) {
     if (t.has(TcbFlag.Persisting)) persistTimeout(t, now);
     else if (t.sndMax == t.sndUna && t.state >= State.Established) resume(t);
-    else retransmissionTimeout(t, now);
+    else lossTimeout(t, now);
   }
   if (t.keepaliveAt <= now) keepaliveTimeout(t, now);
   if (t.hasWork && t.work.lingerAt <= now) lingerTimeout(t, now);
@@ -175,6 +177,25 @@ function resume(t: Tcb): void {
   markDirty(t);
 }
 
+/** The timer for what is in flight: which one it was. */
+function lossTimeout(t: Tcb, now: u64): void {
+  switch (t.work.lossTimer) {
+    case <u8>LossTimer.Reordering:
+      reorderingTimeout(t, now);
+      return;
+    case <u8>LossTimer.Probe:
+      // RFC 8985, 7.3: whether or not a probe goes, the time-out is next.
+      t.work.bits |= FlightFlag.ProbeDue;
+      t.work.lossTimer = <u8>LossTimer.Timeout;
+      restartTimeout(t, now);
+      t.work.rexmitAt = t.work.timeoutAt;
+      markDirty(t);
+      return;
+    default:
+      retransmissionTimeout(t, now);
+  }
+}
+
 /** RFC 6298, 5.4 to 5.7; RFC 5681, 3.1; without progress for R2 the end (RFC 9293, 3.8.3). */
 function retransmissionTimeout(t: Tcb, now: u64): void {
   const opening = t.state == State.SynSent || t.state == State.SynReceived;
@@ -192,22 +213,13 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
     t.rto = RTO_AFTER_LOST_SYN;
     t.cwnd = t.sndMss;
     t.work.rexmitAt = min<u64>(now + (SECOND << t.work.backoff), limit);
-  } else {
-    t.work.rexmitAt = min<u64>(now + rtoNs(t), limit);
-    // Only the first time-out of a segment is news of congestion (RFC 5681, 3.1).
-    if (t.work.backoff == 1 && t.sndMax != t.sndUna)
-      congestionOf(t.congestion).onTimeout(t, t.sndMax - t.sndUna, now);
-    t.cwnd = t.sndMss;
-    // RFC 6582, 3.2, step 4.
-    t.work.recover = t.sndMax;
-  }
-  t.clear(TcbFlag.Recovery | TcbFlag.RttTiming | TcbFlag.RetransmitHead);
-  t.dupAcks = 0;
-  markAllLost(t);
-  if (opening) {
+    t.clear(TcbFlag.RttTiming);
+    markAllLost(t);
     t.work.synDue = true;
   } else {
-    t.raise(TcbFlag.RetransmitHead);
+    t.work.timeoutAt = min<u64>(now + rtoNs(t), limit);
+    t.work.rexmitAt = t.work.timeoutAt;
+    retransmitAfterTimeout(t, now);
     pathTimedOut(t, now);
   }
   markDirty(t);
@@ -216,7 +228,6 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
 /** Begins to probe a window too small to send in. */
 export function persistStart(t: Tcb, now: u64): void {
   t.raise(TcbFlag.Persisting);
-  t.clear(TcbFlag.RttTiming);
   t.work.backoff = 0;
   t.work.rexmitAt = now + probeInterval(t);
 }
@@ -226,6 +237,7 @@ export function persistStart(t: Tcb, now: u64): void {
   t.clear(TcbFlag.Persisting);
   t.work.backoff = 0;
   t.work.rexmitAt = NEVER;
+  t.work.lossTimer = <u8>LossTimer.Timeout;
 }
 
 function probeInterval(t: Tcb): u64 {

@@ -257,6 +257,12 @@ export class PeerTcp {
     this.peer.sendIpv4({ destination: this.remoteIp, protocol: TCP, payload, trafficClass });
   }
 
+  /** Sends an ACK with SACK blocks (RFC 2018, 3), if any, given as sequence numbers. */
+  sack(...blocks: [left: number, right: number][]): void {
+    const sack = blocks.map(([left, right]): [number, number] => [left >>> 0, right >>> 0]);
+    this.send({ options: { ...this.options, ...(sack.length && { sack }) } });
+  }
+
   private mine(frame: Frame): boolean {
     const { tcp, ipv4 } = frame;
     return (
@@ -297,13 +303,14 @@ export class PeerTcp {
     return segment;
   }
 
-  /** The three-way handshake, begun here. Returns the machine's SYN, ACK. */
-  connect(options: TcpOptions = { mss: 1460 }): TcpSegment {
+  /** The three-way handshake, begun here, with its last ACK held back. Returns the machine's SYN, ACK. */
+  connect(options: TcpOptions = { mss: 1460 }, delay = 0): TcpSegment {
     this.sndNxt = this.iss;
     this.send({ flags: SYN, options });
     const answer = this.expect({ flags: SYN | ACK, ack: this.iss + 1 });
     this.irs = answer.seq;
     this.take(answer);
+    this.peer.simulation.run(delay);
     this.send();
     return answer;
   }

@@ -60,6 +60,14 @@ const COUNTERS = [
   "icmpIgnored",
   "workRefused",
   "dsacksOut",
+  "dsacksIn",
+  "sackBlocksIn",
+  "rackLosses",
+  "tlpProbes",
+  "tlpRecoveries",
+  "spuriousTimeouts",
+  "undos",
+  "reneges",
   "congestionMarks",
   "ecnReductions",
 ] as const;
@@ -311,6 +319,8 @@ export interface ConnectOptions {
   timestamps?: [number, number];
   /** SACK-Permitted (RFC 2018, 2). */
   sack?: boolean;
+  /** The round trip of the handshake. */
+  delay?: number;
   /** The peer's window from its SYN on. */
   window?: number;
   localPort?: number;
@@ -326,12 +336,15 @@ export function connected(world: World, options: ConnectOptions = {}): Connected
   if (options.window !== undefined) peer.window = options.window;
   const { mss = 1460, windowScale, timestamps, sack } = options;
   if (timestamps) peer.options = { timestamps };
-  const answer = peer.connect({
-    ...(mss && { mss }),
-    ...(windowScale !== undefined && { windowScale }),
-    ...(timestamps && { timestamps }),
-    ...(sack && { sackPermitted: true }),
-  });
+  const answer = peer.connect(
+    {
+      ...(mss && { mss }),
+      ...(windowScale !== undefined && { windowScale }),
+      ...(timestamps && { timestamps }),
+      ...(sack && { sackPermitted: true }),
+    },
+    options.delay,
+  );
   if (timestamps) peer.options = { timestamps: [timestamps[0] + 1, answer.options.timestamps![0]] };
   world.run(MILLISECOND);
   const socket = program.accept(listener);
