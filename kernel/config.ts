@@ -7,7 +7,7 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
  * What the operator asked for on the kernel's command line: words `key=value`, apart by blanks.
  *
  *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug ecn=on
- *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=vegas
+ *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=bbr
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -158,7 +158,7 @@ function parseWord(word: usize, length: u32): void {
       config.congestion = id;
       return;
     }
-    expected = "cubic, reno or vegas";
+    expected = "cubic, reno, vegas or bbr";
   } else if (textEquals(word, keyLength, "ecn")) {
     if (setEcn(value, valueLength)) return;
     expected = "off, passive, on or accurate";

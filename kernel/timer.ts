@@ -2,16 +2,17 @@
  * Timers: a hierarchical wheel (Varghese and Lauck, 1987) of intrusive nodes. Arming, cancelling
  * and firing cost O(1); finding the next deadline costs one bit scan a level.
  *
- * A tick is 2^20 ns (about 1.05 ms). A timer waits on the level of the highest digit, base 64, in
- * which its tick differs from the current one, and moves down a level each time that digit is
- * reached. Five levels reach 2^30 ticks (13 days); what is later waits on the last one.
+ * A tick is 2^16 ns (about 66 µs), fine enough to pace what is sent (net/tcp/pacing.ts). A timer
+ * waits on the level of the highest digit, base 64, in which its tick differs from the current one,
+ * and moves down a level each time that digit is reached. Five levels reach 2^30 ticks (19 hours);
+ * what is later waits on the last one.
  *
  * Putting off an armed timer does not touch the wheel: `deadline` moves, and when the old slot
  * comes up the timer is placed again. A connection that moves its retransmission deadline with
  * each ACK pays one store.
  */
 
-const TICK_SHIFT: u64 = 20;
+const TICK_SHIFT: u64 = 16;
 const DIGIT_BITS: u32 = 6;
 const DIGIT_MASK: u32 = 63;
 const LEVELS: u32 = 5;

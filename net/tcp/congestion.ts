@@ -1,5 +1,6 @@
 import { CongestionId, CONTROLS } from "./controls";
 import { ecnReduced } from "./ecn";
+import { paceAt } from "./pacing";
 import { CONTROL_BYTES, Tcb, TcbFlag } from "./tcb";
 
 /**
@@ -35,6 +36,8 @@ export class Congestion {
   private onSampleOp: u32;
   /** Recovery leaves `cwnd` to `onSample`. */
   ownsWindow: bool;
+  /** It sets the pacing rate. */
+  paces: bool;
 
   /** Sets the operations; here their signatures are checked. */
   serve(
@@ -115,7 +118,7 @@ const table: usize = memory.data(4 * 64, 64);
 /** Lets the connection's control begin, or another one take over. */
 export function congestionStart(t: Tcb): void {
   memory.fill(t.work.control, 0, CONTROL_BYTES);
-  t.work.pacingRate = 0;
+  paceAt(t, 0);
   congestionOf(t.congestion).start(t);
 }
 

@@ -7,8 +7,9 @@ export const enum CongestionId {
   Cubic = 0,
   NewReno = 1,
   Vegas = 2,
+  Bbr = 3,
 }
-export const CONTROLS: u32 = 3;
+export const CONTROLS: u32 = 4;
 
 /** The name of a control, as Linux's TCP_CONGESTION has it. */
 export function congestionName(id: u32): string {
@@ -17,6 +18,8 @@ export function congestionName(id: u32): string {
       return "reno";
     case CongestionId.Vegas:
       return "vegas";
+    case CongestionId.Bbr:
+      return "bbr";
     default:
       return "cubic";
   }

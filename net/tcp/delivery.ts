@@ -1,3 +1,4 @@
+import { Tcb } from "./tcb";
 import { Flight, Mark, Transmission } from "./flight";
 
 /**
@@ -48,6 +49,18 @@ export const delivery = changetype<Delivery>(memory.data(offsetof<Delivery>(), 8
 @inline export function roundTripUs(): u32 {
   const ns = delivery.roundTrip;
   return ns ? <u32>min<u64>(max<u64>(ns / 1000, 1), u32.MAX_VALUE) : 0;
+}
+
+/**
+ * The rate at which `t` delivers, bytes/s, told from the ACK at hand; 0 when that does not tell: less
+ * than the shortest round trip, `minRtt` µs, was measured (3.3), or nothing that was sent.
+ */
+export function deliveryRate(t: Tcb, minRtt: u32): u64 {
+  if (!delivery.priorTime) return 0;
+  const interval = max<u64>(delivery.sendElapsed, delivery.ackElapsed);
+  if (!interval || interval < <u64>minRtt * 1000) return 0;
+  const bytes = <u32>t.work.delivered - delivery.priorDelivered;
+  return (<u64>bytes * 1_000_000_000) / interval;
 }
 
 /** A new ACK. */

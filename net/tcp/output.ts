@@ -17,6 +17,7 @@ import { Transmission } from "./flight";
 import { Frto, FRTO_SEGMENTS } from "./frto";
 import { armLossTimer, restartTimeout, watch } from "./losstimer";
 import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
+import { paceQuota, paceSpend } from "./pacing";
 import { rtoNs } from "./rtt";
 import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
 import { pathProbed, pathProbeSize, pathProving } from "./plpmtud";
@@ -125,6 +126,15 @@ function sendData(t: Tcb, now: u64): void {
     const open = allowed > flying ? allowed - flying : 0;
     const room = t.sndWnd > taken ? t.sndWnd - taken : 0;
     let length = min<u32>(unsent, min<u32>(open, room));
+    if (t.work.pacingRate && length) {
+      const quota = paceQuota(t, now);
+      if (!quota) {
+        // Not the window but the pace holds sending back, and its timer brings the next pass.
+        t.clear(TcbFlag.CwndLimited);
+        return;
+      }
+      length = min<u32>(length, quota);
+    }
     if (length > mss) {
       if (!most) most = burstLimit(t, mss);
       length = burst(t, length, unsent, mss, most);
@@ -252,7 +262,7 @@ function sendSegment(t: Tcb, length: u32, mss: u32, fin: bool, now: u64): bool {
   if (seqGreater(end, t.sndMax)) t.sndMax = end;
   transmitted(t, seq, extent, mss, now);
   if (sent >= mss && !t.has(TcbFlag.SizeProven)) pathProving(t, end);
-  onTheWay(t, now);
+  onTheWay(t, sent, now);
   if (<i32>(t.sndEnd - end) <= 0) {
     t.work.push = false;
     t.work.corkAt = NEVER;
@@ -282,8 +292,9 @@ export function gather(
   return sent;
 }
 
-/** Data goes: a timer watches over it. */
-export function onTheWay(t: Tcb, now: u64): void {
+/** `bytes` go: a timer watches over them, and the pace counts them. */
+export function onTheWay(t: Tcb, bytes: u32, now: u64): void {
+  if (t.work.pacingRate) paceSpend(t, bytes, now);
   if (t.has(TcbFlag.Persisting)) persistStop(t);
   watch(t, now);
   t.work.sentAt = now;

@@ -7,6 +7,7 @@ import { Frto } from "./frto";
 import { restartTimeout } from "./losstimer";
 import { burstLimit, emit, gather, onTheWay } from "./output";
 import { payloadSize } from "./sackreport";
+import { paceQuota } from "./pacing";
 import { headerPacket } from "./segment";
 import { inFlight, nextLost, retransmitted } from "./scoreboard";
 import { seqGreater, seqLess } from "./seq";
@@ -40,6 +41,11 @@ export function retransmit(t: Tcb, allowed: u32, now: u64): bool {
     const room = t.sndWnd > offset ? t.sndWnd - offset : 0;
     const segment = min<u32>(data, mss);
     let length = min<u32>(data, min<u32>(open, room));
+    if (t.work.pacingRate && !forced) {
+      const quota = paceQuota(t, now);
+      if (!quota) return false;
+      length = min<u32>(length, quota);
+    }
     if (length < segment) {
       // Only a whole segment is worth it, unless it is the one that must go.
       if (!forced || (segment && !room)) break;
@@ -81,7 +87,7 @@ export function resend(t: Tcb, record: Transmission, length: u32, now: u64): boo
   }
   tcpStats.retransmits += sent > mss ? (sent + mss - 1) / mss : 1;
   retransmitted(t, record, end, mss, now);
-  onTheWay(t, now);
+  onTheWay(t, sent, now);
   emit(t, packet, seq, flags, sent, now);
   return true;
 }

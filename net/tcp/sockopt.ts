@@ -11,6 +11,7 @@ import { congestionNamed, putCongestionName, CONGESTION_NAME } from "./controls"
 import { markDirty } from "./dirty";
 import { ecnMode, ecnSetMode } from "./ecn";
 import { INFO_BYTES, tcpInfo } from "./info";
+import { pacingLimited } from "./pacing";
 import { listenerDefer, listenerDeferral } from "./listener";
 import { MSS_DEFAULT } from "./options";
 import { LINGER_OFF, SettingBit, settingsEdit, settingsKeep, TIME_TO_LIVE } from "./settings";
@@ -135,7 +136,7 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
       return keep(t);
     case EndpointOption.MaxPacingRate:
       settingsEdit(t.settings).maxPacingRate = value == u32.MAX_VALUE ? 0 : value;
-      return keep(t);
+      return keepRate(t);
     case EndpointOption.TypeOfService:
       settingsEdit(t.settings).typeOfService = <u8>value;
       return keep(t);
@@ -243,7 +244,7 @@ export function tcpSetOptionData(t: Tcb, option: u32, from: usize, length: u32):
       if (length < 8) break;
       settingsEdit(t.settings).maxPacingRate =
         load<u64>(from) == u64.MAX_VALUE ? 0 : load<u64>(from);
-      return keep(t);
+      return keepRate(t);
     default:
   }
   if (length < 4) return -Errno.EINVAL;
@@ -294,6 +295,12 @@ function keep(t: Tcb): i32 {
   if (made === null) return -Errno.ENOBUFS;
   t.settings = made;
   return 0;
+}
+
+function keepRate(t: Tcb): i32 {
+  const result = keep(t);
+  if (!result) pacingLimited(t);
+  return result;
 }
 
 /** With SO_KEEPALIVE on: the peer is questioned when it has been silent for the idle time since `from`. */

@@ -243,8 +243,9 @@ export class Work extends Flight {
   synDue: bool;
   /** What a SYN and ACK of ours grants (`ecnGrantFlags`). */
   synFlags: u16;
-  /** Bytes/s at which data leaves: see pacing.ts; 0: as fast as the windows allow. */
+  /** Bytes/s at which data leaves, and when the next may: see pacing.ts; 0: as the windows allow. */
   pacingRate: u64;
+  pacedAt: u64;
   /** `cwnd` and `ssthresh` before the last reduction, to take it back. */
   priorCwnd: u32;
   priorSsthresh: u32;

@@ -10,6 +10,7 @@ import { linkCrowded } from "../link/output";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { tuneRead } from "./autotune";
+import { bbrInit } from "./bbr";
 import { sendMost } from "./budget";
 import {
   connectionBegin,
@@ -74,6 +75,7 @@ export function tcpInit(maxConnections: u32): void {
   cubicInit();
   newRenoInit();
   vegasInit();
+  bbrInit();
   registerProtocol(Protocol.TCP, tcpInput, tcpIcmpError);
 }
 

@@ -130,6 +130,7 @@ export function timerCallback(node: usize, now: u64): void {
       markDirty(t);
     }
   }
+  if (t.hasWork && t.work.pacingRate) markDirty(t);
   if (t.hasWork && t.work.corkAt <= now) {
     t.work.corkAt = NEVER;
     t.work.push = true;

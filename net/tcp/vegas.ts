@@ -32,10 +32,12 @@ const SAMPLES_MIN: u32 = 3;
 
 @unmanaged
 class Vegas {
-  /** Shortest round trip ever, and in this round, µs; 0: none yet. */
+  /** Round trips of this round: their sum, µs, and how many they are. */
+  sum: u64;
+  samples: u32;
+  /** Shortest round trip ever, and of this round, µs; 0: none yet. */
   base: u32;
   least: u32;
-  samples: u32;
   /** The round ends when this sequence number is acknowledged; 0: it begins with the next ACK. */
   roundEnd: u32;
   /** Slow start grows in this round. */
@@ -66,6 +68,7 @@ function onAck(t: Tcb, acked: u32, _now: u64): void {
   if (rtt) {
     if (!vegas.base || rtt < vegas.base) vegas.base = rtt;
     if (!vegas.least || rtt < vegas.least) vegas.least = rtt;
+    vegas.sum += rtt;
     vegas.samples++;
   }
   if (t.cwnd < t.ssthresh && vegas.growing) slowStart(t, acked);
@@ -76,6 +79,7 @@ function onAck(t: Tcb, acked: u32, _now: u64): void {
 function beginRound(t: Tcb, vegas: Vegas): void {
   vegas.roundEnd = t.sndMax;
   vegas.least = 0;
+  vegas.sum = 0;
   vegas.samples = 0;
 }
 
@@ -85,13 +89,17 @@ function endRound(t: Tcb, vegas: Vegas): void {
   if (vegas.samples < SAMPLES_MIN) {
     if (!starting) t.cwnd = min<u32>(t.cwnd + mss, CWND_MAX);
   } else {
-    const queued = vegasQueued(t.cwnd, vegas.least, vegas.base);
+    // Slow start makes bursts that queue behind themselves: what is left between them is the queue.
+    const rtt = starting ? vegas.least : <u32>(vegas.sum / vegas.samples);
+    const queued = vegasQueued(t.cwnd, rtt, vegas.base);
     if (starting) {
       if (queued > GAMMA * mss) leaveSlowStart(t, queued);
     } else if (queued < ALPHA * mss) {
       t.cwnd = min<u32>(t.cwnd + mss, CWND_MAX);
     } else if (queued > BETA * mss) {
       t.cwnd = max<u32>(t.cwnd - mss, 2 * mss);
+      // Slow start does not take it back.
+      t.ssthresh = min<u32>(t.ssthresh, t.cwnd);
     }
   }
   vegas.growing = !vegas.growing;

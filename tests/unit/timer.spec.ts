@@ -10,7 +10,7 @@ import {
 import { random } from "./support/host";
 
 /** Nanoseconds of a tick. */
-const TICK: u64 = 1 << 20;
+const TICK: u64 = 1 << 16;
 const COUNT = 300;
 /** More than the wheel's five levels hold: 2^30 ticks. */
 const BEYOND: u64 = TICK << 31;
