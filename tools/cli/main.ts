@@ -10,6 +10,7 @@ import { DEFAULT_APP, Failure, appNames, hostedOf, imageOf, project } from "./pr
 import { FUZZ_TARGETS, fuzz } from "./fuzz.ts";
 import { duration, note } from "./progress.ts";
 import { type RunOptions, run } from "./run.ts";
+import { simCommand } from "./sim.ts";
 import { soak } from "./soak.ts";
 import { test } from "./test.ts";
 
@@ -162,6 +163,8 @@ program
   });
 
 program.command("format").description("format every source in place").action(format);
+
+program.addCommand(simCommand());
 
 program
   .command("bench")
