@@ -609,9 +609,9 @@ function finAcknowledged(t: Tcb, now: u64): bool {
   }
 }
 
-/** Both FINs are acknowledged but for our last ACK, which goes at once. */
+/** Both FINs are acknowledged but for our last ACK, which goes at once if it is still owed. */
 function enterTimeWait(t: Tcb, now: u64): void {
-  sendAck(t, now);
+  if (t.has(TcbFlag.AckNow | TcbFlag.AckDelayed)) sendAck(t, now);
   timeWaitAdd(t, now);
   connectionFinish(t, State.TimeWait);
 }
