@@ -156,6 +156,32 @@ simulate("RFC 4987, 3.6: without timestamps a cookie agrees on no window scale",
   peer.expect({ length: 200 }, SECOND);
 });
 
+simulate("RFC 4987, 3.6: with timestamps a cookie keeps SACK", (world) => {
+  const { program, listener, peer } = flooded(world);
+  assert.equal(open(peer, { ...STAMPED, sackPermitted: true }).options.sackPermitted, true);
+  peer.send();
+  world.run(MILLISECOND);
+  assert.ok(program.accept(listener) > 0);
+  const early = peer.sndNxt + 100;
+  peer.send({ seq: early, payload: pattern(50) });
+  assert.deepEqual(peer.expect({ flags: ACK }).options.sack, [[early, early + 50]]);
+});
+
+simulate("RFC 4987, 3.6: a cookie gives no SACK to a peer that did not offer it", (world) => {
+  const { program, listener, peer } = flooded(world);
+  assert.equal(open(peer, STAMPED).options.sackPermitted, undefined);
+  peer.send();
+  world.run(MILLISECOND);
+  assert.ok(program.accept(listener) > 0);
+  peer.send({ seq: peer.sndNxt + 100, payload: pattern(50) });
+  assert.equal(peer.expect({ flags: ACK }).options.sack, undefined);
+});
+
+simulate("RFC 4987, 3.6: without timestamps a cookie agrees on no SACK", (world) => {
+  const { peer } = flooded(world);
+  assert.equal(open(peer, { mss: 1460, sackPermitted: true }).options.sackPermitted, undefined);
+});
+
 for (const [offered, kept] of [
   [9000, 1460],
   [1460, 1460],

@@ -278,6 +278,50 @@ simulate("RFC 7413, 4.2.2: the SYN once more is answered once more", (world) => 
   assert.deepEqual(program.receive(program.accept(listener)), pattern(10));
 });
 
+simulate(
+  "RFC 7413, 4.1.1: the option finds room beside MSS, scale, SACK and timestamps",
+  (world) => {
+    const { peer, listener, program } = serving(world);
+    const cookie = cookieFor(peer);
+    const others = { mss: 1460, windowScale: 7, sackPermitted: true };
+    peer.send({
+      flags: SYN,
+      options: { ...others, timestamps: [5000, 0], fastOpen: cookie },
+      payload: pattern(9),
+    });
+    const { options, seq, ack } = peer.take(peer.expect({ flags: SYN | ACK }));
+    assert.equal(ack, peer.iss + 10);
+    assert.ok(options.windowScale !== undefined && options.sackPermitted && options.timestamps);
+    const socket = program.accept(listener);
+    assert.deepEqual(program.receive(socket), pattern(9));
+    program.send(socket, pattern(20));
+    const answer = peer.expect({ flags: ACK, seq: seq + 1, length: 20 });
+    assert.equal(answer.options.timestamps?.[1], 5000);
+  },
+);
+
+simulate("RFC 9293, 3.10.4: unread data of a SYN is answered by a reset at close", (world) => {
+  const { peer, listener, program } = serving(world);
+  openFast(peer, cookieFor(peer), 10);
+  program.close(program.accept(listener));
+  peer.expect({ flags: RST | ACK, seq: peer.irs + 1, ack: peer.iss + 11 });
+  world.run(MILLISECOND);
+  assert.equal(program.tcp.connections, 1);
+});
+
+simulate("RFC 3168, 6.1.1: ECN is agreed on with a SYN that brings a cookie, too", (world) => {
+  const { peer } = serving(world);
+  const cookie = cookieFor(peer);
+  peer.send({
+    flags: SYN | 64 | 128,
+    options: { mss: 1460, fastOpen: cookie },
+    payload: pattern(5),
+  });
+  const { flags, ack } = peer.expect({});
+  assert.equal(flags, SYN | ACK | 64);
+  assert.equal(ack, peer.iss + 6);
+});
+
 simulate("RFC 7413, 4.2.2: SYN and FIN together open nothing, whatever the cookie", (world) => {
   const { peer, listener, program } = serving(world);
   const cookie = cookieFor(peer);
