@@ -139,10 +139,11 @@ export function reorderingTimeout(t: Tcb, now: u64): void {
   deliveryBegin();
   const wait = rackDetect(t, now);
   const lost = delivery.newlyLost;
+  const congested = congestionLosses(t, now) != 0;
   if (lost) {
     if (t.has(TcbFlag.Recovery)) {
       if (!congestionOf(t.congestion).ownsWindow) prrLost(t, lost);
-    } else if (!seqLess(t.sndUna, t.work.recover) && congestionLosses(t, now)) {
+    } else if (congested && !seqLess(t.sndUna, t.work.recover)) {
       beginRecovery(t, false, now);
     }
     markDirty(t);

@@ -263,6 +263,17 @@ simulate("RFC 4821, 7.6: a probe that is lost alone is no congestion", (world) =
   assert.equal(after.fastRetransmits, before.fastRetransmits);
 });
 
+simulate("RFC 4821, 7.6: a probe lost among others is not taken to have arrived", (world) => {
+  const made = bulk(world);
+  carries(world, 1400);
+  carry(world, made, 300_000, 20 * SECOND);
+  world.link.conditions.loss = 0.02;
+  world.link.conditions.jitter = 50_000;
+  carry(world, made, 6_000_000, 120 * SECOND);
+  assert.equal(made.sender.tcp.blackHoles, 1);
+  assert.ok(lately(made.sizes) <= 1400, `${lately(made.sizes)}`);
+});
+
 simulate("RFC 8899, 4.3: a path that carries less than the base gets the least size", (world) => {
   const made = bulk(world);
   carries(world, 800);
