@@ -34,10 +34,12 @@ void pair_open(bool checksums) {
   joined = true;
 }
 
-/// As long for both as a round of Skerry's: a microsecond.
+/// Rounds a millisecond.
+static uint32_t pace = 1000;
+
 static void tick(void) {
   rounds++;
-  for (int i = 0; i < 2; i++) node[i]->tick(rounds / 1000);
+  for (int i = 0; i < 2; i++) node[i]->tick(rounds / pace);
 }
 
 static void settle(void) {
@@ -84,6 +86,12 @@ BEGIN(bulk, SINK, SOURCE)
 BEGIN(copied, COPYING_SINK, COPYING_SOURCE)
 BEGIN(trips, ECHO, ASK)
 BEGIN(connections, ACCEPT, -1)
+
+/// In slower motion, as TIME-WAIT is looked at twice a second.
+static void begin_close(void) {
+  pace = 1;
+  begin_connections();
+}
 BEGIN(datagrams, RECEIVE, RECEIVE)
 
 const struct workload workloads[] = {
@@ -91,7 +99,7 @@ const struct workload workloads[] = {
     {"copied", begin_copied, turns, at_server},
     {"trips", begin_trips, turns, at_client},
     {"abort", begin_connections, connect_abort, at_server},
-    {"close", begin_connections, connect_close, at_server},
+    {"close", begin_close, connect_close, at_server},
     {"datagrams", begin_datagrams, datagrams, at_server},
     {0},
 };
