@@ -203,7 +203,7 @@ export const enum Statistics {
   /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
   Link = 10,
   /** Timers armed, extents in send queues: two u32. */
-  Resources = 11,
+  Resources = 12,
 }
 
 /** Sizes, in bytes, of what calls read and write. */
