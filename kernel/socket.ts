@@ -485,6 +485,7 @@ export function shutdown(number: u32, how: u32): i32 {
   if (socket === null) return -Errno.EBADF;
   if (how > <u32>Shutdown.Both) return -Errno.EINVAL;
   if (socket.kind == Kind.Datagram) return -Errno.ENOTCONN;
+  socket.connecting = false;
   const read = how != Shutdown.Write;
   const result = tcpShutdown(socket.tcb, read, how != Shutdown.Read);
   // Who listened and reads no more is as before `listen`.

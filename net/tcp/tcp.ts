@@ -516,10 +516,15 @@ export function tcpEvents(t: Tcb): u32 {
   const opening = state == State.SynSent || state == State.SynReceived;
   if (opening && !(t.work.fastOpen & MAY_SEND)) return events;
   if (t.receiveBytes >= t.settings.receiveLowWater) events |= EndpointEvent.Readable;
-  if (state == State.Closed || written || !t.hasWork || sendRoom(t)) {
-    events |= EndpointEvent.Writable;
-  }
+  if (state == State.Closed || written || writable(t)) events |= EndpointEvent.Writable;
   return events;
+}
+
+/** Whether a send may be tried: one that was refused waits until there is room worth telling of. */
+function writable(t: Tcb): bool {
+  if (t.has(TcbFlag.Starved)) return false;
+  if (!t.hasWork || t.sendHead === null) return true;
+  return !t.has(TcbFlag.Blocked) && sendRoom(t) != 0;
 }
 
 /**

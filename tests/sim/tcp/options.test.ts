@@ -1,0 +1,283 @@
+import assert from "node:assert/strict";
+import { SendFlag, SocketEvent, SocketOption, Syscall } from "../../../sdk/assembly/syscalls.ts";
+import { simulate } from "../harness.ts";
+import {
+  ACK,
+  connected,
+  connecting,
+  EAGAIN,
+  ETIMEDOUT,
+  FIN,
+  MILLISECOND,
+  pattern,
+  RST,
+  SECOND,
+  SYN,
+} from "./program.ts";
+
+/** What socket options do to the segments of a connection; man 7 tcp, socket and ip say what they mean. */
+
+simulate("TCP_CORK: small writes wait until they fill a segment", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.Cork, 1);
+  program.send(socket, pattern(1000));
+  peer.expectNone(100 * MILLISECOND);
+  program.send(socket, pattern(1000, 1000));
+  peer.expect({ length: 1460 });
+  peer.expectNone(100 * MILLISECOND);
+});
+
+simulate("TCP_CORK: what is held back goes after 200 ms", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.Cork, 1);
+  program.send(socket, pattern(10));
+  peer.expectNone(190 * MILLISECOND);
+  peer.expect({ length: 10 }, 20 * MILLISECOND);
+});
+
+simulate("TCP_CORK: taking it off sends what was held back", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.Cork, 1);
+  program.send(socket, pattern(10));
+  peer.expectNone(50 * MILLISECOND);
+  program.setOption(socket, SocketOption.Cork, 0);
+  peer.expect({ length: 10 }, MILLISECOND);
+});
+
+simulate("TCP_CORK: the end of the stream does not wait", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.Cork, 1);
+  program.send(socket, pattern(10));
+  program.endWriting(socket);
+  peer.expect({ flags: FIN | ACK, length: 10 }, MILLISECOND);
+});
+
+simulate("TCP_NODELAY: switched on, it sends what a cork holds back", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.Cork, 1);
+  program.send(socket, pattern(10));
+  peer.expectNone(50 * MILLISECOND);
+  program.setOption(socket, SocketOption.NoDelay, 1);
+  peer.expect({ length: 10 }, MILLISECOND);
+});
+
+simulate("MSG_MORE: the write waits for the next one, and goes with it", (world) => {
+  const { program, socket, peer } = connected(world);
+  const { machine } = program;
+  const at = machine.copyIn(pattern(20));
+  assert.equal(machine.syscall(Syscall.Send, socket, at, 10, SendFlag.More), 10);
+  peer.expectNone(50 * MILLISECOND);
+  program.send(socket, pattern(10, 10));
+  assert.deepEqual(peer.expect({ length: 20 }).payload, pattern(20));
+});
+
+simulate("MSG_MORE: without a next one it goes after 200 ms", (world) => {
+  const { program, socket, peer } = connected(world);
+  const at = program.machine.copyIn(pattern(10));
+  program.machine.syscall(Syscall.Send, socket, at, 10, SendFlag.More);
+  peer.expectNone(190 * MILLISECOND);
+  peer.expect({ length: 10 }, 20 * MILLISECOND);
+});
+
+simulate("flags that there are not are refused", (world) => {
+  const { program, socket } = connected(world);
+  const { machine } = program;
+  assert.equal(machine.syscall(Syscall.Send, socket, machine.scratch, 1, 1), -95);
+  assert.equal(machine.syscall(Syscall.Receive, socket, machine.scratch, 1, 0x80), -95);
+});
+
+simulate("TCP_QUICKACK: every segment is acknowledged at once", (world) => {
+  const { program, socket, peer } = connected(world);
+  peer.send({ payload: pattern(10) });
+  peer.expectNone(30 * MILLISECOND);
+  peer.expect({ flags: ACK }, 20 * MILLISECOND);
+  program.setOption(socket, SocketOption.QuickAck, 1);
+  for (let i = 1; i < 4; i++) {
+    peer.send({ payload: pattern(10, i * 10) });
+    peer.expect({ flags: ACK, ack: peer.sndNxt }, MILLISECOND);
+  }
+});
+
+simulate("TCP_QUICKACK: switched on, it acknowledges what waits", (world) => {
+  const { program, socket, peer } = connected(world);
+  peer.send({ payload: pattern(10) });
+  world.run(5 * MILLISECOND);
+  program.setOption(socket, SocketOption.QuickAck, 1);
+  peer.expect({ flags: ACK, ack: peer.sndNxt }, MILLISECOND);
+});
+
+simulate("SO_LINGER of 0 s: closing resets", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.linger(socket, true, 0);
+  program.close(socket);
+  peer.expect({ flags: RST | ACK });
+  assert.equal(program.tcp.connections, 1);
+});
+
+simulate(
+  "SO_LINGER of 3 s: a reset takes the place of what is not acknowledged by then",
+  (world) => {
+    const { program, socket, peer } = connected(world);
+    program.linger(socket, true, 3);
+    program.send(socket, pattern(100));
+    assert.equal(program.close(socket), 0);
+    world.run(2.9 * SECOND);
+    assert.equal(program.tcp.connections, 2);
+    world.run(0.2 * SECOND);
+    assert.equal(program.tcp.connections, 1);
+    peer.peer.expect((frame) => ((frame.tcp?.flags ?? 0) & RST) !== 0);
+  },
+);
+
+simulate("SO_LINGER of 3 s: an orderly end is not disturbed", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.linger(socket, true, 3);
+  program.close(socket);
+  peer.take(peer.expect({ flags: FIN | ACK }));
+  peer.send({ flags: FIN | ACK });
+  peer.expect({ flags: ACK });
+  assert.equal(program.tcp.timeWait, 1);
+});
+
+simulate("TCP_LINGER2: an orphan's time in FIN-WAIT-2", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.FinWait2, 5);
+  program.close(socket);
+  peer.take(peer.expect({ flags: FIN | ACK }));
+  peer.send();
+  world.run(4 * SECOND);
+  assert.equal(program.tcp.connections, 2);
+  world.run(2 * SECOND);
+  assert.equal(program.tcp.connections, 1);
+});
+
+simulate("TCP_MAXSEG: bounds what is announced and what is sent", (world) => {
+  const { program, peer, socket } = connecting(world);
+  peer.peer.inbox = [];
+  program.close(socket);
+  const { machine } = program;
+  const second = machine.syscall(Syscall.Socket, 1);
+  assert.equal(program.tryOption(second, SocketOption.MaxSegment, 500), 0);
+  const bytes = new Uint8Array(24);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(8, 0xffff_0a00_0001n, true);
+  view.setUint16(16, 8, true);
+  machine.syscall(Syscall.Connect, second, machine.copyIn(bytes, 128 * 1024));
+  const syn = peer.peer.expect((frame) => frame.tcp?.destinationPort === 8).tcp!;
+  assert.equal(syn.options.mss, 500);
+});
+
+simulate("TCP_MAXSEG of a listener is in its SYN and ACK", (world) => {
+  const { program, listener, peer } = connected(world);
+  program.setOption(listener, SocketOption.MaxSegment, 600);
+  const other = peer.peer.tcp("10.0.0.2", 80, 4001);
+  assert.equal(other.connect().options.mss, 600);
+  world.run(MILLISECOND);
+  const socket = program.accept(listener);
+  program.send(socket, pattern(1000));
+  assert.equal(other.expect().payload.length, 600);
+});
+
+simulate("TCP_WINDOW_CLAMP: no larger window is advertised", (world) => {
+  const { program, listener, peer } = connected(world);
+  program.setOption(listener, SocketOption.WindowClamp, 5000);
+  const other = peer.peer.tcp("10.0.0.2", 80, 4001);
+  other.connect();
+  world.run(MILLISECOND);
+  const socket = program.accept(listener);
+  for (let at = 0; at < 100_000; at += 1000) {
+    other.send({ payload: pattern(1000, at) });
+    world.run(MILLISECOND);
+    program.receive(socket);
+  }
+  world.run(50 * MILLISECOND);
+  assert.ok(peer.peer.inbox.at(-1)!.tcp!.window <= 5000);
+});
+
+simulate("SO_RCVLOWAT: Readable when so many bytes wait, or the end has come", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.ReceiveLowWater, 100);
+  peer.send({ payload: pattern(99) });
+  world.run(MILLISECOND);
+  assert.equal(program.events(socket) & SocketEvent.Readable, 0);
+  peer.send({ payload: pattern(1, 99) });
+  world.run(MILLISECOND);
+  assert.ok(program.events(socket) & SocketEvent.Readable);
+});
+
+simulate("TCP_NOTSENT_LOWAT: no more is taken than may soon be sent", (world) => {
+  const { program, socket, peer } = connected(world, { window: 2000 });
+  program.setOption(socket, SocketOption.NotSentLowWater, 4000);
+  assert.equal(program.send(socket, pattern(20_000)), 4000);
+  peer.take(peer.expect({ length: 1460 }));
+  world.run(MILLISECOND);
+  assert.ok(program.send(socket, pattern(20_000)) <= 2000);
+  assert.equal(program.send(socket, pattern(1)), EAGAIN);
+});
+
+simulate("RFC 5482, 2: TCP_USER_TIMEOUT ends a connection without progress", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.UserTimeout, 4000);
+  program.send(socket, pattern(10));
+  peer.expect({ length: 10 });
+  world.run(3 * SECOND);
+  assert.equal(program.tcp.established, 1);
+  world.run(3 * SECOND);
+  assert.equal(program.error(socket), ETIMEDOUT);
+});
+
+simulate("RFC 1122, 4.2.3.6: TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT", (world) => {
+  const { program, socket, peer } = connected(world);
+  program.setOption(socket, SocketOption.KeepIdle, 10);
+  program.setOption(socket, SocketOption.KeepInterval, 2);
+  program.setOption(socket, SocketOption.KeepCount, 3);
+  program.setOption(socket, SocketOption.KeepAlive, 1);
+  peer.expectNone(9 * SECOND);
+  for (let i = 0; i < 3; i++) peer.expect({ seq: peer.rcvNxt - 1, length: 0 }, 3 * SECOND);
+  peer.expect({ flags: RST | ACK }, 3 * SECOND);
+  assert.equal(program.error(socket), ETIMEDOUT);
+});
+
+simulate("TCP_SYNCNT: times that a SYN is sent again", (world) => {
+  const { program, socket, peer } = connecting(world);
+  program.setOption(socket, SocketOption.SynCount, 2);
+  for (let i = 0; i < 3; i++) peer.expect({ flags: SYN }, 5 * SECOND);
+  peer.expectNone(10 * SECOND);
+  assert.equal(program.error(socket), ETIMEDOUT);
+});
+
+simulate("TCP_CONGESTION: by name, and read back", (world) => {
+  const { program, socket } = connected(world);
+  const name = (): string => {
+    const view = program.optionData(socket, SocketOption.Congestion);
+    return Buffer.from(view.buffer).toString().replace(/\0+$/, "");
+  };
+  assert.equal(program.setOptionData(socket, SocketOption.Congestion, Buffer.from("reno")), 0);
+  assert.equal(name(), "reno");
+  assert.equal(program.setOptionData(socket, SocketOption.Congestion, Buffer.from("none")), -2);
+  assert.equal(name(), "reno");
+});
+
+simulate("TCP_INFO: Linux's layout, cut to what is asked for", (world) => {
+  const { program, socket, peer } = connected(world, { windowScale: 3, window: 1000 });
+  program.send(socket, pattern(1460));
+  peer.expect();
+  const info = program.optionData(socket, SocketOption.Info);
+  assert.equal(info.getUint8(0), 1); // tcpi_state: TCP_ESTABLISHED
+  assert.ok(info.getUint8(5) & 4); // tcpi_options: TCPI_OPT_WSCALE
+  assert.equal(info.getUint8(6) & 15, 3); // tcpi_snd_wscale
+  assert.equal(info.getUint32(16, true), 1460); // tcpi_snd_mss
+  assert.equal(info.getUint32(24, true), 1); // tcpi_unacked
+  assert.equal(info.getUint32(80, true), 10); // tcpi_snd_cwnd
+  assert.equal(info.getUint32(228, true), 8000); // tcpi_snd_wnd
+  assert.equal(program.optionData(socket, SocketOption.Info, 104).byteLength, 104);
+});
+
+simulate("options of one socket are not another's", (world) => {
+  const { program, socket, listener } = connected(world);
+  program.setOption(socket, SocketOption.KeepIdle, 33);
+  assert.equal(program.option(listener, SocketOption.KeepIdle), 7200);
+  assert.equal(program.option(socket, SocketOption.KeepIdle), 33);
+  program.setOption(socket, SocketOption.KeepIdle, 7200);
+  assert.equal(program.option(socket, SocketOption.KeepIdle), 7200);
+});
