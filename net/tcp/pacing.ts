@@ -47,15 +47,21 @@ export function quantumOf(rate: u64, mss: u32): u32 {
 /** Bytes that a paced connection may send now; 0: it has to wait, and its timer is armed. */
 export function paceQuota(t: Tcb, now: u64): u32 {
   const work = t.work;
-  if (work.pacedAt <= now) return quantumOf(work.pacingRate, t.sndMss);
-  const timer = t.timer;
-  if (!timer.armed || work.pacedAt < timer.deadline) timer.arm(work.pacedAt);
-  return 0;
+  const mss: u32 = t.sndMss;
+  if (work.pacedAt <= now) {
+    work.paceLeft = quantumOf(work.pacingRate, mss);
+  } else if (work.paceLeft < mss) {
+    const timer = t.timer;
+    if (!timer.armed || work.pacedAt < timer.deadline) timer.arm(work.pacedAt);
+    return 0;
+  }
+  return work.paceLeft;
 }
 
 /** A paced connection has sent `bytes`. */
 export function paceSpend(t: Tcb, bytes: u32, now: u64): void {
   const work = t.work;
+  work.paceLeft = work.paceLeft > bytes ? work.paceLeft - bytes : 0;
   const late = now > CREDIT ? now - CREDIT : 0;
   work.pacedAt = max<u64>(work.pacedAt, late) + (<u64>bytes * 1_000_000_000) / work.pacingRate;
 }

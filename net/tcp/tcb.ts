@@ -246,6 +246,8 @@ export class Work extends Flight {
   /** Bytes/s at which data leaves, and when the next may: see pacing.ts; 0: as the windows allow. */
   pacingRate: u64;
   pacedAt: u64;
+  /** What is left of the quantum that may leave before `pacedAt`, bytes. */
+  paceLeft: u32;
   /** `cwnd` and `ssthresh` before the last reduction, to take it back. */
   priorCwnd: u32;
   priorSsthresh: u32;

@@ -1,7 +1,8 @@
 import { congestionOf, congestionStart, CWND_MAX, initialWindow } from "../../net/tcp/congestion";
 import { CongestionId, congestionName, congestionNamed, CONTROLS } from "../../net/tcp/controls";
 import { cubeRoot, Cubic, cubicInit, cubicK, cubicWindow } from "../../net/tcp/cubic";
-import { delivery } from "../../net/tcp/delivery";
+import { delivery, deliveryRate } from "../../net/tcp/delivery";
+import { quantumOf } from "../../net/tcp/pacing";
 import { newRenoInit } from "../../net/tcp/newreno";
 import { rttInit, rttSample } from "../../net/tcp/rtt";
 import { Tcb, TcbFlag } from "../../net/tcp/tcb";
@@ -479,5 +480,41 @@ describe("Vegas (Brakmo and Peterson, 1995)", () => {
     t.cwnd = 40 * MSS;
     lose();
     expect(t.cwnd).toBe(20 * MSS);
+  });
+});
+
+describe("pacing", () => {
+  it("a quantum is a segment, two, a millisecond's worth, and at most a packet", () => {
+    expect(quantumOf(100_000, MSS)).toBe(MSS);
+    expect(quantumOf(1_000_000, MSS)).toBe(2 * MSS);
+    expect(quantumOf(5_500_000, MSS)).toBe(5 * MSS);
+    expect(quantumOf(10_000_000_000, MSS)).toBe(65 * MSS);
+  });
+});
+
+describe("the rate of delivery (draft-cheng-iccrg-delivery-rate-estimation)", () => {
+  it("3.3: is what was delivered in the longer of sending and acknowledging", () => {
+    fresh(CongestionId.NewReno);
+    t.work.delivered = 150_000;
+    delivery.priorDelivered = 50_000;
+    delivery.priorTime = 1;
+    delivery.sendElapsed = 10 * MILLISECOND;
+    delivery.ackElapsed = 20 * MILLISECOND;
+    expect(deliveryRate(t, 0)).toBe(5_000_000);
+    delivery.sendElapsed = 40 * MILLISECOND;
+    expect(deliveryRate(t, 0)).toBe(2_500_000);
+  });
+
+  it("3.3: tells nothing over less than the shortest round trip, or without a transmission", () => {
+    fresh(CongestionId.NewReno);
+    t.work.delivered = 150_000;
+    delivery.priorDelivered = 50_000;
+    delivery.priorTime = 1;
+    delivery.sendElapsed = 10 * MILLISECOND;
+    delivery.ackElapsed = 20 * MILLISECOND;
+    expect(deliveryRate(t, 20_001)).toBe(0);
+    expect(deliveryRate(t, 20_000)).toBe(5_000_000);
+    delivery.priorTime = 0;
+    expect(deliveryRate(t, 0)).toBe(0);
   });
 });
