@@ -1,5 +1,6 @@
 import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
 import { Errno } from "../../kernel/errno";
+import { CWND_MAX, initialWindow } from "./congestion";
 import { challengePeriodEnd } from "./input";
 import { connectionFail } from "./connection";
 import { markDirty } from "./dirty";
@@ -97,7 +98,8 @@ function atRest(t: Tcb): bool {
 export function settle(t: Tcb, now: u64): void {
   if (atRest(t)) {
     const limited = challengePeriodEnd(t);
-    if (workScarce() && limited <= now) {
+    const learnt = t.cwnd > initialWindow(t.sndMss) || t.ssthresh < CWND_MAX;
+    if (workScarce(learnt) && limited <= now) {
       rest(t);
       return;
     }

@@ -15,9 +15,10 @@ import { CONTROL_AT, State, Tcb, Work, WORK_BYTES } from "./tcb";
  * - Whatever begins something takes one first (`workEnsure`): opening, listening, a segment that
  *   comes, a program that sends. When none is left the call fails with -ENOBUFS, the segment is
  *   dropped as if the network had lost it, and `tcpStats.workRefused` counts it.
- * - A connection gives its own back when it is at rest (`settle` in timers.ts): at the end of an
- *   output pass while they are scarce, otherwise after a pause of a time-out, when what it knew of
- *   the path is stale anyway. So whoever has one is marked for output or has a timer armed.
+ * - A connection gives its own back when it is at rest (`settle` in timers.ts): after a pause of a
+ *   time-out, when what it knew of the path is stale anyway. While more than an eighth are out, at the
+ *   end of the output pass, unless its window has grown; while more than half are, in any case. So
+ *   whoever has one is marked for output or has a timer armed.
  * - A new one knows nothing: what must outlive a rest is in the `Tcb`.
  */
 
@@ -46,9 +47,9 @@ export function workInit(connections: u32): void {
   return count;
 }
 
-/** Whether less than half of them is left: who is at rest gives its own back at once. */
-@inline export function workScarce(): bool {
-  return tcpStats.working << 1 > count;
+/** Whether who is at rest gives its own back at once: all, or those that have `learnt` nothing. */
+@inline export function workScarce(learnt: bool): bool {
+  return tcpStats.working << (learnt ? 1 : 3) > count;
 }
 
 /** Whether there is one to take. */
