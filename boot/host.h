@@ -51,5 +51,6 @@ HOST_PORT(8, "b") HOST_PORT(16, "w") HOST_PORT(32, "k")
 HOST_CELL(mmio, 8, u32) HOST_CELL(mmio, 16, u32) HOST_CELL(mmio, 32, u32)
 HOST_CELL(dma, 32, u32) HOST_CELL(dma, 64, u64)
 
+static inline void host_prefetch(u32 at) { __builtin_prefetch((const void *)(u64)at); }
 static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }

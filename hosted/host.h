@@ -60,6 +60,9 @@ HOST_NOTHING(8) HOST_NOTHING(16)
   static inline void host_dmaWrite##bits(u32 at, u##bits value) { *WASM_PLACE(volatile u##bits, at) = value; }
 HOST_CELL(32) HOST_CELL(64)
 
+// __builtin_prefetch takes no address relative to a segment.
+static inline void host_prefetch(u32 at) { __asm__ volatile("prefetcht0 %0" ::"m"(*WASM_PLACE(const u8, at))); }
+
 // The device runs in the same thread: only the compiler needs holding.
 static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }

@@ -174,6 +174,10 @@ export declare function dmaReadBarrier(): void;
 @external("host", "dmaWriteBarrier")
 export declare function dmaWriteBarrier(): void;
 
+/** A hint that the cache line of RAM at `address` is about to be used; may do nothing. */
+@external("host", "prefetch")
+export declare function prefetch(address: usize): void;
+
 // ---- Interrupts --------------------------------------------------------------------------
 
 /**

@@ -42,6 +42,8 @@ export const enum PacketFlag {
   /** Received as link-layer broadcast or multicast. */
   LinkBroadcast = 8,
   LinkMulticast = 16,
+  /** `note` is the demultiplexing hash: see net/tcp/foresight.ts. */
+  Hashed = 32,
 }
 
 /** What an allocation is for; the later ones may drain the pool further. */

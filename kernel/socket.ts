@@ -62,6 +62,7 @@ import {
   SocketType,
 } from "../sdk/assembly/syscalls";
 import { Errno } from "./errno";
+import { prefetch } from "./host";
 import {
   Lease,
   leaseAllowed,
@@ -175,7 +176,7 @@ export function socketsInit(count: u32): void {
   fresh = 0;
   free = null;
   leasesInit();
-  setEndpointSink(onEvents);
+  setEndpointSink(onEvents, onForesight);
 }
 
 /** Sockets that the table has room for. */
@@ -239,6 +240,10 @@ function unpost(socket: Socket): void {
   else readyTail = previous;
   socket.queued = false;
   socket.events = 0;
+}
+
+function onForesight(owner: u32): void {
+  prefetch(table + ((<usize>(owner & INDEX_MASK)) << 5));
 }
 
 function onEvents(owner: u32, events: u32): void {

@@ -22,6 +22,7 @@ import { neighboursFlush, neighboursInit } from "./link/neighbour";
 import { linkCrowded, linkEase } from "./link/output";
 import { staticStart } from "./static";
 import { ecnDefault } from "./tcp/ecn";
+import { tcpForesee } from "./tcp/foresight";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
 import { udpInit } from "./udp/udp";
 
@@ -83,7 +84,10 @@ function configure(): void {
 /** Takes what `device` has received. */
 export function netInput(device: Device, _now: u64): void {
   const iface = interfaceAt(device.index);
-  if (iface.kind == LinkKind.Ethernet) return ethernetInput(iface);
+  if (iface.kind == LinkKind.Ethernet) {
+    tcpForesee(device.received.head, device.received.length);
+    return ethernetInput(iface);
+  }
   const received = device.received;
   for (let packet = received.pop(); packet !== null; packet = received.pop()) {
     ipv4Input(iface, packet);

@@ -1,3 +1,4 @@
+import { prefetch } from "../../kernel/host";
 import { reserve } from "../../kernel/memory";
 import { sipHash, sipHashWords } from "../../kernel/siphash";
 import { randomFill } from "../../kernel/random";
@@ -98,6 +99,17 @@ export class Demux {
     return null;
   }
 
+  /** This hash is about to be looked up. */
+  @inline foresee(hash: u32): void {
+    prefetch(this.at(hash & this.mask));
+  }
+
+  /** Address of what has this hash, if it stands where it is looked for first; else 0. */
+  @inline likely(hash: u32): usize {
+    const entry = this.at(hash & this.mask);
+    return load<u32>(entry) == hash ? load<usize>(entry, 4) : 0;
+  }
+
   /** Adds what is not in it, under `tuple.hash`. The caller keeps within the capacity. */
   insert(tuple: Tuple): void {
     const mask = this.mask;
@@ -149,6 +161,17 @@ let missed: u32 = 0;
   return missed;
 }
 
+/** Whether the last segment was for the connection of this tuple. */
+@inline export function connectionLatestIs(
+  local: IpAddress,
+  localPort: u32,
+  remote: IpAddress,
+  remotePort: u32,
+): bool {
+  const t = latest;
+  return t !== null && t.matches(local, localPort, remote, remotePort);
+}
+
 /** The connection of this tuple, or null. */
 @inline export function connectionFind(
   local: IpAddress,
@@ -156,18 +179,19 @@ let missed: u32 = 0;
   remote: IpAddress,
   remotePort: u32,
 ): Tcb | null {
-  const t = latest;
-  if (t !== null && t.matches(local, localPort, remote, remotePort)) return t;
-  return connectionLookUp(local, localPort, remote, remotePort);
+  if (connectionLatestIs(local, localPort, remote, remotePort)) return latest;
+  const hash = tupleHash(local, localPort, remote, remotePort);
+  return connectionFindBy(hash, local, localPort, remote, remotePort);
 }
 
-function connectionLookUp(
+/** The connection of this tuple, whose hash is known, or null. */
+export function connectionFindBy(
+  hash: u32,
   local: IpAddress,
   localPort: u32,
   remote: IpAddress,
   remotePort: u32,
 ): Tcb | null {
-  const hash = tupleHash(local, localPort, remote, remotePort);
   const found = connections.find(hash, local, localPort, remote, remotePort);
   if (found === null) {
     missed = hash;

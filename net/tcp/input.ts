@@ -1,6 +1,6 @@
 import { now as stepTime } from "../../kernel/clock";
 import { Errno } from "../../kernel/errno";
-import { Packet } from "../../kernel/packet";
+import { Packet, PacketFlag } from "../../kernel/packet";
 import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
 import { EndpointEvent, notify } from "../endpoint";
 import { transportChecksumValid } from "../wire/checksum";
@@ -17,7 +17,7 @@ import {
 } from "./connection";
 import { cookiesOutstanding } from "./cookies";
 import { delivery, deliveryBegin } from "./delivery";
-import { connectionFind, missedHash } from "./demux";
+import { connectionFind, connectionFindBy, missedHash } from "./demux";
 import { markDirty } from "./dirty";
 import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn";
 import { FastOpen, fastOpenAnswered, fastOpenSettled } from "./fastopen";
@@ -88,7 +88,12 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
     return;
   }
   const now = stepTime();
-  const t = connectionFind(destination, header.destinationPort, source, header.sourcePort);
+  const localPort = header.destinationPort;
+  const remotePort = header.sourcePort;
+  const t =
+    packet.flags & PacketFlag.Hashed
+      ? connectionFindBy(packet.note, destination, localPort, source, remotePort)
+      : connectionFind(destination, localPort, source, remotePort);
   packet.strip(headerLength);
   if (t === null) {
     unconnected(packet, header, source, destination, now);

@@ -4,7 +4,7 @@ import { IpAddress } from "../wire/address";
 import { connections, tupleHash } from "./demux";
 import { SettingBit } from "./settings";
 import { State, Tcb, TcbFlag } from "./tcb";
-import { timeWaitFind } from "./timewait";
+import { timeWaitFind, timeWaitReusable } from "./timewait";
 
 /**
  * Local ports: who has bound one, who listens on one, and which are free for connecting out. Bound
@@ -15,11 +15,11 @@ import { timeWaitFind } from "./timewait";
 const BUCKETS: u32 = 256;
 const buckets: usize = memory.data(256 * 4, 64);
 
-/** Dynamic ports (RFC 6335, 6). */
-const EPHEMERAL_FIRST: u32 = 49152;
-const EPHEMERAL_COUNT: u32 = 16384;
-/** Ports tried before connecting is refused. */
-const ATTEMPTS: u32 = 256;
+/** Ports to choose from: many (RFC 6056, 3.2), and none that services are usually found at. */
+const EPHEMERAL_FIRST: u32 = 32768;
+const EPHEMERAL_COUNT: u32 = 32768;
+/** How many ports each of so many groups of destinations has used: the table of RFC 6056, 3.3.4. */
+const counters: usize = memory.data(64 * 4, 64);
 
 
 @inline function bucket(port: u32): usize {
@@ -104,33 +104,46 @@ export function unbind(t: Tcb): void {
 /** A free port to bind, chosen at random (RFC 6056, 3.3.1), or 0. */
 function choosePort(address: IpAddress): u32 {
   const start = random32();
-  for (let i: u32 = 0; i < ATTEMPTS; i++) {
+  for (let i: u32 = 0; i < EPHEMERAL_COUNT; i++) {
     const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
     if (!taken(address, port, false)) return port;
   }
   return 0;
 }
 
-/** Whether a connection of this tuple exists or has lately. */
+/**
+ * Whether this tuple may not be connected: a connection has it, or had it so lately that its segments
+ * could be taken for those of the next.
+ */
 export function tupleTaken(
   local: IpAddress,
   localPort: u32,
   remote: IpAddress,
   remotePort: u32,
+  now: u64,
 ): bool {
   const hash = tupleHash(local, localPort, remote, remotePort);
-  return (
-    connections.find(hash, local, localPort, remote, remotePort) !== null ||
-    timeWaitFind(hash, local, localPort, remote, remotePort) !== null
-  );
+  if (connections.find(hash, local, localPort, remote, remotePort) !== null) return true;
+  const old = timeWaitFind(hash, local, localPort, remote, remotePort);
+  return old !== null && !timeWaitReusable(old, now);
 }
 
-/** A port from which `local` can connect to `remote`, chosen at random (RFC 6056, 3.3.1), or 0. */
-export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u32): u32 {
-  const start = random32();
-  for (let i: u32 = 0; i < ATTEMPTS; i++) {
+/**
+ * A port from which `local` can connect to `remote`, or 0. A port follows the one chosen last for the
+ * same or a few other destinations, from a place that a keyed hash of the destination gives (RFC 6056,
+ * 3.3.4), so the port used longest ago comes next and the first try is nearly always right. Costs a
+ * look at every port when all are taken.
+ */
+export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u32, now: u64): u32 {
+  const hash = tupleHash(local, 0, remote, remotePort);
+  const counter = counters + ((<usize>(hash >> 26)) << 2);
+  const start = hash + load<u32>(counter);
+  for (let i: u32 = 0; i < EPHEMERAL_COUNT; i++) {
     const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
-    if (!taken(local, port, false) && !tupleTaken(local, port, remote, remotePort)) return port;
+    if (!taken(local, port, false) && !tupleTaken(local, port, remote, remotePort, now)) {
+      store<u32>(counter, load<u32>(counter) + i + 1);
+      return port;
+    }
   }
   return 0;
 }

@@ -39,7 +39,7 @@ import { tcpStats } from "./stats";
 import { LINGER_OFF, SettingBit, settingsInit } from "./settings";
 import { synCacheInit } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
-import { timeWaitInit } from "./timewait";
+import { timeWaitInit, timeWaitReuse } from "./timewait";
 import { finWait2Life, schedule, userTimeout } from "./timers";
 import { vegasInit } from "./vegas";
 import { workCount, workEnsure, workInit, workRelease } from "./work";
@@ -146,19 +146,20 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   }
   if (address.isAny) return -Errno.EINVAL;
   if (t.local.isAny && !ipSource(address, t.local)) return -Errno.ENETUNREACH;
+  const now = stepTime();
   if (!t.has(TcbFlag.Bound)) {
-    const chosen = chooseSource(t.local, address, port);
+    const chosen = chooseSource(t.local, address, port, now);
     if (!chosen) return -Errno.EADDRNOTAVAIL;
     t.localPort = <u16>chosen;
-  } else if (tupleTaken(t.local, t.localPort, address, port)) {
+  } else if (tupleTaken(t.local, t.localPort, address, port, now)) {
     return -Errno.EADDRNOTAVAIL;
   }
   if (!workEnsure(t)) return -Errno.ENOBUFS;
-  const now = stepTime();
   t.remote.copy(address);
   t.remotePort = <u16>port;
   const secret = tupleSecret(t.local, t.localPort, address, port);
-  connectionBegin(t, isnAt(secret, now), timestampOffset(secret), now);
+  const isn = timeWaitReuse(t.local, t.localPort, address, port, isnAt(secret, now));
+  connectionBegin(t, isn, timestampOffset(secret), now);
   setState(t, State.SynSent);
   t.raise(TcbFlag.Opening);
   tcpStats.activeOpens++;

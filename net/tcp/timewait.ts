@@ -7,7 +7,7 @@ import { Demux, tupleHash } from "./demux";
 import { timestampClock } from "./isn";
 import { options, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
-import { seqGreater } from "./seq";
+import { seqGreater, seqMax } from "./seq";
 import { tcpStats } from "./stats";
 import { Tcb, TcbFlag, Tuple } from "./tcb";
 
@@ -45,6 +45,9 @@ class TimeWait extends Tuple {
   bits: u16;
 }
 
+/** Bytes of an entry, a cache line. */
+const ENTRY_BYTES: u32 = 64;
+
 const table = changetype<Demux>(memory.data(offsetof<Demux>(), 8));
 const timer = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 let entries: usize = 0;
@@ -54,8 +57,8 @@ let tail: u32 = 0;
 
 /** Reserves room for `count` entries, at most 65,535. Start-up only. */
 export function timeWaitInit(count: u32): void {
-  assert(offsetof<TimeWait>() <= 64 && count < 0x10000);
-  entries = reserve(count << 6, 64);
+  assert(offsetof<TimeWait>() <= ENTRY_BYTES && count < 0x10000);
+  entries = reserve(count * ENTRY_BYTES, 64);
   free = 0;
   for (let i = count; i > 0; i--) {
     at(i).next = <u16>free;
@@ -67,7 +70,7 @@ export function timeWaitInit(count: u32): void {
 
 
 @inline function at(link: u32): TimeWait {
-  return changetype<TimeWait>(entries + ((<usize>(link - 1)) << 6));
+  return changetype<TimeWait>(entries + <usize>(link - 1) * ENTRY_BYTES);
 }
 
 /** When an entry that begins its wait at `now` goes: the seconds are rounded up. */
@@ -182,6 +185,37 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
     0,
   );
   return false;
+}
+
+/**
+ * Whether a connection may be opened from this end under the tuple: both sides had timestamps, and our
+ * clock has ticked since, so that PAWS tells old segments from new ones (RFC 7323, 5; RFC 6191, 2).
+ */
+export function timeWaitReusable(tuple: Tuple, now: u64): bool {
+  const entry = changetype<TimeWait>(tuple);
+  const left = <i16>(entry.expires - <u16>(now / SECOND));
+  // A wait begins with between TIME_WAIT and TIME_WAIT + 1 s: this one has lasted a second.
+  return (entry.bits & Bit.Timestamps) != 0 && left < <i16>TIME_WAIT;
+}
+
+/**
+ * Ends the wait of this tuple, if there is one, for a connection that this end opens. Returns the
+ * first sequence number that it may take, given the one that it would: beyond all that the old
+ * connection sent (RFC 6191, 2).
+ */
+export function timeWaitReuse(
+  local: IpAddress,
+  localPort: u32,
+  remote: IpAddress,
+  remotePort: u32,
+  isn: u32,
+): u32 {
+  const hash = tupleHash(local, localPort, remote, remotePort);
+  const tuple = timeWaitFind(hash, local, localPort, remote, remotePort);
+  if (tuple === null) return isn;
+  const entry = changetype<TimeWait>(tuple);
+  forget(entry);
+  return seqMax(isn, entry.sndNxt);
 }
 
 /** RFC 6191, 2: whether a SYN can be told from everything that the old connection sent. */

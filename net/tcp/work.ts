@@ -16,15 +16,18 @@ import { CONTROL_AT, State, Tcb, Work, WORK_BYTES } from "./tcb";
  *   comes, a program that sends. When none is left the call fails with -ENOBUFS, the segment is
  *   dropped as if the network had lost it, and `tcpStats.workRefused` counts it.
  * - A connection gives its own back when it is at rest (`settle` in timers.ts): after a pause of a
- *   time-out, when what it knew of the path is stale anyway. While more than an eighth are out, at the
- *   end of the output pass, unless its window has grown; while more than half are, in any case. So
- *   whoever has one is marked for output or has a timer armed.
+ *   time-out, when what it knew of the path is stale anyway. While more than `KEPT` are out, at the
+ *   end of the output pass, unless its window has grown, so that those in use stay in the cache; while
+ *   more than half are, in any case. So whoever has one is marked for output or has a timer armed.
  * - A new one knows nothing: what must outlive a rest is in the `Tcb`.
  */
 
 /** One each for so many connections, and one for eight beyond. */
 const EVERY: u32 = 1024;
 const SHARE: u32 = 3;
+
+/** Kept by connections at rest that have learnt nothing. */
+const KEPT: u32 = 512;
 
 let base: usize = 0;
 let count: u32 = 0;
@@ -49,7 +52,7 @@ export function workInit(connections: u32): void {
 
 /** Whether who is at rest gives its own back at once: all, or those that have `learnt` nothing. */
 @inline export function workScarce(learnt: bool): bool {
-  return tcpStats.working << (learnt ? 1 : 3) > count;
+  return tcpStats.working > (learnt ? count >> 1 : KEPT);
 }
 
 /** Whether there is one to take. */

@@ -13,6 +13,7 @@ import {
   namespaceTrouble,
 } from "../qemu/namespace.ts";
 import { type LinuxGuest, linuxGuest } from "./linux.ts";
+import { benchScale } from "./scale.ts";
 import { benchStacks } from "./stacks.ts";
 import { figure, printTable } from "./table.ts";
 import { iperf3, median, pingMicroseconds, touchedMiB, wrk } from "./measure.ts";
@@ -165,15 +166,16 @@ function report(bench: Bench): object {
   return results;
 }
 
-/** In the list of measures: everything of stacks.ts. */
+/** In the list of measures: everything of stacks.ts, and of scale.ts. */
 const STACKS = "stacks";
+const SCALE = "scale";
 
 /**
  * Measures `rounds` times, all or only what is named; prints the tables, writes build/bench.json. What
  * is not measured this time stays in that file.
  */
 export async function bench(rounds: number, names: string[] | null): Promise<void> {
-  const known: string[] = [...MEASURES, STACKS];
+  const known: string[] = [...MEASURES, STACKS, SCALE];
   const unknown = names?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
@@ -186,6 +188,9 @@ export async function bench(rounds: number, names: string[] | null): Promise<voi
   if (guests) found.guests = { date, machine, ...(await benchGuests(rounds, only)) };
   if (!names || names.includes(STACKS)) {
     found.stacks = { date, machine, ...(await benchStacks(rounds)) };
+  }
+  if (!names || names.includes(SCALE)) {
+    found.scale = { date, machine, samples: await benchScale() };
   }
   const file = project("build/bench.json");
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as object) : {};

@@ -441,6 +441,7 @@ export class Machine implements Host {
         view.setUint32(this.dma(address, 4), value, true),
       dmaWrite64: (address: number, value: bigint) =>
         view.setBigUint64(this.dma(address, 8), value, true),
+      prefetch: () => {},
       dmaReadBarrier: () => {},
       dmaWriteBarrier: () => {},
       interruptOpen: (line: number) => {

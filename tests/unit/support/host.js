@@ -82,6 +82,7 @@ export function host(memory) {
       dmaRead64: (at) => new DataView(memory().buffer).getBigInt64(at >>> 0, true),
       dmaWrite32: (at, value) => new DataView(memory().buffer).setInt32(at >>> 0, value, true),
       dmaWrite64: (at, value) => new DataView(memory().buffer).setBigInt64(at >>> 0, value, true),
+      prefetch: ignored,
       dmaReadBarrier: ignored,
       dmaWriteBarrier: ignored,
       interruptOpen: () => 0,

@@ -1,0 +1,91 @@
+import { prefetch } from "../../kernel/host";
+import { Packet, PacketFlag } from "../../kernel/packet";
+import { foresee } from "../endpoint";
+import { IpAddress } from "../wire/address";
+import { ETHERNET_HEADER, EtherType, EthernetHeader } from "../wire/ethernet";
+import { IPV4_HEADER, Ipv4Header, Protocol } from "../wire/ipv4";
+import { TCP_HEADER, TcpHeader } from "../wire/tcp";
+import { connectionLatestIs, connections, tupleHash } from "./demux";
+import { Tcb } from "./tcb";
+
+/**
+ * A million connections do not fit into any cache: a segment for one that was idle waits for memory in
+ * the table, then in the control block, then in the socket. Segments come in bursts, so the waits of a
+ * burst can pass at the same time: before it is taken apart, each table is asked for all of it. Nothing
+ * is decided here and nothing believed; a frame that is misread costs a useless line in the cache.
+ */
+
+/** Fewer frames than this gain nothing. */
+const FEWEST: u32 = 3;
+const SHORTEST: u32 = ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER;
+/** Version 4, a header without options. */
+const PLAIN_HEADER: u8 = 0x45;
+
+const local = changetype<IpAddress>(memory.data(16, 8));
+const remote = changetype<IpAddress>(memory.data(16, 8));
+
+/** Looks ahead at `count` received frames from `first` on; their hashes stay with them. */
+export function tcpForesee(first: Packet | null, count: u32): void {
+  if (count < FEWEST) return;
+  let addresses: u64 = 0;
+  let ports: u32 = 0;
+  let hash: u32 = 0;
+  let known = false;
+  let found: u32 = 0;
+  for (let at = changetype<usize>(first); at; at = next(at)) {
+    const packet = changetype<Packet>(at);
+    if (!isSegment(packet)) continue;
+    const ip = changetype<Ipv4Header>(packet.data + ETHERNET_HEADER);
+    const tcp = changetype<TcpHeader>(packet.data + ETHERNET_HEADER + IPV4_HEADER);
+    const itsAddresses = load<u64>(changetype<usize>(ip), ADDRESSES);
+    const itsPorts = load<u32>(changetype<usize>(tcp));
+    if (itsAddresses != addresses || itsPorts != ports) {
+      addresses = itsAddresses;
+      ports = itsPorts;
+      local.setV4(ip.destination);
+      remote.setV4(ip.source);
+      known = connectionLatestIs(local, tcp.destinationPort, remote, tcp.sourcePort);
+      if (!known) {
+        hash = tupleHash(local, tcp.destinationPort, remote, tcp.sourcePort);
+        connections.foresee(hash);
+        found++;
+      }
+    }
+    if (known) continue;
+    packet.note = hash;
+    packet.flags |= <u8>PacketFlag.Hashed;
+  }
+  if (found < FEWEST) return;
+  for (let at = changetype<usize>(first); at; at = next(at)) {
+    const packet = changetype<Packet>(at);
+    if (!(packet.flags & PacketFlag.Hashed)) continue;
+    const t = connections.likely(packet.note);
+    if (!t) continue;
+    prefetch(t);
+    prefetch(t + 64);
+    prefetch(t + 128);
+  }
+  for (let at = changetype<usize>(first); at; at = next(at)) {
+    const packet = changetype<Packet>(at);
+    if (!(packet.flags & PacketFlag.Hashed)) continue;
+    const t = connections.likely(packet.note);
+    if (t) foresee(changetype<Tcb>(t).owner);
+  }
+}
+
+
+@inline function next(packet: usize): usize {
+  return changetype<usize>(changetype<Packet>(packet).next);
+}
+
+/** Where both addresses stand in an IPv4 header (RFC 791, 3.1). */
+const ADDRESSES: usize = 12;
+
+/** Whether a frame looks like TCP over IPv4 without options. */
+@inline function isSegment(packet: Packet): bool {
+  const frame = packet.data;
+  if (packet.length < SHORTEST) return false;
+  if (changetype<EthernetHeader>(frame).type != EtherType.IPv4) return false;
+  if (load<u8>(frame, ETHERNET_HEADER) != PLAIN_HEADER) return false;
+  return <u32>changetype<Ipv4Header>(frame + ETHERNET_HEADER).protocol == <u32>Protocol.TCP;
+}

@@ -1,0 +1,136 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { buildHostedBoth } from "../cli/build.ts";
+import { DEFAULT_APP, Failure, project, root } from "../cli/project.ts";
+import { note } from "../cli/progress.ts";
+import { buildTestProgram } from "../hosted/programs.ts";
+import { figure, printTable } from "./table.ts";
+
+/**
+ * What connections cost by their number: bytes of each while it is idle, and time of a packet among
+ * so many. Requests of 64 bytes, answered, go over a hundred of the connections (the same working set
+ * whatever the number) and over any of them (tests/hosted/scale). Writes build/scale.csv and
+ * build/scale.svg.
+ */
+
+const COUNTS = [100, 1_000, 10_000, 100_000, 1_000_000];
+const PACKETS = 1_200_000;
+/** What a packet may cost more than among a hundred. */
+const WANTED = 1.2;
+
+interface Sample {
+  connections: number;
+  /** Memory of the machine that the connections brought into RAM, each. */
+  bytes: number;
+  /** ns a packet: over a hundred of them, over any, and over one, a packet at a time. */
+  active: number;
+  random: number;
+  single: number;
+  /** Instructions a packet over any; 0 where the system counts none for us. */
+  instructions: number;
+}
+
+function measure(program: string, connections: number): Sample {
+  const words = ["load", String(connections), String(PACKETS)];
+  const { status, stdout, stderr } = spawnSync(program, words, { encoding: "utf8" });
+  if (status !== 0) throw new Failure(`${program} ${words.join(" ")}: ${stdout}${stderr}`.trim());
+  const value = (name: string): number =>
+    Number(new RegExp(`^${name} ([\\d.]+)$`, "m").exec(stdout)?.[1]);
+  return {
+    connections,
+    bytes: value("bytes"),
+    active: value("active-ns"),
+    random: value("random-ns"),
+    single: value("single-ns"),
+    instructions: value("random-instructions"),
+  };
+}
+
+const COURSES = [
+  { key: "active", name: "over 100 of them", colour: "#0072b2" },
+  { key: "random", name: "over any of them", colour: "#d55e00" },
+] as const;
+
+/** The courses as a picture: ns a packet over the number of connections. */
+function plot(samples: Sample[]): string {
+  const [width, height, left, right, top, bottom] = [760, 400, 70, 150, 56, 56];
+  const last = Math.log10(COUNTS.at(-1)!);
+  const first = Math.log10(COUNTS[0]!);
+  const most = Math.max(...samples.flatMap(({ active, random }) => [active, random])) * 1.1;
+  const x = (count: number): string =>
+    (left + ((Math.log10(count) - first) / (last - first)) * (width - left - right)).toFixed(1);
+  const y = (ns: number): string =>
+    (height - bottom - (ns / most) * (height - top - bottom)).toFixed(1);
+  const rough = most / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const each = [1, 2, 5, 10].find((step) => step * power >= rough)! * power;
+  const parts = [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    `<text x="${left}" y="28" font-size="16">A packet among so many connections, ns</text>`,
+  ];
+  for (let ns = 0; ns <= most; ns += each) {
+    parts.push(
+      `<path d="M${left} ${y(ns)}H${width - right}" stroke="#e5e7eb"/>`,
+      `<text x="${left - 8}" y="${y(ns)}" text-anchor="end" dy="4">${ns}</text>`,
+    );
+  }
+  for (const count of COUNTS) {
+    const label = count.toLocaleString("en");
+    parts.push(
+      `<text x="${x(count)}" y="${height - bottom + 20}" text-anchor="middle">${label}</text>`,
+    );
+  }
+  for (const { key, name, colour } of COURSES) {
+    const points = samples.map((sample) => `${x(sample.connections)},${y(sample[key])}`);
+    const end = samples.at(-1)!;
+    parts.push(
+      `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="2"/>`,
+      `<text x="${width - right + 8}" y="${y(end[key])}" dy="4" fill="${colour}">${name}</text>`,
+    );
+  }
+  return [...parts, "</svg>", ""].join("\n");
+}
+
+/** A number of bytes that a source of net/tcp states. */
+function constant(file: string, name: string): number {
+  const source = readFileSync(project(`net/tcp/${file}.ts`), "utf8");
+  const value = new RegExp(`const ${name}: \\w+ = (\\d+);`).exec(source)?.[1];
+  if (value === undefined) throw new Failure(`net/tcp/${file}.ts has no constant ${name}`);
+  return Number(value);
+}
+
+/** Measures every number of connections; prints the table. */
+export async function benchScale(): Promise<Sample[]> {
+  await buildHostedBoth({ app: DEFAULT_APP, cc: "gcc" });
+  const program = buildTestProgram({ name: "scale", root });
+  const samples: Sample[] = [];
+  for (const count of COUNTS) {
+    note(`    ${count.toLocaleString("en")} connections`);
+    samples.push(measure(program, count));
+  }
+  const columns = ["connections", "bytes each", "ns, 100 active", "ns, any", "ns, one by one"];
+  console.log(`\nConnections of the Linux-process build, idle but for these packets\n`);
+  const rows = samples.map(({ connections, bytes, active, random, single }) => [
+    connections.toLocaleString("en"),
+    ...[bytes, active, random, single].map(figure),
+  ]);
+  printTable([columns, ...rows], -1);
+  const [few, many] = [samples[0]!, samples.at(-1)!];
+  for (const { key, name } of COURSES) {
+    const ratio = many[key] / few[key];
+    const verdict = ratio <= WANTED ? "✓" : "✗";
+    console.log(`${name}: ${ratio.toFixed(2)} × the cost at 100 (wanted: ≤ ${WANTED} ${verdict})`);
+  }
+  const request = constant("syncache", "REQUEST_BYTES");
+  const wait = constant("timewait", "ENTRY_BYTES");
+  const work = constant("tcb", "CONTROL_AT") + constant("tcb", "CONTROL_BYTES");
+  console.log(
+    `half open a connection takes ${request} bytes, in TIME-WAIT ${wait}, at work ${work} more`,
+  );
+  const keys = ["connections", "bytes", "active", "random", "single", "instructions"] as const;
+  const lines = samples.map((sample) => keys.map((key) => sample[key]).join(","));
+  writeFileSync(project("build/scale.csv"), [keys.join(","), ...lines, ""].join("\n"));
+  writeFileSync(project("build/scale.svg"), plot(samples));
+  return samples;
+}
