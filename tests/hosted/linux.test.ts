@@ -1,10 +1,11 @@
 /**
- * Linux and Skerry side by side (tests/hosted/linux): the same scripts of odd segments in every state.
- * Where the two differ, it is on purpose, and said here.
+ * Linux and Skerry side by side: the same scripts of odd segments in every state (tests/hosted/linux;
+ * where the two differ, it is on purpose, and said here), and the same traffic over the same losses
+ * (tests/hosted/pairs).
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { buildTestProgram } from "../../tools/hosted/programs.ts";
 
 /** "script, step" → Linux's reaction, Skerry's, and why it is so. */
@@ -56,23 +57,19 @@ const DIFFERENCES: { [where: string]: [string, string, string] } = {
 };
 
 describe("Linux and Skerry", () => {
-  let program: string;
   let trouble: string | null = null;
 
-  /** Runs the program; null, and a skipped test, where namespaces or TAPs are not permitted. */
-  function run(words: string[]): string | null {
+  /** Runs a program; null, and a skipped test, where namespaces or TAPs are not permitted. */
+  function run(name: string, words: string[]): string | null {
+    const program = buildTestProgram({ name, root: process.cwd() });
     const result = spawnSync(program, words, { encoding: "utf8", timeout: 300_000 });
     if (result.status === 77) trouble = result.stderr.trim();
     else assert.equal(result.status, 0, result.stderr + result.stdout);
     return result.status === 77 ? null : result.stdout;
   }
 
-  before(() => {
-    program = buildTestProgram({ name: "linux", root: process.cwd() });
-  });
-
   test("the same reactions to the same segments, but for what is meant", (context) => {
-    const output = run(["tests/hosted/linux/scripts.txt"]);
+    const output = run("linux", ["tests/hosted/linux/scripts.txt"]);
     if (output === null) return context.skip(trouble!);
     const steps = output.trim().split("\n");
     const scripts = new Set(steps.map((line) => line.split("\t")[0]));
@@ -93,5 +90,32 @@ describe("Linux and Skerry", () => {
       [linux, skerry],
     ]);
     assert.deepEqual(found, Object.fromEntries(meant));
+  });
+
+  // Real time on a machine that does other things, too: the bounds are wide.
+  test("what Linux carries over a lossy network to Linux, it carries to Skerry and back", (context) => {
+    const output = run("pairs", []);
+    if (output === null) return context.skip(trouble!);
+    const lines = output.trim().split("\n");
+    assert.equal(lines.length, 12, output);
+    const runs = lines.map((line) => {
+      const [from, to, traffic, outcome, seconds, , again] = line.split("\t") as string[];
+      assert.equal(outcome, "whole", line);
+      return {
+        ends: `${from} ${to}`,
+        traffic,
+        seconds: Number(seconds),
+        again: Number(again),
+        line,
+      };
+    });
+    for (const { traffic, ends, seconds, again, line } of runs) {
+      const linux = runs.find(
+        (other) => other.traffic === traffic && other.ends === "Linux Linux",
+      )!;
+      if (ends === linux.ends) continue;
+      assert.ok(again <= 3 * linux.again + 15, `sent again: ${line}, and ${linux.line}`);
+      assert.ok(seconds <= 5 * linux.seconds + 4, `time: ${line}, and ${linux.line}`);
+    }
   });
 });

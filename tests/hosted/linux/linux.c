@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "subject.h"
+#include "../lib/subject.h"
 
 enum { SCRIPTS = 128, STEPS = 24, TEXT = 96, LISTENER = 80, FIRST_PORT = 20000, ISS = 1000000 };
 #define TICK (250 * MILLISECOND)

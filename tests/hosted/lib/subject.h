@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../lib/wire.h"
+#include "wire.h"
 #include "contract.h"
 
 #define MILLISECOND 1000000ull
