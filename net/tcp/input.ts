@@ -340,6 +340,8 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   let flags = header.flags;
   let seq = header.sequence;
   const ack = header.acknowledgment;
+  // A SYN's window is never scaled (RFC 7323, 2.2).
+  const window = header.flags & TcpFlag.SYN ? header.window : header.window << t.sndScale;
 
   // The peer's SYN once more, with the ACK that completes a simultaneous open (3.5, figure 8).
   if (t.state == State.SynReceived && flags & TcpFlag.SYN && seq == t.work.irs) {
@@ -415,7 +417,7 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
       packet.release();
       return;
     }
-    t.sndWnd = header.window << t.sndScale;
+    t.sndWnd = window;
     t.maxSndWnd = t.sndWnd;
     t.sndWl1 = seq;
     t.sndWl2 = ack;
@@ -433,7 +435,7 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   const una = t.sndUna;
   const flight = t.sndMax - una;
   const cwnd = t.cwnd;
-  acknowledgment(t, seq, ack, header.window << t.sndScale, pure, now);
+  acknowledgment(t, seq, ack, window, pure, now);
   if (withSyn) takeBack(t);
   if (t.ecn & ECN_AGREED) {
     ecnInput(t, packet, header.flags, t.sndUna - una, flight, cwnd, seq == t.rcvNxt, now);

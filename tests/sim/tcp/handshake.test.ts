@@ -49,6 +49,20 @@ simulate("RFC 9293, 3.5: simultaneous open", (world) => {
   peer.expect({ flags: ACK, seq: syn.seq + 1, length: 5 });
 });
 
+simulate("RFC 7323, 2.2: the SYN and ACK of a simultaneous open has no scaled window", (world) => {
+  const { program, socket, peer } = connecting(world);
+  const syn = peer.take(peer.expect({ flags: SYN }));
+  const options = { mss: 1460, windowScale: 5 };
+  peer.send({ flags: SYN, window: 2000, options });
+  peer.expect({ flags: SYN | ACK, seq: syn.seq, ack: peer.iss + 1 });
+  const both = { flags: SYN | ACK, seq: peer.iss, ack: syn.seq + 1 };
+  peer.send({ ...both, window: 2000, options });
+  world.run(MILLISECOND);
+  assert.equal(program.send(socket, pattern(5000)), 5000);
+  peer.expect({ flags: ACK, seq: syn.seq + 1, length: 1460 });
+  peer.expectNone(100 * MILLISECOND);
+});
+
 simulate("RFC 9293, 3.5: simultaneous open completed by a bare ACK", (world) => {
   const { program, socket, peer } = connecting(world);
   const syn = peer.take(peer.expect({ flags: SYN }));
