@@ -164,7 +164,7 @@ program
 
 program.command("format").description("format every source in place").action(format);
 
-program.addCommand(simCommand());
+program.addCommand(simCommand().copyInheritedSettings(program));
 
 program
   .command("bench")

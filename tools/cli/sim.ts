@@ -18,7 +18,7 @@ import { loadKernel } from "../sim/kernel.ts";
 import { describe, inRate, plot, short, TITLES } from "../sim/plot.ts";
 import { compile } from "./compile.ts";
 import { duration as inTime, step } from "./progress.ts";
-import { project, root } from "./project.ts";
+import { Failure, project, root } from "./project.ts";
 import { hashOfFile, once } from "./stamp.ts";
 
 /** `skerry sim`: flows through a bottleneck in virtual time, as a picture and a table. */
@@ -163,7 +163,7 @@ async function sim(options: Options): Promise<void> {
   }));
   const late = flows.find(({ start }) => start >= options.duration);
   if (late) {
-    throw new InvalidArgumentError(
+    throw new Failure(
       `--flow ${late.control}@${late.start / 1e9} begins after the end; give a longer --duration`,
     );
   }
