@@ -269,7 +269,9 @@ static void sent_reset(int from, struct pair *pair, const struct segment *s) {
   RULE(answers(from, s), "a reset that answers nothing (RFC 9293, 3.10.7.1)");
   bool over = me->finished && me->told && after(me->told_ack, me->fin) && other->finished &&
               after(in_order(other), other->fin);
-  RULE(!me->begun || over, "a reset in the middle of a connection");
+  // What an old SYN has begun ends so: the reset has a number that is not this connection's (RFC 9293, 3.5).
+  bool stranger = !(s->flags & ACK) && (after(me->iss, s->seq) || after(s->seq, me->sent));
+  RULE(!me->begun || over || stranger, "a reset in the middle of a connection");
 }
 
 static void sent_segment(int from, struct pair *pair, const struct segment *s, uint64_t now) {
