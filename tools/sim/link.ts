@@ -21,6 +21,8 @@ export interface LinkConditions {
   rate: number;
   /** Bytes that may wait for a sender's turn; more are dropped. */
   queue: number;
+  /** Bytes that wait from which on ECN-capable packets are marked (RFC 3168, 5); 0 marks none. */
+  markAbove: number;
   loss: number;
   duplicate: number;
   /** The frame is held back by `reorderDelay` on top. */
@@ -41,6 +43,7 @@ export const PERFECT: LinkConditions = {
   jitter: 0,
   rate: 1e9,
   queue: 1 << 20,
+  markAbove: 0,
   loss: 0,
   duplicate: 0,
   reorder: 0,
@@ -72,7 +75,15 @@ interface Plug {
  */
 export class Link {
   conditions: LinkConditions;
-  readonly counts = { sent: 0, lost: 0, overflowed: 0, duplicated: 0, corrupted: 0, delivered: 0 };
+  readonly counts = {
+    sent: 0,
+    lost: 0,
+    overflowed: 0,
+    marked: 0,
+    duplicated: 0,
+    corrupted: 0,
+    delivered: 0,
+  };
   private readonly plugs: Plug[] = [];
   private readonly observers: Observer[] = [];
   private readonly random: Random;
@@ -118,10 +129,12 @@ export class Link {
     const plug = this.plugs.find((candidate) => candidate.port === from);
     if (!plug) throw new Error(`${from.name} sends on a link that it is not attached to`);
     const start = Math.max(at, plug.free);
-    if (((start - at) * conditions.rate) / 8e9 > conditions.queue) {
+    const waiting = ((start - at) * conditions.rate) / 8e9;
+    if (waiting > conditions.queue) {
       this.counts.overflowed++;
       return;
     }
+    if (conditions.markAbove && waiting > conditions.markAbove) frame = this.mark(frame);
     plug.free = start + ((Math.max(frame.length, 60) + WIRE_OVERHEAD) * 8e9) / conditions.rate;
     for (const { port } of this.plugs) {
       if (port === from) continue;
@@ -135,6 +148,23 @@ export class Link {
         this.deliver(port, frame, plug.free + random.integer(0, conditions.delay));
       }
     }
+  }
+
+  /** The frame with CE in its IP header, if its sender takes part in ECN (RFC 3168, 5). */
+  private mark(frame: Uint8Array): Uint8Array {
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+    const ecn = frame[ETHERNET_HEADER + 1]! & 3;
+    if (view.getUint16(12) !== ETHERTYPE_IPV4 || ecn === 0) return frame;
+    const marked = frame.slice();
+    this.counts.marked++;
+    marked[ETHERNET_HEADER + 1]! |= 3;
+    // RFC 1624, 3: the checksum follows by what the field has grown.
+    const at = ETHERNET_HEADER + 10;
+    let sum = (marked[at]! << 8) + marked[at + 1]! - (3 - ecn);
+    if (sum < 0) sum += 0xffff;
+    marked[at] = sum >> 8;
+    marked[at + 1] = sum & 255;
+    return marked;
   }
 
   private deliver(port: Port, sent: Uint8Array, left: number): void {

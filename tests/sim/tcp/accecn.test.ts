@@ -530,3 +530,63 @@ simulate("a SYN cookie without timestamps has no room for ECN", (world) => {
   peer.send({ flags: ASK, options: OPTIONS });
   peer.expect({ flags: SYN | ACK });
 });
+
+// ---- Whole flows --------------------------------------------------------------------------
+
+/** A second of sending over a link that marks rather than drops; what the checks need. */
+function flow(world: World, ecn: string) {
+  const stations = ["10.0.0.2/24", "10.0.0.3/24"].map((ip) =>
+    world.ready({ ip, commandLine: `ecn=${ecn}`, memory: 64 << 20 }),
+  );
+  const [client, server] = stations.map(({ machine }) => new Program(machine)) as [
+    Program,
+    Program,
+  ];
+  const listener = server.listen(PORT);
+  const from = client.connect("10.0.0.3", PORT);
+  world.run(100 * MILLISECOND);
+  const to = server.accept(listener);
+  const chunk = pattern(65536);
+  let bytes = 0;
+  const run = (duration: number): void => {
+    for (const end = world.simulation.now + duration; world.simulation.now < end;) {
+      while (client.send(from, chunk) > 0);
+      world.run(MILLISECOND);
+      for (;;) {
+        const piece = server.receive(to);
+        if (typeof piece === "number") break;
+        bytes += piece.length;
+      }
+    }
+  };
+  run(SECOND);
+  bytes = 0;
+  run(SECOND);
+  return { bytes, client, server };
+}
+
+for (const ecn of ["on", "accurate"]) {
+  simulate(
+    `ecn=${ecn}: a path that marks is filled without a loss`,
+    (world) => {
+      const { bytes, client, server } = flow(world, ecn);
+      assert.equal(client.tcp.retransmits, 0);
+      assert.equal(world.link.counts.overflowed, 0);
+      assert.ok(server.tcp.congestionMarks > 10 && client.tcp.ecnReductions > 1);
+      // Of 1,538 bytes on the wire, 1,448 are payload.
+      const share = (bytes * 8) / (20e6 * (1448 / 1538));
+      assert.ok(share > 0.9, `${(share * 100).toFixed(1)} %`);
+    },
+    { delay: 10 * MILLISECOND, rate: 20_000_000, queue: 400_000, markAbove: 40_000 },
+  );
+}
+
+simulate(
+  "ecn=off: the same path overflows",
+  (world) => {
+    const { client } = flow(world, "off");
+    assert.ok(world.link.counts.overflowed > 0 && client.tcp.retransmits > 0);
+    assert.equal(world.link.counts.marked, 0);
+  },
+  { delay: 10 * MILLISECOND, rate: 20_000_000, queue: 100_000, markAbove: 40_000 },
+);
