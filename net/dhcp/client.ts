@@ -15,7 +15,7 @@ import {
   interfacesChanged,
   removeAddress,
 } from "../interface";
-import { ipBroadcast, ipSend } from "../ip/output";
+import { DEFAULT_TTL, ipBroadcast, ipSend } from "../ip/output";
 import { Claim, claimAddress } from "../link/conflict";
 import { Udp, udpBind, udpOpen } from "../udp/udp";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast } from "../wire/address";
@@ -536,6 +536,6 @@ function send(client: Client, type: DhcpType): void {
   if (type == DhcpType.Discover) dhcpStats.discovers++;
   else if (type == DhcpType.Request) dhcpStats.requests++;
   else dhcpStats.declines++;
-  if (unicast) ipSend(packet, Protocol.UDP, local, remote);
+  if (unicast) ipSend(packet, Protocol.UDP, local, remote, DEFAULT_TTL);
   else ipBroadcast(iface, packet, Protocol.UDP, local.v4, remote.v4);
 }

@@ -1,7 +1,7 @@
 import { now } from "../../kernel/clock";
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { isAssigned } from "../interface";
-import { ipSend } from "../ip/output";
+import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, deliverError } from "../ip/protocol";
 import { TokenBucket } from "../ratelimit";
 import { IpAddress, isV4Loopback } from "../wire/address";
@@ -74,7 +74,8 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   memory.copy(answer.data + ICMPV4_HEADER, changetype<usize>(header), quoted);
   answer.length = ICMPV4_HEADER + quoted;
   changetype<Icmpv4Header>(answer.data).checksum = ~sum(answer.data, answer.length, 0) & 0xffff;
-  if (ipSend(answer, Protocol.ICMP, ownAddress, peerAddress) == 0) icmpStats.errorsSent++;
+  const result = ipSend(answer, Protocol.ICMP, ownAddress, peerAddress, DEFAULT_TTL);
+  if (result == 0) icmpStats.errorsSent++;
 }
 
 /**

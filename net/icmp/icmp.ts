@@ -1,6 +1,6 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { isAssigned } from "../interface";
-import { ipSend } from "../ip/output";
+import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { update16 } from "../wire/checksum";
@@ -86,7 +86,7 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.
   const request = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
   packet.trafficClass = <u8>(request.trafficClass & ~IP_ECN);
-  if (ipSend(packet, Protocol.ICMP, destination, source) == 0) {
+  if (ipSend(packet, Protocol.ICMP, destination, source, DEFAULT_TTL) == 0) {
     icmpStats.echoRepliesSent++;
   }
 }

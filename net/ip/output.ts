@@ -18,7 +18,7 @@ export const DEFAULT_TTL: u32 = 64;
  * Sends a transport's packet. `packet.data` and `length` are the transport header and payload, with
  * room for IP and Ethernet headers before them; `checksumStart` counts from `data`. The addresses
  * are those that the transport summed in its pseudo-header. `packet.trafficClass` goes into the
- * header. Owns the packet, whatever happens.
+ * header, and so does `timeToLive`, up to 255. Owns the packet, whatever happens.
  *
  * Returns 0 when it is on its way or waits for its neighbour to answer, else -ENETUNREACH (no
  * route), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
@@ -29,6 +29,7 @@ export function ipSend(
   protocol: u32,
   source: IpAddress,
   destination: IpAddress,
+  timeToLive: u32,
 ): i32 {
   const route = routeTo(destination.hi, destination.lo);
   if (route === null) {
@@ -36,7 +37,7 @@ export function ipSend(
     packet.release();
     return -Errno.ENETUNREACH;
   }
-  return ipSendBy(route, packet, protocol, source, destination);
+  return ipSendBy(route, packet, protocol, source, destination, timeToLive);
 }
 
 /** `ipSend` by a route to `destination` that has just been looked up. */
@@ -46,6 +47,7 @@ export function ipSend(
   protocol: u32,
   source: IpAddress,
   destination: IpAddress,
+  timeToLive: u32,
 ): i32 {
   const length = packet.totalLength + IPV4_HEADER;
   if (!fits(packet, length, route.iface)) {
@@ -58,7 +60,7 @@ export function ipSend(
     packet.prepend(IPV4_HEADER),
     length,
     packet.trafficClass,
-    DEFAULT_TTL,
+    timeToLive,
     protocol,
     source.v4,
     destination.v4,

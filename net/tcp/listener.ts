@@ -128,6 +128,7 @@ function describe(listener: Tcb, request: Request, seq: u32): void {
   request.mss = <u16>min<u32>(options.mss, 0xffff);
   request.arrived = <u8>ecnArrived();
   request.trafficClass = <u8>dscpOf(listener);
+  request.timeToLive = listener.settings.timeToLive;
   request.ecn = <u8>ecnGrant(ecnMode(listener));
 }
 

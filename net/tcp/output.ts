@@ -398,7 +398,8 @@ export function sendReset(t: Tcb, now: u64): void {
   tcpStats.resetsOut++;
   const length = timestampsOf(t, packet, now);
   packet.trafficClass = <u8>dscpOf(t);
-  segmentSend(packet, t, t.sndMax, t.rcvNxt, TcpFlag.RST | TcpFlag.ACK, 0, length, 0);
+  const flags: u32 = TcpFlag.RST | TcpFlag.ACK;
+  segmentSend(packet, t, t.sndMax, t.rcvNxt, flags, 0, length, 0, t.settings.timeToLive);
 }
 
 /** Writes the Timestamps option, if the connection has it: its length. */
@@ -427,7 +428,8 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
   t.ackPending = 0;
   t.acksOwed = 0;
   t.lastAckSent = t.rcvNxt;
-  segmentSend(packet, t, seq, t.rcvNxt, flags, window, optionsLength, payload);
+  const timeToLive: u32 = t.settings.timeToLive;
+  segmentSend(packet, t, seq, t.rcvNxt, flags, window, optionsLength, payload, timeToLive);
 }
 
 /**
@@ -513,7 +515,9 @@ function sendSyn(t: Tcb, now: u64): void {
     ? TcpFlag.SYN | TcpFlag.ACK | t.work.synFlags
     : TcpFlag.SYN | ecnAsk(t);
   packet.trafficClass = <u8>dscpOf(t);
-  segmentSend(packet, t, t.work.iss, answering ? t.rcvNxt : 0, flags, window, length, payload);
+  const ack = answering ? t.rcvNxt : 0;
+  const timeToLive: u32 = t.settings.timeToLive;
+  segmentSend(packet, t, t.work.iss, ack, flags, window, length, payload, timeToLive);
 }
 
 /** Adds the Fast Open option behind `length` bytes of options, if there is room; its bytes. */

@@ -1,5 +1,5 @@
 import { allocate, HEADROOM, Packet, PacketFlag, PoolId, Purpose } from "../../kernel/packet";
-import { ipSend } from "../ip/output";
+import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { pseudoHeaderSum } from "../wire/checksum";
 import { IpAddress } from "../wire/address";
 import { IP_ECN, Protocol } from "../wire/ipv4";
@@ -38,6 +38,7 @@ export function segmentSend(
   window: u32,
   optionsLength: u32,
   payload: u32,
+  timeToLive: u32,
 ): void {
   const length = TCP_HEADER + optionsLength;
   const header = changetype<TcpHeader>(packet.data);
@@ -57,7 +58,7 @@ export function segmentSend(
   packet.checksumOffset = <u16>TCP_CHECKSUM_OFFSET;
   const size: u32 = packet.segmentSize;
   tcpStats.segmentsOut += size ? (payload + size - 1) / size : 1;
-  ipSend(packet, Protocol.TCP, tuple.local, tuple.remote);
+  ipSend(packet, Protocol.TCP, tuple.local, tuple.remote, timeToLive);
 }
 
 /** The traffic class of a connection's segments without its lowest two bits, which are ECN's. */
@@ -86,6 +87,8 @@ export function replyReset(
   if (packet === null) return;
   stranger.setTuple(local, localPort, remote, remotePort);
   tcpStats.resetsOut++;
-  if (flags & TcpFlag.ACK) segmentSend(packet, stranger, ack, 0, TcpFlag.RST, 0, 0, 0);
-  else segmentSend(packet, stranger, 0, seq + length, TcpFlag.RST | TcpFlag.ACK, 0, 0, 0);
+  const own: u32 = flags & TcpFlag.ACK ? ack : 0;
+  const its: u32 = flags & TcpFlag.ACK ? 0 : seq + length;
+  const bits: u32 = flags & TcpFlag.ACK ? TcpFlag.RST : TcpFlag.RST | TcpFlag.ACK;
+  segmentSend(packet, stranger, own, its, bits, 0, 0, 0, DEFAULT_TTL);
 }

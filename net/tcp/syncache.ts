@@ -68,6 +68,7 @@ export class Request extends Tuple {
   arrived: u8;
   /** The listener's. */
   trafficClass: u8;
+  timeToLive: u8;
 
 
   @inline has(flag: u32): bool {
@@ -318,7 +319,9 @@ export function requestAnswer(request: Request, now: u64): void {
   request.window = <u16>requestWindow(request);
   packet.trafficClass = request.trafficClass;
   const flags = TcpFlag.SYN | TcpFlag.ACK | ecnGrantFlags(request.ecn, request.arrived);
-  segmentSend(packet, request, request.iss, request.irs + 1, flags, request.window, length, 0);
+  const ack = request.irs + 1;
+  const hops: u32 = request.timeToLive;
+  segmentSend(packet, request, request.iss, ack, flags, request.window, length, 0, hops);
 }
 
 /** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>: for a segment that does not fit, or a reset that might. */
@@ -335,5 +338,6 @@ export function requestAcknowledge(request: Request, now: u64): void {
   const shift: u32 = scale == NO_SCALE ? 0 : scale;
   const window = (<u32>request.window + ((1 << shift) - 1)) >> shift;
   const ack = request.irs + 1;
-  segmentSend(packet, request, request.iss + 1, ack, TcpFlag.ACK, window, optionsLength, 0);
+  const hops: u32 = request.timeToLive;
+  segmentSend(packet, request, request.iss + 1, ack, TcpFlag.ACK, window, optionsLength, 0, hops);
 }

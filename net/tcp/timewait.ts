@@ -1,6 +1,7 @@
 import { Purpose } from "../../kernel/packet";
 import { reserve } from "../../kernel/memory";
 import { SECOND, Timer } from "../../kernel/timer";
+import { DEFAULT_TTL } from "../ip/output";
 import { IpAddress } from "../wire/address";
 import { TcpFlag } from "../wire/tcp";
 import { Demux, tupleHash } from "./demux";
@@ -183,6 +184,7 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
     entry.window,
     optionsLength,
     0,
+    DEFAULT_TTL,
   );
   return false;
 }

@@ -17,7 +17,7 @@ import { EndpointEvent, EndpointOption, notify } from "../endpoint";
 import { addressHash } from "../hash";
 import { sendError } from "../icmp/error";
 import { isAssigned } from "../interface";
-import { ipSendBy } from "../ip/output";
+import { DEFAULT_TTL, ipSendBy } from "../ip/output";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { Route, RouteKind, routeTo } from "../ip/route";
 import { IpAddress, isV4Loopback } from "../wire/address";
@@ -442,7 +442,7 @@ function send(
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>UDP_CHECKSUM_OFFSET;
   udpStats.sent++;
-  return ipSendBy(route, packet, Protocol.UDP, source, address);
+  return ipSendBy(route, packet, Protocol.UDP, source, address, DEFAULT_TTL);
 }
 
 // ---- Receive -------------------------------------------------------------------------------

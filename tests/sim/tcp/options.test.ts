@@ -273,6 +273,46 @@ simulate("TCP_INFO: Linux's layout, cut to what is asked for", (world) => {
   assert.equal(program.optionData(socket, SocketOption.Info, 104).byteLength, 104);
 });
 
+simulate("IP_TTL: in every segment, from SYN and ACK to the reset", (world) => {
+  const { program, listener, peer } = connected(world);
+  program.setOption(listener, SocketOption.TimeToLive, 9);
+  const other = peer.peer.tcp("10.0.0.2", 80, 4001);
+  const lives = (): number[] =>
+    peer.peer.inbox.filter((frame) => frame.tcp).map((frame) => frame.ipv4!.ttl);
+  other.connect();
+  world.run(MILLISECOND);
+  const socket = program.accept(listener);
+  peer.peer.inbox = [];
+  program.send(socket, pattern(10));
+  other.send({ payload: pattern(10) });
+  world.run(100 * MILLISECOND);
+  assert.deepEqual([...new Set(lives())], [9]);
+  program.setOption(socket, SocketOption.TimeToLive, 200);
+  program.linger(socket, true, 0);
+  peer.peer.inbox = [];
+  program.close(socket);
+  world.run(MILLISECOND);
+  assert.deepEqual(lives(), [200]);
+});
+
+simulate("IP_TTL of a listener and of who connects is in the SYN", (world) => {
+  const { program, listener, peer } = connected(world);
+  program.setOption(listener, SocketOption.TimeToLive, 9);
+  const asking = peer.peer.tcp("10.0.0.2", 80, 4001);
+  asking.send({ flags: SYN, options: { mss: 1460 } });
+  const answer = peer.peer.expect((frame) => frame.tcp?.flags === (SYN | ACK));
+  assert.equal(answer.ipv4!.ttl, 9);
+  const { machine } = program;
+  const socket = machine.syscall(Syscall.Socket, 1);
+  program.setOption(socket, SocketOption.TimeToLive, 3);
+  const bytes = new Uint8Array(24);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(8, 0xffff_0a00_0001n, true);
+  view.setUint16(16, 8, true);
+  machine.syscall(Syscall.Connect, socket, machine.copyIn(bytes, 128 * 1024));
+  assert.equal(peer.peer.expect((frame) => frame.tcp?.destinationPort === 8).ipv4!.ttl, 3);
+});
+
 simulate("options of one socket are not another's", (world) => {
   const { program, socket, listener } = connected(world);
   program.setOption(socket, SocketOption.KeepIdle, 33);
