@@ -7,6 +7,7 @@ import {
   tcpBind,
   tcpClose,
   tcpConnect,
+  tcpConnectSend,
   tcpConsume,
   tcpDiscard,
   tcpError,
@@ -463,12 +464,32 @@ export function consume(number: u32, length: u32): i32 {
   return 0;
 }
 
-/** Sends one datagram. */
-export function sendTo(number: u32, from: usize, length: u32, to: SocketAddress): i32 {
+/**
+ * Sends one datagram. A stream that is not connected connects and sends with `SendFlag.FastOpen`: how
+ * many bytes found room to go with the SYN, or as `connect`.
+ */
+export function sendTo(
+  number: u32,
+  from: usize,
+  length: u32,
+  to: SocketAddress,
+  flags: u32 = 0,
+): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Datagram) return -Errno.EISCONN;
-  return udpSendTo(socket.udp, from, length, changetype<IpAddress>(to), to.port);
+  const ip = changetype<IpAddress>(to);
+  const stream = flags & (SendFlag.FastOpen | SendFlag.More);
+  if (flags & ~(stream | SendFlag.DontWait | SendFlag.NoSignal)) return -Errno.EOPNOTSUPP;
+  if (socket.kind == Kind.Datagram) {
+    return stream ? -Errno.EOPNOTSUPP : udpSendTo(socket.udp, from, length, ip, to.port);
+  }
+  if (!(flags & SendFlag.FastOpen)) return -Errno.EISCONN;
+  if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
+  const more = (flags & SendFlag.More) != 0;
+  const result = tcpConnectSend(socket.tcb, ip, to.port, from, length, more);
+  if (result == -Errno.EALREADY || result == -Errno.EISCONN) return result;
+  socket.connecting = result >= 0 || result == -Errno.EINPROGRESS;
+  return result;
 }
 
 /** Copies one datagram, cut to `length`, and, unless it is null, where it came from. */

@@ -41,7 +41,7 @@ function addressOf(address: u32): SocketAddress | null {
 }
 
 /** One call of a program: `number` is a `Syscall`; returns its result or `-Errno`. */
-export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u32): i32 {
+export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32): i32 {
   switch (number) {
     case Syscall.Socket:
       return sockets.socket(a0);
@@ -71,7 +71,9 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, _a4: u3
       const length = bounded(a2);
       const from = memoryOf(a1, length);
       const address = addressOf(a3);
-      return from && address !== null ? sockets.sendTo(a0, from, length, address) : -Errno.EFAULT;
+      return from && address !== null
+        ? sockets.sendTo(a0, from, length, address, a4)
+        : -Errno.EFAULT;
     }
     case Syscall.ReceiveFrom: {
       const length = bounded(a2);

@@ -135,6 +135,34 @@ export function tcpAccept(t: Tcb): Tcb | null {
  * from the one bound the same connection exists), -ENOBUFS (no working part is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
+  const result = connect(t, address, port, t.settings.has(SettingBit.FastOpenConnect));
+  if (result == 0) notify(t.owner, EndpointEvent.Writable);
+  return result;
+}
+
+/**
+ * `tcpConnect` and `tcpSend` in one (RFC 7413, 4.2.2): under a cookie of the server's the first bytes
+ * go with the SYN, and the result is how many were queued. Without one, or room, nothing is queued:
+ * -EINPROGRESS, and the SYN asks for a cookie. Otherwise as `tcpConnect`.
+ */
+export function tcpConnectSend(
+  t: Tcb,
+  address: IpAddress,
+  port: u32,
+  from: usize,
+  length: u32,
+  more: bool,
+): i32 {
+  const result = connect(t, address, port, true);
+  if (result < 0) return result;
+  const sent = tcpSend(t, from, length, more);
+  if (sent > 0) return sent;
+  open(t);
+  return -Errno.EINPROGRESS;
+}
+
+/** `tcpConnect`; 0 if, as `fast` allows, the SYN waits for the first bytes to be sent. */
+function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
   if (t.state == State.SynSent || t.state == State.SynReceived) return -Errno.EALREADY;
   if (t.state == State.Listen || port == 0 || port > 0xffff) return -Errno.EINVAL;
   if (t.state != State.Closed) return -Errno.EISCONN;
@@ -163,10 +191,7 @@ export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   setState(t, State.SynSent);
   t.raise(TcbFlag.Opening);
   tcpStats.activeOpens++;
-  if (t.settings.has(SettingBit.FastOpenConnect) && fastOpenConnect(t, now)) {
-    notify(t.owner, EndpointEvent.Writable);
-    return 0;
-  }
+  if (fast && fastOpenConnect(t, now)) return 0;
   t.work.synDue = true;
   markDirty(t);
   return -Errno.EINPROGRESS;

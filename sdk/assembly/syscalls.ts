@@ -25,7 +25,7 @@ export const enum Syscall {
   Send = 6,
   /** (number, into, length, ReceiveFlag) → bytes, 0 at the end of the stream */
   Receive = 7,
-  /** (number, from, length, address) → length */
+  /** (number, from, length, address, SendFlag) → length; for a stream see `SendFlag.FastOpen` */
   SendTo = 8,
   /** (number, into, length, address or 0) → bytes of the datagram, cut to `length` */
   ReceiveFrom = 9,
@@ -92,6 +92,11 @@ export const enum SendFlag {
   NoSignal = 0x4000,
   /** Streams: more follows, so what does not fill a segment waits for it, 200 ms at most. */
   More = 0x8000,
+  /**
+   * Streams, with `SendTo`: connects, and if the server has given a cookie earlier sends what fits with
+   * the SYN (RFC 7413). Without one nothing is taken, and the call is a `Connect`.
+   */
+  FastOpen = 0x2000_0000,
 }
 
 export const enum Shutdown {

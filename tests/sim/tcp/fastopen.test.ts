@@ -8,6 +8,7 @@ import {
   connecting,
   EAGAIN,
   ECONNRESET,
+  EINPROGRESS,
   FIN,
   MACHINE,
   MILLISECOND,
@@ -25,6 +26,8 @@ const NO_COOKIE = new Uint8Array(0);
 /** What the test's server gives: sizes other than our own are as good. */
 const COOKIE = Uint8Array.of(1, 2, 3, 4, 5, 6);
 const HOUR = 3600 * SECOND;
+const EALREADY = -114;
+const EISCONN = -106;
 
 // ---- Server --------------------------------------------------------------------------------
 
@@ -601,4 +604,59 @@ simulate("RFC 7413, 3: a machine opens fast to another", (world) => {
   assert.equal(ask(), 1);
   assert.equal(ask(), 2);
   assert.equal(serves.tcp.fastOpenPassive, 2);
+});
+
+// ---- sendto with MSG_FASTOPEN ----------------------------------------------------------------
+
+simulate("RFC 7413, 4.2.2: one call connects and sends with the SYN", (world) => {
+  const { program } = learnt(world);
+  const peer = world.peer(SERVER).tcp(MACHINE, 3001, 7);
+  const { socket, result } = program.sendFast(SERVER, 7, pattern(200), 3001);
+  assert.equal(result, 200);
+  const syn = peer.take(peer.expect({ flags: SYN, length: 200 }));
+  assert.deepEqual(syn.options.fastOpen, COOKIE);
+  assert.deepEqual(syn.payload, pattern(200));
+  assert.equal(program.sendFastOn(socket, SERVER, 7, pattern(1)), EALREADY);
+  peer.send({ flags: SYN | ACK, options: { mss: 1460 } });
+  peer.expect({ flags: ACK, seq: syn.seq + 201, length: 0 });
+  assert.equal(program.sendFastOn(socket, SERVER, 7, pattern(1)), EISCONN);
+  assert.equal(program.send(socket, pattern(10, 200)), 10);
+  peer.expect({ flags: ACK, seq: syn.seq + 201, length: 10 });
+  assert.equal(program.tcp.fastOpenActive, 1);
+});
+
+simulate("RFC 7413, 4.2.2: what one call gives beyond the SYN follows after it", (world) => {
+  const { program } = learnt(world);
+  const peer = world.peer(SERVER).tcp(MACHINE, 3001, 7);
+  assert.equal(program.sendFast(SERVER, 7, pattern(2000), 3001).result, 2000);
+  const syn = peer.take(peer.expect({ flags: SYN }));
+  const { length } = syn.payload;
+  assert.ok(length > 1000 && length < 1460, `${length}`);
+  peer.send({ flags: SYN | ACK, options: { mss: 1460 } });
+  const rest = peer.expect({ seq: syn.seq + 1 + length, length: 2000 - length });
+  assert.deepEqual(rest.payload, pattern(2000 - length, length));
+});
+
+simulate(
+  "RFC 7413, 4.2.1: one call without a cookie connects, asks for one, sends nothing",
+  (world) => {
+    const { program } = client(world);
+    const peer = world.peer(SERVER).tcp(MACHINE, 3001, 7);
+    const { socket, result } = program.sendFast(SERVER, 7, pattern(200), 3001);
+    assert.equal(result, EINPROGRESS);
+    const syn = peer.accept({ mss: 1460 });
+    assert.deepEqual(syn.options.fastOpen, NO_COOKIE);
+    assert.equal(syn.payload.length, 0);
+    peer.expectNone(SECOND);
+    assert.equal(program.send(socket, pattern(200)), 200);
+    peer.expect({ length: 200 });
+  },
+);
+
+simulate("RFC 7413, 4.2.2: one call with nothing to send opens with the cookie alone", (world) => {
+  const { program } = learnt(world);
+  const peer = world.peer(SERVER).tcp(MACHINE, 3001, 7);
+  assert.equal(program.sendFast(SERVER, 7, new Uint8Array(0), 3001).result, EINPROGRESS);
+  const syn = peer.expect({ flags: SYN, length: 0 });
+  assert.deepEqual(syn.options.fastOpen, COOKIE);
 });
