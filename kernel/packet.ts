@@ -15,6 +15,9 @@ import { reserve, reserveUncleared, unreserved } from "./memory";
  * its bytes (retransmission while the NIC owns a descriptor, say).
  */
 
+/** Whether to check what the code around takes for granted: where it runs for each packet. */
+const CHECKED: bool = !ASC_NO_ASSERT;
+
 /** Who may touch the packet. */
 export const enum Owner {
   Free = 0,
@@ -132,8 +135,11 @@ export class Packet {
 
   /** Bytes in all, fragments included. */
   @inline get totalLength(): u32 {
+    // Not a loop: a compiler that cannot know that there are two at most prepares for many.
+    const count = <u32>this.fragmentCount;
     let total = this.length;
-    for (let i: u32 = 0; i < this.fragmentCount; i++) total += this.fragment(i).length;
+    if (count) total += this.fragment0Length;
+    if (count > 1) total += this.fragment1Length;
     return total;
   }
 
@@ -141,7 +147,7 @@ export class Packet {
   @inline prepend(count: u32): usize {
     this.data -= count;
     this.length += count;
-    assert(this.data >= this.slot);
+    if (CHECKED) assert(this.data >= this.slot);
     return this.data;
   }
 
@@ -161,7 +167,7 @@ export class Packet {
    * `owner` holds them it is referenced until this packet is freed. At most `FRAGMENTS` of them.
    */
   addFragment(address: usize, length: u32, owner: Packet | null): void {
-    assert(<u32>this.fragmentCount < FRAGMENTS);
+    if (CHECKED) assert(<u32>this.fragmentCount < FRAGMENTS);
     const fragment = this.fragment(this.fragmentCount);
     fragment.address = address;
     fragment.length = length;
@@ -193,7 +199,7 @@ export class Packet {
 
   /** Changes owners with another packet of the same pool. */
   @inline exchange(other: Packet): void {
-    assert(this.pool == other.pool);
+    if (CHECKED) assert(this.pool == other.pool);
     const owner = this.owner;
     this.owner = other.owner;
     other.owner = owner;
@@ -209,23 +215,29 @@ export class Packet {
 
   /** Drops a reference; the last one frees the slot and lets go of the fragments' owners. */
   @inline release(): void {
-    assert(this.references > 0 && this.owner != Owner.Free);
+    if (CHECKED) assert(this.references > 0 && this.owner != Owner.Free);
     const left = <u32>this.references - 1;
     this.references = <u16>left;
     if (!left) this.free();
   }
 
+  /** Lets go of the owner of a fragment. */
+  @inline private letGo(owner: Packet | null): void {
+    if (owner !== null && !--owner.references) owner.free();
+  }
+
   private free(): void {
-    for (let i: u32 = 0; i < this.fragmentCount; i++) {
-      const owner = this.fragment(i).owner;
-      if (owner !== null && !--owner.references) owner.free();
+    const count = <u32>this.fragmentCount;
+    if (count) {
+      this.letGo(this.fragment0Owner);
+      if (count > 1) this.letGo(this.fragment1Owner);
     }
     const pool = poolOf(this.pool);
     pool.count(this.owner, -1);
     pool.count(Owner.Free, 1);
     this.owner = <u8>Owner.Free;
     this.generation++;
-    if (ASC_NO_ASSERT == false) memory.fill(this.slot, 0xdb, pool.slotBytes);
+    if (CHECKED) memory.fill(this.slot, 0xdb, pool.slotBytes);
     this.next = pool.free;
     pool.free = this;
   }

@@ -20,9 +20,20 @@ import { Tcb, Tuple } from "./tcb";
 const key: usize = memory.data(16, 8);
 const words: usize = memory.data(40, 8);
 
+/**
+ * The IPv4 tuple hashed last, and its hash: who opens a connection looks into
+ * every table, and a handshake's segments often follow each other.
+ */
+let hashedPorts: u64 = 0;
+let hashedAddresses: u64 = 0;
+let hashed: u32 = 0;
+
 /** Draws the key. Start-up only. */
 export function demuxInit(): void {
   randomFill(key, 16);
+  hashedPorts = 0;
+  hashedAddresses = 0;
+  hashed = <u32>sipHashWords(key, 0, 0);
 }
 
 /** Writes the tuple's words to `into`, 40 bytes; returns how many bytes tell tuples apart. */
@@ -54,7 +65,13 @@ export function tupleHash(
 ): u32 {
   if (remote.isV4) {
     const ports = ((<u64>localPort) << 16) | remotePort;
-    return <u32>sipHashWords(key, ports, ((<u64>local.v4) << 32) | remote.v4);
+    const addresses = ((<u64>local.v4) << 32) | remote.v4;
+    if (ports != hashedPorts || addresses != hashedAddresses) {
+      hashedPorts = ports;
+      hashedAddresses = addresses;
+      hashed = <u32>sipHashWords(key, ports, addresses);
+    }
+    return hashed;
   }
   return <u32>sipHash(key, words, tupleWords(words, local, localPort, remote, remotePort));
 }

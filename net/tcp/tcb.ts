@@ -365,7 +365,7 @@ export class Tcb extends Tuple {
 
   /** The working part, which `workEnsure` sees to. */
   @inline get work(): Work {
-    assert(this.workAt != 0);
+    if (!ASC_NO_ASSERT) assert(this.workAt != 0);
     return changetype<Work>(this.workAt);
   }
 
