@@ -87,9 +87,9 @@ export function slotsShort(t: Tcb): bool {
   return pool.owned(Owner.Free) > pool.floor(Purpose.OutOfOrder) && receiveHeld(t) < t.receiveLimit;
 }
 
-/** Whether `t` may take one more slot for data to send. */
-@inline export function maySend(t: Tcb): bool {
-  return <u32>t.work.sendSlots < threshold(sendMost(t) / standard().slotBytes);
+/** Whether `t`, whose `sendMost` is `most`, may take one more slot for data to send. */
+@inline export function maySend(t: Tcb, most: u32): bool {
+  return <u32>t.work.sendSlots < threshold(most / standard().slotBytes);
 }
 
 /** Whether a connection that got no slot for sending would get one now. */

@@ -146,6 +146,7 @@ function sendData(t: Tcb, now: u64): void {
     if (!length && !fin) break;
     if (!sendSegment(t, length, mss, fin, now)) break;
     unsent = <i32>(t.sndEnd - t.sndNxt);
+    if (!unsent && !t.has(TcbFlag.FinQueued)) break;
   }
   if (unsent <= 0) {
     t.clear(TcbFlag.CwndLimited);
@@ -455,12 +456,14 @@ function advertise(t: Tcb): u32 {
  */
 export function windowWorthTelling(t: Tcb): bool {
   const offered = t.rcvAdv - t.rcvNxt;
+  const mss: u32 = t.rcvMss;
+  const all = <u32>t.receiveLimit * mss;
+  // There is no more room than `all`: what is offered of it leaves too little to gain.
+  if (offered >= 2 * mss && offered + (all >> 2) > all) return false;
   const most = min<u32>(t.settings.windowClamp, WINDOW_FIELD_MAX << t.rcvScale);
   const room = min<u32>(receiveRoom(t), most);
   if (room <= offered) return false;
   const gain = room - offered;
-  const mss: u32 = t.rcvMss;
-  const all = <u32>t.receiveLimit * mss;
   return gain >= all >> 2 || (offered < 2 * mss && gain >= min<u32>(mss, all >> 1));
 }
 

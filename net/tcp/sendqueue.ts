@@ -92,7 +92,11 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
 
 /** Bytes that may still be copied in. */
 export function sendRoom(t: Tcb): u32 {
-  const limit = sendMost(t);
+  return roomBelow(t, sendMost(t));
+}
+
+/** `sendRoom` of a connection whose `sendMost` is `limit`. */
+@inline function roomBelow(t: Tcb, limit: u32): u32 {
   const room = t.work.sendBytes < limit ? limit - t.work.sendBytes : 0;
   const most = t.settings.notSentLowWater;
   if (!most || t.sendHead === null) return most ? min<u32>(room, most) : room;
@@ -109,12 +113,13 @@ export function sendRoom(t: Tcb): u32 {
 
 /** Copies in at most `length` bytes; returns how many found room. */
 export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
-  length = min<u32>(length, sendRoom(t));
+  const most = sendMost(t);
+  length = min<u32>(length, roomBelow(t, most));
   let left = length;
   while (left) {
     let tail = t.work.sendTail;
     if (tail === null || !tail.room) {
-      if (!maySend(t)) break;
+      if (!maySend(t, most)) break;
       const packet = allocate(PoolId.Standard, Purpose.Data, 0);
       if (packet === null) break;
       tail = extend(t, packet.data, packet, packet.tailroom);
@@ -157,7 +162,8 @@ export function sendStatic(t: Tcb, from: usize, length: u32): bool {
  * the connection holds as many slots as it may or there is no extent.
  */
 export function sendPacket(t: Tcb, packet: Packet): bool {
-  if (!maySend(t) || !sendRoom(t)) return false;
+  const most = sendMost(t);
+  if (!maySend(t, most) || !roomBelow(t, most)) return false;
   const extent = extend(t, packet.data, packet, 0);
   if (extent === null) return false;
   packet.give(Owner.Socket);
