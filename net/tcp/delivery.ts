@@ -1,4 +1,4 @@
-import { Tcb } from "./tcb";
+import { Tcb, Work } from "./tcb";
 import { Flight, Mark, Transmission } from "./flight";
 
 /**
@@ -61,6 +61,15 @@ export function deliveryRate(t: Tcb, minRtt: u32): u64 {
   if (!interval || interval < <u64>minRtt * 1000) return 0;
   const bytes = <u32>t.work.delivered - delivery.priorDelivered;
   return (<u64>bytes * 1_000_000_000) / interval;
+}
+
+/** Keeps the rate that the ACK at hand tells of, if it does (3.3), for TCP_INFO: two stores. */
+@inline export function keepRate(work: Work): void {
+  if (!delivery.priorTime) return;
+  const interval = max<u64>(delivery.sendElapsed, delivery.ackElapsed);
+  if (interval < work.minRtt) return;
+  work.rateTime = interval;
+  work.rateBytes = <u32>work.delivered - delivery.priorDelivered;
 }
 
 /** A new ACK. */

@@ -290,6 +290,7 @@ export function fastOpenAnswered(t: Tcb, taken: u32, repeated: bool, now: u64): 
     entry.sparedUntil = seconds(now) + SPARED;
   }
   if (!(bits & FastOpen.Data)) return;
+  t.work.delivered += taken;
   if (taken) tcpStats.fastOpenActive++;
   else if (t.work.fastOpenBytes || repeated) tcpStats.fastOpenActiveFailed++;
 }

@@ -1,48 +1,21 @@
-import { MILLISECOND } from "../../kernel/timer";
-import { receiveRoom } from "./budget";
+import { MICROSECOND, MILLISECOND, SECOND } from "../../kernel/timer";
 import { CWND_MAX } from "./congestion";
 import { ECN_AGREED } from "./ecn";
+import { Mark } from "./flight";
+import { InfoField } from "./infolayout";
+import { TIMESTAMPS_LENGTH } from "./options";
 import { rtoMeasured } from "./rtt";
 import { State, Tcb, TcbFlag } from "./tcb";
 
 /**
- * TCP_INFO in the layout of Linux's `struct tcp_info` (include/uapi/linux/tcp.h): a program reads it
- * with the header that it has, cut to whatever length that knows. What we do not measure is 0. Counts
- * of segments, where Linux counts segments and we bytes, are rounded up from full ones.
+ * TCP_INFO in the layout of Linux's `struct tcp_info` (infolayout.ts): a program reads it with the
+ * header that it has, cut to whatever length that knows. What we do not measure is 0. Where Linux counts
+ * segments and we bytes, they are rounded up from full ones. What is counted by connection is counted in
+ * its working part (work.ts): after a rest those counts begin anew.
  */
 
 /** Bytes up to and with `tcpi_rcv_wnd`. */
 export const INFO_BYTES: u32 = 236;
-
-/** Byte offsets. */
-const enum Field {
-  state = 0,
-  caState = 1,
-  retransmits = 2,
-  probes = 3,
-  backoff = 4,
-  options = 5,
-  scales = 6,
-  rto = 8,
-  ato = 12,
-  sndMss = 16,
-  rcvMss = 20,
-  unacked = 24,
-  sacked = 28,
-  lastDataSent = 44,
-  lastDataReceived = 52,
-  pmtu = 60,
-  rtt = 68,
-  rttvar = 72,
-  ssthresh = 76,
-  cwnd = 80,
-  advertisedMss = 84,
-  totalRetransmits = 100,
-  maxPacingRate = 112,
-  notSent = 144,
-  sndWnd = 228,
-  rcvWnd = 232,
-}
 
 const enum InfoOption {
   Timestamps = 1,
@@ -61,6 +34,8 @@ const enum CaState {
 
 /** Linux's number for "no threshold yet". */
 const SSTHRESH_NONE: u32 = 0x7fff_ffff;
+/** And for "no round trip yet". */
+const UNKNOWN: u32 = u32.MAX_VALUE;
 /** Headers without options. */
 const HEADERS_V4: u32 = 40;
 const HEADERS_V6: u32 = 60;
@@ -100,58 +75,124 @@ function stateNumber(state: u32): u8 {
 export function tcpInfo(t: Tcb, now: u64): usize {
   memory.fill(info, 0, INFO_BYTES);
   const state = t.state;
-  store<u8>(info, stateNumber(state), Field.state);
+  store<u8>(info, stateNumber(state), InfoField.State);
   store<u64>(
     info,
     t.settings.maxPacingRate ? t.settings.maxPacingRate : u64.MAX_VALUE,
-    Field.maxPacingRate,
+    InfoField.MaxPacingRate,
   );
   if (state == State.Listen) {
     // Connections that wait to be accepted, and how many may.
-    store<u32>(info, t.work.acceptCount, Field.unacked);
-    store<u32>(info, t.work.backlog, Field.sacked);
+    store<u32>(info, t.work.acceptCount, InfoField.Unacked);
+    store<u32>(info, t.work.backlog, InfoField.Sacked);
     return info;
   }
   if (!t.remotePort) return info;
-  // A connection at rest has nothing to say of these (work.ts).
+  const receivedAgo = ms(now - t.receivedAt);
+  store<u32>(info, receivedAgo, InfoField.LastAckRecv);
   if (t.hasWork) {
-    const work = t.work;
-    const persisting = t.has(TcbFlag.Persisting);
-    store<u8>(info, <u8>caState(t), Field.caState);
-    store<u8>(info, persisting ? 0 : work.backoff, Field.retransmits);
-    store<u8>(info, persisting ? work.backoff : 0, Field.probes);
-    store<u8>(info, work.backoff, Field.backoff);
-    store<u32>(info, ms(now - work.sentAt), Field.lastDataSent);
+    working(t, now);
+  } else {
+    // A connection at rest: whatever went or came last, went or came before this.
+    store<u32>(info, receivedAgo, InfoField.LastDataSent);
+    store<u32>(info, receivedAgo, InfoField.LastDataRecv);
+    store<u32>(info, UNKNOWN, InfoField.MinRtt);
+    store<u64>(info, u64.MAX_VALUE, InfoField.PacingRate);
   }
-  if (t.keepaliveProbes) store<u8>(info, t.keepaliveProbes, Field.probes);
+  if (t.keepaliveProbes) store<u8>(info, t.keepaliveProbes, InfoField.Probes);
   const flight = t.sndMax - t.sndUna;
   let options: u32 = 0;
   if (t.has(TcbFlag.Timestamps)) options |= InfoOption.Timestamps;
   if (t.has(TcbFlag.Sack)) options |= InfoOption.Sack;
   if (t.has(TcbFlag.Scaling)) options |= InfoOption.Scaling;
   if (t.ecn & ECN_AGREED) options |= InfoOption.Ecn;
-  store<u8>(info, <u8>options, Field.options);
-  if (t.has(TcbFlag.Scaling)) store<u8>(info, t.sndScale | (t.rcvScale << 4), Field.scales);
-  store<u32>(info, t.hasWork ? t.rto : rtoMeasured(t), Field.rto);
-  store<u32>(info, ACK_TIMEOUT, Field.ato);
-  store<u32>(info, t.sndMss, Field.sndMss);
-  store<u32>(info, t.rcvMss, Field.rcvMss);
-  store<u32>(info, segments(flight, t.sndMss), Field.unacked);
-  store<u32>(info, ms(now - t.receivedAt), Field.lastDataReceived);
-  store<u32>(info, <u32>t.rcvMss + (t.remote.isV4 ? HEADERS_V4 : HEADERS_V6), Field.pmtu);
-  store<u32>(info, t.srtt >> 3, Field.rtt);
-  store<u32>(info, t.rttvar >> 2, Field.rttvar);
+  store<u8>(info, <u8>options, InfoField.Options);
+  if (t.has(TcbFlag.Scaling)) store<u8>(info, t.sndScale | (t.rcvScale << 4), InfoField.Scales);
+  store<u32>(info, t.hasWork ? t.rto : rtoMeasured(t), InfoField.Rto);
+  store<u32>(info, ACK_TIMEOUT, InfoField.Ato);
+  store<u32>(info, t.sndMss, InfoField.SndMss);
+  store<u32>(info, t.rcvMss, InfoField.RcvMss);
+  store<u32>(info, segments(flight, t.sndMss), InfoField.Unacked);
+  store<u32>(info, pathMtu(t), InfoField.Pmtu);
+  store<u32>(info, t.srtt >> 3, InfoField.Rtt);
+  store<u32>(info, t.rttvar >> 2, InfoField.Rttvar);
   store<u32>(
     info,
     t.ssthresh >= CWND_MAX ? SSTHRESH_NONE : segments(t.ssthresh, t.sndMss),
-    Field.ssthresh,
+    InfoField.SndSsthresh,
   );
-  store<u32>(info, segments(t.cwnd, t.sndMss), Field.cwnd);
-  store<u32>(info, t.rcvMss, Field.advertisedMss);
-  store<u32>(info, !t.hasWork || t.sendHead === null ? 0 : t.sndEnd - t.sndNxt, Field.notSent);
-  store<u32>(info, t.sndWnd, Field.sndWnd);
-  store<u32>(info, t.rcvAdv - t.rcvNxt, Field.rcvWnd);
+  store<u32>(info, segments(t.cwnd, t.sndMss), InfoField.SndCwnd);
+  store<u32>(info, t.rcvMss, InfoField.Advmss);
+  store<u32>(
+    info,
+    !t.hasWork || t.sendHead === null ? 0 : t.sndEnd - t.sndNxt,
+    InfoField.NotsentBytes,
+  );
+  store<u32>(info, t.sndWnd, InfoField.SndWnd);
+  store<u32>(info, t.rcvAdv - t.rcvNxt, InfoField.RcvWnd);
   return info;
+}
+
+/** What stands in the working part. Costs a step for each transmission in flight if any was sent again. */
+function working(t: Tcb, now: u64): void {
+  const work = t.work;
+  const mss: u32 = t.sndMss;
+  const persisting = t.has(TcbFlag.Persisting);
+  store<u8>(info, <u8>caState(t), InfoField.CaState);
+  store<u8>(info, persisting ? 0 : work.backoff, InfoField.Retransmits);
+  store<u8>(info, persisting ? work.backoff : 0, InfoField.Probes);
+  store<u8>(info, work.backoff, InfoField.Backoff);
+  store<u32>(info, work.sackedSegments, InfoField.Sacked);
+  store<u32>(info, segments(work.lostBytes, mss), InfoField.Lost);
+  store<u32>(info, sentAgain(t), InfoField.Retrans);
+  const sentAt = work.sentAt ? work.sentAt : t.receivedAt;
+  store<u32>(info, ms(now - sentAt), InfoField.LastDataSent);
+  const unanswered = t.rcvNxt - work.lastAckSent;
+  const dataAt = !unanswered && work.dataAt ? work.dataAt : t.receivedAt;
+  store<u32>(info, ms(now - dataAt), InfoField.LastDataRecv);
+  store<u32>(info, work.tuneRoundTrip, InfoField.RcvRtt);
+  store<u32>(info, work.tuneTaken, InfoField.RcvSpace);
+  store<u32>(info, work.segmentsResent, InfoField.TotalRetrans);
+  store<u64>(info, work.pacingRate ? work.pacingRate : u64.MAX_VALUE, InfoField.PacingRate);
+  store<u64>(info, work.delivered - work.sackedBytes, InfoField.BytesAcked);
+  store<u64>(info, work.bytesReceived + unanswered, InfoField.BytesReceived);
+  store<u32>(info, work.segmentsSent, InfoField.SegsOut);
+  const minRtt = work.minRtt ? <u32>min<u64>(work.minRtt / MICROSECOND, UNKNOWN) : UNKNOWN;
+  store<u32>(info, minRtt, InfoField.MinRtt);
+  const rate = work.rateTime ? (<u64>work.rateBytes * SECOND) / work.rateTime : 0;
+  store<u64>(info, rate, InfoField.DeliveryRate);
+  store<u32>(
+    info,
+    segments(<u32>min<u64>(work.delivered, u32.MAX_VALUE - mss), mss),
+    InfoField.Delivered,
+  );
+  store<u64>(info, work.bytesSent, InfoField.BytesSent);
+  store<u64>(info, work.bytesResent, InfoField.BytesRetrans);
+  store<u32>(info, work.duplicatesSeen, InfoField.DsackDups);
+  store<u32>(info, work.overtaken, InfoField.ReordSeen);
+}
+
+/** Segments in flight that went more than once. */
+function sentAgain(t: Tcb): u32 {
+  const work = t.work;
+  if (!work.segmentsResent) return 0;
+  let count: u32 = 0;
+  let record = work.head;
+  while (record !== null) {
+    if ((record.marks & (Mark.Retransmitted | Mark.Sacked | Mark.Lost)) == Mark.Retransmitted) {
+      count += record.segments;
+    }
+    record = record.next;
+  }
+  return count;
+}
+
+/** The largest packet in use on the path; or, if the peer's MSS is what bounds segments, the link's. */
+function pathMtu(t: Tcb): u32 {
+  const most: u32 = t.rcvMss;
+  const full = <u32>t.sndMss + (t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0);
+  const headers = t.remote.isV4 ? HEADERS_V4 : HEADERS_V6;
+  return headers + (full < <u32>t.peerMss ? min<u32>(full, most) : most);
 }
 
 function caState(t: Tcb): CaState {

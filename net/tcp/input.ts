@@ -580,6 +580,7 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
   scoreboardAcknowledged(t, now);
   if (t.work.path) pathAcknowledged(t, now);
   if (seqLess(t.sndNxt, ack)) {
+    t.work.delivered += ack - t.sndNxt;
     t.sndNxt = ack;
     sendAdvance(t);
   }

@@ -299,6 +299,7 @@ export function onTheWay(t: Tcb, bytes: u32, now: u64): void {
   if (t.has(TcbFlag.Persisting)) persistStop(t);
   watch(t, now);
   t.work.sentAt = now;
+  t.work.bytesSent += bytes;
 }
 
 /** The next new segment as the peer's window allows, whatever else; its length, 0 if there is none. */
@@ -428,9 +429,25 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
   t.work.delackAt = NEVER;
   t.ackPending = 0;
   t.acksOwed = 0;
-  t.lastAckSent = t.rcvNxt;
+  const rcvNxt = t.rcvNxt;
+  const work = t.work;
+  if (rcvNxt != work.lastAckSent) {
+    work.bytesReceived += rcvNxt - work.lastAckSent;
+    work.dataAt = t.receivedAt;
+    work.lastAckSent = rcvNxt;
+  }
   const timeToLive: u32 = t.settings.timeToLive;
-  segmentSend(packet, t, seq, t.rcvNxt, flags, window, optionsLength, payload, timeToLive);
+  work.segmentsSent += segmentSend(
+    packet,
+    t,
+    seq,
+    rcvNxt,
+    flags,
+    window,
+    optionsLength,
+    payload,
+    timeToLive,
+  );
 }
 
 /**
@@ -513,6 +530,7 @@ function sendSyn(t: Tcb, now: u64): void {
     sendAdvance(t);
   } else {
     tcpStats.retransmits++;
+    t.work.segmentsResent++;
   }
   const flags: u32 = answering
     ? TcpFlag.SYN | TcpFlag.ACK | t.work.synFlags
@@ -520,7 +538,18 @@ function sendSyn(t: Tcb, now: u64): void {
   packet.trafficClass = <u8>dscpOf(t);
   const ack = answering ? t.rcvNxt : 0;
   const timeToLive: u32 = t.settings.timeToLive;
-  segmentSend(packet, t, t.work.iss, ack, flags, window, length, payload, timeToLive);
+  t.work.segmentsSent += segmentSend(
+    packet,
+    t,
+    t.work.iss,
+    ack,
+    flags,
+    window,
+    length,
+    payload,
+    timeToLive,
+  );
+  t.work.bytesSent += payload;
 }
 
 /** Adds the Fast Open option behind `length` bytes of options, if there is room; its bytes. */

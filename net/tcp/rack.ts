@@ -37,6 +37,7 @@ export function rackDelivered(t: Tcb, record: Transmission, end: u32, now: u64):
     flight.fack = end;
   } else if (seqLess(end, flight.fack) && !record.has(Mark.Retransmitted)) {
     flight.bits |= FlightFlag.Reordering;
+    t.work.overtaken++;
   }
   if (!record.has(Mark.Retransmitted)) {
     if (!flight.minRtt || rtt <= flight.minRtt || now - flight.minRttAt > MIN_RTT_LIFE) {

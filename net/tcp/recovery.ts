@@ -1,5 +1,5 @@
 import { congestionOf } from "./congestion";
-import { delivery, deliveryBegin } from "./delivery";
+import { delivery, deliveryBegin, keepRate } from "./delivery";
 import { markDirty } from "./dirty";
 import { duplicateAck, newAck } from "./dupack";
 import { Flight, FlightFlag } from "./flight";
@@ -42,7 +42,10 @@ export function ackArrived(t: Tcb, acked: u32, flight: u32, duplicate: bool, now
     duplicateAck(t, now);
     markDirty(t);
   }
-  if (delivery.newlyDelivered | delivery.newlyLost) congestionOf(t.congestion).onSample(t, now);
+  if (delivery.newlyDelivered | delivery.newlyLost) {
+    keepRate(t.work);
+    congestionOf(t.congestion).onSample(t, now);
+  }
 }
 
 /** Growth by an ACK outside recovery, if the window was used. */

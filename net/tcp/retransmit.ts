@@ -85,7 +85,10 @@ export function resend(t: Tcb, record: Transmission, length: u32, now: u64): boo
   if (t.has(TcbFlag.Recovery) || seqLess(t.sndUna, t.work.recover)) {
     undoSent(t, seq, end - seq, now);
   }
-  tcpStats.retransmits += sent > mss ? (sent + mss - 1) / mss : 1;
+  const segments = sent > mss ? (sent + mss - 1) / mss : 1;
+  tcpStats.retransmits += segments;
+  t.work.segmentsResent += segments;
+  t.work.bytesResent += sent;
   retransmitted(t, record, end, mss, now);
   onTheWay(t, sent, now);
   emit(t, packet, seq, flags, sent, now);

@@ -28,6 +28,7 @@ export function sackReceived(t: Tcb, now: u64): void {
   if (isDuplicate(t, count)) {
     from = 1;
     tcpStats.dsacksIn++;
+    t.work.duplicatesSeen++;
     delivery.duplicateStart = left(0);
     delivery.duplicateEnd = right(0);
     t.work.bits |= FlightFlag.DuplicateSeen;

@@ -26,7 +26,8 @@ import { Tcb, Tuple } from "./tcb";
 /**
  * Writes the header before `optionsLength` bytes of options, which stand already, and sends it
  * with the `payload` bytes of fragments that the packet has, as one segment or, with a
- * `packet.segmentSize`, as what the device makes of them. `window` is the field. Owns the packet.
+ * `packet.segmentSize`, as what the device makes of them: how many. `window` is the field. Owns the
+ * packet.
  * A failure is the network's to report or a timer's to repair, as for any segment that is lost.
  */
 export function segmentSend(
@@ -39,7 +40,7 @@ export function segmentSend(
   optionsLength: u32,
   payload: u32,
   timeToLive: u32,
-): void {
+): u32 {
   const length = TCP_HEADER + optionsLength;
   const header = changetype<TcpHeader>(packet.data);
   packet.length = length;
@@ -57,8 +58,10 @@ export function segmentSend(
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>TCP_CHECKSUM_OFFSET;
   const size: u32 = packet.segmentSize;
-  tcpStats.segmentsOut += size ? (payload + size - 1) / size : 1;
+  const segments = size ? (payload + size - 1) / size : 1;
+  tcpStats.segmentsOut += segments;
   ipSend(packet, Protocol.TCP, tuple.local, tuple.remote, timeToLive);
+  return segments;
 }
 
 /** The traffic class of a connection's segments without its lowest two bits, which are ECN's. */

@@ -272,6 +272,22 @@ export class Work extends Flight {
   tuneEcho: u32;
   tuneEdge: u32;
   tuneEdgeAt: u64;
+  /**
+   * For TCP_INFO (info.ts), since the working part was taken: bytes of the stream sent, again included,
+   * and those sent again; bytes received up to Last.ACK.sent, and when the last of them came, ns.
+   */
+  bytesSent: u64;
+  bytesResent: u64;
+  bytesReceived: u64;
+  dataAt: u64;
+  /** By the last ACK that told a rate (delivery.ts): so many bytes were delivered in so long, ns. */
+  rateTime: u64;
+  rateBytes: u32;
+  /** Segments sent, and sent again; duplicates that the peer reported; transmissions overtaken. */
+  segmentsSent: u32;
+  segmentsResent: u32;
+  duplicatesSeen: u32;
+  overtaken: u32;
 
   /** Address of four sequence numbers, each in a run out of order, the newest first. */
   @inline get sackRecent(): usize {
@@ -562,7 +578,7 @@ export const TIMER_AT: usize = 128;
 /** Bytes of a block, three cache lines. */
 export const TCB_BYTES: u32 = 192;
 /** Where the congestion control's words lie in the working part, and how many bytes they are. */
-export const CONTROL_AT: usize = 640;
+export const CONTROL_AT: usize = 704;
 export const CONTROL_BYTES: u32 = 128;
 export const WORK_BYTES: u32 = <u32>CONTROL_AT + CONTROL_BYTES;
 

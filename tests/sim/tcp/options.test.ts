@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { SendFlag, SocketEvent, SocketOption, Syscall } from "../../../sdk/assembly/syscalls.ts";
+import { InfoField } from "../../../net/tcp/infolayout.ts";
 import { simulate } from "../harness.ts";
 import {
   ACK,
@@ -10,6 +11,7 @@ import {
   FIN,
   MILLISECOND,
   pattern,
+  type Program,
   RST,
   SECOND,
   SYN,
@@ -258,19 +260,102 @@ simulate("TCP_CONGESTION: by name, and read back", (world) => {
   assert.equal(name(), "reno");
 });
 
+/** Fields of TCP_INFO, of four bytes and of eight. */
+function info(program: Program, socket: number) {
+  const view = program.optionData(socket, SocketOption.Info);
+  return {
+    view,
+    word: (at: InfoField): number => view.getUint32(at, true),
+    long: (at: InfoField): number => Number(view.getBigUint64(at, true)),
+  };
+}
+
 simulate("TCP_INFO: Linux's layout, cut to what is asked for", (world) => {
   const { program, socket, peer } = connected(world, { windowScale: 3, window: 1000 });
   program.send(socket, pattern(1460));
   peer.expect();
-  const info = program.optionData(socket, SocketOption.Info);
-  assert.equal(info.getUint8(0), 1); // tcpi_state: TCP_ESTABLISHED
-  assert.ok(info.getUint8(5) & 4); // tcpi_options: TCPI_OPT_WSCALE
-  assert.equal(info.getUint8(6) & 15, 3); // tcpi_snd_wscale
-  assert.equal(info.getUint32(16, true), 1460); // tcpi_snd_mss
-  assert.equal(info.getUint32(24, true), 1); // tcpi_unacked
-  assert.equal(info.getUint32(80, true), 10); // tcpi_snd_cwnd
-  assert.equal(info.getUint32(228, true), 8000); // tcpi_snd_wnd
+  const { view, word } = info(program, socket);
+  assert.equal(view.getUint8(InfoField.State), 1); // TCP_ESTABLISHED
+  assert.ok(view.getUint8(InfoField.Options) & 4); // TCPI_OPT_WSCALE
+  assert.equal(view.getUint8(InfoField.Scales) & 15, 3);
+  assert.equal(word(InfoField.SndMss), 1460);
+  assert.equal(word(InfoField.Unacked), 1);
+  assert.equal(word(InfoField.SndCwnd), 10);
+  assert.equal(word(InfoField.SndWnd), 8000);
   assert.equal(program.optionData(socket, SocketOption.Info, 104).byteLength, 104);
+});
+
+simulate("TCP_INFO: bytes and segments both ways", (world) => {
+  const { program, socket, peer } = connected(world, { delay: 100 * MILLISECOND });
+  program.noDelay(socket);
+  program.send(socket, pattern(4000));
+  for (let i = 0; i < 2; i++) peer.take(peer.expect({ length: 1460 }));
+  peer.expect({ length: 1080 });
+  world.run(5 * MILLISECOND);
+  peer.send({ payload: pattern(700) });
+  peer.expect({ length: 0 }, 50 * MILLISECOND);
+  const { word, long } = info(program, socket);
+  assert.equal(long(InfoField.BytesSent), 4000);
+  assert.equal(long(InfoField.BytesAcked), 2920);
+  assert.equal(long(InfoField.BytesRetrans), 0);
+  assert.equal(long(InfoField.BytesReceived), 700);
+  assert.equal(word(InfoField.Delivered), 2);
+  assert.equal(word(InfoField.Unacked), 1);
+  assert.equal(word(InfoField.NotsentBytes), 0);
+  assert.equal(word(InfoField.SegsOut), 4);
+  assert.equal(word(InfoField.Pmtu), 1500);
+  assert.equal(long(InfoField.PacingRate), Number(0xffff_ffff_ffff_ffffn));
+  const sentAgo = word(InfoField.LastDataSent);
+  assert.ok(sentAgo >= 44 && sentAgo < 60, `${sentAgo}`);
+  const receivedAgo = word(InfoField.LastDataRecv);
+  assert.ok(receivedAgo >= 39 && receivedAgo < 43, `${receivedAgo}`);
+});
+
+simulate("TCP_INFO: an ACK is no data received", (world) => {
+  const { program, socket, peer } = connected(world);
+  peer.send({ payload: pattern(700) });
+  peer.expect({ length: 0 }, 50 * MILLISECOND);
+  world.run(100 * MILLISECOND);
+  program.send(socket, pattern(10));
+  peer.take(peer.expect({ length: 10 }));
+  peer.send();
+  world.run(5 * MILLISECOND);
+  const { word, long } = info(program, socket);
+  assert.equal(long(InfoField.BytesReceived), 700);
+  assert.ok(word(InfoField.LastDataRecv) >= 100, `${word(InfoField.LastDataRecv)}`);
+  assert.ok(word(InfoField.LastAckRecv) < 10, `${word(InfoField.LastAckRecv)}`);
+});
+
+simulate("TCP_INFO: what is lost, sacked and sent again", (world) => {
+  const { program, socket, peer } = connected(world, { sack: true, delay: 20 * MILLISECOND });
+  program.send(socket, pattern(1460 * 6));
+  const first = peer.expect({ length: 1460 });
+  for (let i = 0; i < 5; i++) peer.expect({ length: 1460 });
+  world.run(10 * MILLISECOND);
+  const { seq } = first;
+  peer.rcvNxt = seq;
+  peer.send({ options: { sack: [[seq + 1460, seq + 6 * 1460]] } });
+  peer.expect({ seq, length: 1460 }, 20 * MILLISECOND);
+  const then = info(program, socket);
+  assert.equal(then.word(InfoField.Sacked), 5);
+  assert.equal(then.word(InfoField.Lost), 0);
+  assert.equal(then.word(InfoField.Retrans), 1);
+  assert.equal(then.word(InfoField.TotalRetrans), 1);
+  assert.equal(then.long(InfoField.BytesRetrans), 1460);
+  assert.equal(then.long(InfoField.BytesSent), 7 * 1460);
+  assert.equal(then.long(InfoField.BytesAcked), 0);
+  assert.equal(then.word(InfoField.Delivered), 5);
+  assert.ok(then.word(InfoField.MinRtt) >= 10_000 && then.word(InfoField.MinRtt) < 20_000);
+  const rate = then.long(InfoField.DeliveryRate);
+  assert.ok(rate > 300_000 && rate < 730_000, `${rate}`);
+  // Both copies of the first arrive.
+  peer.rcvNxt = seq + 6 * 1460;
+  peer.send({ options: { sack: [[seq, seq + 1460]] } });
+  world.run(MILLISECOND);
+  const now = info(program, socket);
+  assert.equal(now.word(InfoField.Retrans), 0);
+  assert.equal(now.word(InfoField.DsackDups), 1);
+  assert.equal(now.long(InfoField.BytesAcked), 6 * 1460);
 });
 
 simulate("IP_TTL: in every segment, from SYN and ACK to the reset", (world) => {
