@@ -308,6 +308,8 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   ecnAnswered(t, flags, arrived);
   t.raise(TcbFlag.AckNow);
   fastOpenAnswered(t, ack - t.work.iss - 1, t.has(TcbFlag.SynRetransmitted), now);
+  // Else what the last ACK of another connection told would count as told by this one.
+  deliveryBegin();
   acknowledge(t, ack, now);
   takeBack(t);
   opened(t, now);

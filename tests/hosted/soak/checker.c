@@ -30,7 +30,7 @@ struct side {
   uint32_t ack, edge, stamp, echo;
   /// The same of the other side, as far as they have reached this one.
   bool told, told_stamped;
-  uint32_t told_ack, told_edge, told_stamp, told_duplicates;
+  uint32_t told_ack, told_edge, told_stamp, told_duplicates, told_window;
   /// Data has reached it that it has not acknowledged, since; NEVER for none.
   uint64_t owes;
 };
@@ -158,6 +158,8 @@ void checker_delivered(int to, const uint8_t *frame, uint32_t length, uint64_t n
   if (first > me->sent - me->iss || end > me->sent - me->iss) return; // of another connection of these ports
   if (s->flags & SYN) {
     if (!me->introduced) {
+      // The numbers that a SYN alone gives leave for are those of a SYN that may not be there yet.
+      other->told_window = s->window;
       other->told_edge = s->flags & ACK ? s->ack + s->window : other->iss + 1 + s->window;
       other->told_ack = other->iss;
     }
@@ -177,9 +179,11 @@ void checker_delivered(int to, const uint8_t *frame, uint32_t length, uint64_t n
   bool scaled = me->syn.has_scale && other->syn.has_scale && !(s->flags & SYN);
   uint32_t edge = s->ack + ((uint32_t)s->window << (scaled ? me->syn.scale : 0));
   if (!other->told || after(s->ack, other->told_ack)) {
-    // What a partial acknowledgment leaves of the duplicates before it (RFC 6582, 3.2, step 3).
+    // What a partial acknowledgment leaves of the duplicates before it (RFC 6582, 3.2, step 3). Without SACK
+    // a copy in the network makes a duplicate that is as good as any, and a sender that paces keeps its count.
     uint32_t segments = (s->ack - other->told_ack) / (me->syn.has_mss ? me->syn.mss : 536);
-    other->told_duplicates = other->told_duplicates > segments ? other->told_duplicates - segments + 1 : 0;
+    bool selective = me->syn.sack_permitted && other->syn.sack_permitted;
+    if (selective) other->told_duplicates = other->told_duplicates > segments ? other->told_duplicates - segments + 1 : 0;
     other->told_ack = s->ack;
   } else if (s->ack == other->told_ack) {
     other->told_duplicates++;
@@ -214,13 +218,17 @@ static void sent_syn(int from, struct pair *pair, const struct segment *s) {
     // The same ports again: the old connection is history, on both sides if this begins a new one.
     RULE(resets_allowed || me->reset || me->finished, "a SYN in the middle of its own connection");
     if (!(s->flags & ACK)) forget(other);
+    uint32_t window = me->told_window;
     forget(me);
+    me->told_window = window;
   }
   if (!me->begun) {
     me->begun = true;
     me->iss = s->seq;
     me->sent = s->seq + 1;
     me->stream_length = 0;
+    me->told_ack = me->iss;
+    me->told_edge = me->iss + 1 + me->told_window;
   }
   RULE(!(s->flags & (FIN | URG)), "a SYN with FIN or URG");
   RULE(s->options.has_mss, "a SYN without an MSS option (RFC 9293, 3.7.1)");
@@ -279,6 +287,8 @@ static void sent_segment(int from, struct pair *pair, const struct segment *s, u
   RULE(me->begun && other->begun && other->introduced, "a segment of no connection");
   RULE(!me->reset, "a segment after a reset");
   RULE(s->flags & ACK, "a segment without ACK (RFC 9293, 3.1)");
+  // What an old SYN has begun is answered out of TIME-WAIT, with the old connection's numbers (RFC 9293, 3.5).
+  if (me->finished && other->sent == other->iss + 1 && s->ack - other->iss > 1) return;
   RULE(!(s->flags & URG) && !s->urgent, "urgent data that nobody sent (RFC 6093)");
   uint32_t end = s->seq + s->length, fin = (s->flags & FIN) != 0;
 
@@ -292,10 +302,11 @@ static void sent_segment(int from, struct pair *pair, const struct segment *s, u
     RULE(!after(end, me->told_edge + 1), "data %u octets beyond the window (RFC 9293, 3.4)", end - me->told_edge);
     RULE(!me->finished || !after(end, me->fin), "data after FIN (RFC 9293, 3.6)");
     // Conservation: slow start adds what was acknowledged to the initial window (RFC 5681, 3.1; RFC 6928, 2),
-    // and a duplicate or selective acknowledgment says that something has left the network.
+    // and a duplicate or selective acknowledgment says that something has left the network. Two segments more
+    // by limited transmit (RFC 3042), one as a tail loss probe (RFC 8985, 7.3).
     uint32_t initial = 10 * mss > 14600 ? 10 * mss : 14600, full = mss > 1460 ? mss : 1460;
     uint32_t arrived = size(&me->told_arrived), beyond = arrived - (me->told_ack - me->iss);
-    uint64_t allowed = (uint64_t)initial + arrived + beyond + (2ull + me->told_duplicates) * full;
+    uint64_t allowed = (uint64_t)initial + arrived + beyond + (3ull + me->told_duplicates) * full;
     RULE(!after(end, me->told_ack) || end - me->told_ack <= allowed, "%u octets in flight, and %llu at most could be (RFC 5681, 3.1)",
          end - me->told_ack, (unsigned long long)allowed);
   }

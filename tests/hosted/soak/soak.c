@@ -234,6 +234,13 @@ static void set_option(struct end *end, uint32_t option, uint32_t value) {
 /// What its program wants of a new end.
 static void dress(struct end *end) {
   if (chance(&dice, 0.3)) set_option(end, SOCKET_OPTION_NO_DELAY, 1);
+  static const char *const controls[] = {"cubic", "reno", "bbr", "vegas"};
+  const char *control = PICK(&dice, controls);
+  struct skerry_memory memory = skerry_memory(machine[end->machine]);
+  memcpy(memory.bytes, control, strlen(control));
+  int result = call(end->machine, SYSCALL_SET_OPTION_DATA, end->socket, SOCKET_OPTION_CONGESTION, memory.address,
+                    (uint32_t)strlen(control));
+  MUST(!result, "no congestion control %s: errno %d", control, -result);
   if (chance(&dice, 0.2)) set_option(end, SOCKET_OPTION_SEND_BUFFER, (uint32_t)logarithmic(&dice, 1000, 200000));
   if (!plan.lazy) return;
   uint32_t room = (uint32_t)logarithmic(&dice, 1000, 60000);
@@ -340,6 +347,7 @@ static void begin(struct talk *talk) {
   for (int m = CLIENT; m <= (talk->crossed ? SERVER : CLIENT); m++) {
     int socket = must_call("socket", m, SYSCALL_SOCKET, SOCKET_TYPE_STREAM, 0, 0);
     struct end *end = open_end(m, socket, talk);
+    set_option(end, SOCKET_OPTION_ECN, (uint32_t)between(&dice, 0, 3));
     if (talk->crossed) must_call("bind", m, SYSCALL_BIND, end->socket, address(m, m, port), 0);
     int result = call(m, SYSCALL_CONNECT, end->socket, address(m, 1 - m, port), 0, 0);
     MUST(result == -EINPROGRESS, "connect: %d", result);
@@ -624,6 +632,7 @@ static uint64_t run(uint64_t seed) {
   checker_reset(plan.aborts, stalls);
   listener = (uint32_t)must_call("socket", SERVER, SYSCALL_SOCKET, SOCKET_TYPE_STREAM, 0, 0);
   must_call("bind", SERVER, SYSCALL_BIND, listener, address(SERVER, SERVER, PORT), 0);
+  must_call("setsockopt", SERVER, SYSCALL_SET_OPTION, listener, SOCKET_OPTION_ECN, (uint32_t)between(&dice, 0, 3));
   must_call("listen", SERVER, SYSCALL_LISTEN, listener, 64, 0);
 
   uint64_t deadline = now + PATIENCE;
