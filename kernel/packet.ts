@@ -415,8 +415,9 @@ export class PacketQueue {
   @inline pop(): Packet | null {
     const packet = this.head;
     if (packet !== null) {
-      this.head = packet.next;
-      if (this.head === null) this.tail = null;
+      const next = packet.next;
+      this.head = next;
+      if (next === null) this.tail = null;
       packet.next = null;
       this.length--;
     }

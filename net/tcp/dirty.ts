@@ -26,8 +26,9 @@ function append(t: Tcb): void {
 /** Takes the next one off the list, or null; frees on the way what was only waiting for that. */
 export function nextDirty(): Tcb | null {
   for (let t = head; t !== null; t = head) {
-    head = t.dirtyNext;
-    if (head === null) tail = null;
+    const next = t.dirtyNext;
+    head = next;
+    if (next === null) tail = null;
     t.clear(TcbFlag.Dirty);
     if (!t.has(TcbFlag.Free)) return t;
     tcbFree(t);
