@@ -284,11 +284,11 @@ static void sent_reset(int from, struct pair *pair, const struct segment *s) {
 
 static void sent_segment(int from, struct pair *pair, const struct segment *s, uint64_t now) {
   struct side *me = &pair->side[from], *other = &pair->side[1 - from];
+  // What an old SYN has begun is answered out of TIME-WAIT, with the old connection's numbers (RFC 9293, 3.5).
+  if (me->finished && other->sent == other->iss + 1 && s->ack - other->iss > 1) return;
   RULE(me->begun && other->begun && other->introduced, "a segment of no connection");
   RULE(!me->reset, "a segment after a reset");
   RULE(s->flags & ACK, "a segment without ACK (RFC 9293, 3.1)");
-  // What an old SYN has begun is answered out of TIME-WAIT, with the old connection's numbers (RFC 9293, 3.5).
-  if (me->finished && other->sent == other->iss + 1 && s->ack - other->iss > 1) return;
   RULE(!(s->flags & URG) && !s->urgent, "urgent data that nobody sent (RFC 6093)");
   uint32_t end = s->seq + s->length, fin = (s->flags & FIN) != 0;
 
