@@ -1,4 +1,4 @@
-import { CongestionId, congestionNamed } from "../net/tcp/controls";
+import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Mask } from "../net/wire/address";
 import { Level, setLogLevel, warn } from "./log";
 import { parseDecimal, parseV4, textEquals, textFind } from "./text";

@@ -8,7 +8,7 @@ import { Owner, Packet, PoolId, poolOf, POOLS } from "./packet";
  *
  * A program that never gives anything back must not stop the machine: an eighth of each pool may be on
  * lease, a quarter of the standard pool's share to one socket. What remains is more than the reserves for receive rings,
- * ARP and ACKs, and the pool's thresholds share it out as ever (net/tcp/budget.ts).
+ * ARP and ACKs, and the pool's thresholds share it out as ever (net/tcp/queues/budget.ts).
  *
  * A lease's number is its place in the table and, above it, how often that place has been used, so
  * the number of one given back names no other for 4,095 reuses of its place.

@@ -5,7 +5,7 @@ import { Interface, interfaceAt } from "../net/interface";
 import { IpStats, ipStats } from "../net/ip/stats";
 import { ArpStats, arpStats } from "../net/link/arp";
 import { NeighbourStats, neighbourStats } from "../net/link/neighbour";
-import { extentsTaken } from "../net/tcp/sendqueue";
+import { extentsTaken } from "../net/tcp/queues/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
 import { CopyStats, copyStats } from "./copies";

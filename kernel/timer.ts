@@ -2,7 +2,7 @@
  * Timers: a hierarchical wheel (Varghese and Lauck, 1987) of intrusive nodes. Arming, cancelling
  * and firing cost O(1); finding the next deadline costs one bit scan a level.
  *
- * A tick is 2^16 ns (about 66 µs), fine enough to pace what is sent (net/tcp/pacing.ts). A timer
+ * A tick is 2^16 ns (about 66 µs), fine enough to pace what is sent (net/tcp/congestion/pacing.ts). A timer
  * waits on the level of the highest digit, base 64, in which its tick differs from the current one,
  * and moves down a level each time that digit is reached. Five levels reach 2^30 ticks (19 hours);
  * what is later waits on the last one.

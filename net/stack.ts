@@ -21,7 +21,7 @@ import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
 import { linkCrowded, linkEase } from "./link/output";
 import { staticStart } from "./static";
-import { ecnDefault } from "./tcp/ecn";
+import { ecnDefault } from "./tcp/ecn/ecn";
 import { tcpForesee } from "./tcp/foresight";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
 import { udpInit } from "./udp/udp";

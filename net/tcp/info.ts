@@ -1,10 +1,10 @@
 import { MICROSECOND, MILLISECOND, SECOND } from "../../kernel/timer";
-import { CWND_MAX } from "./congestion";
-import { ECN_AGREED } from "./ecn";
-import { Mark } from "./flight";
+import { CWND_MAX } from "./congestion/congestion";
+import { ECN_AGREED } from "./ecn/ecn";
+import { Mark } from "./recovery/flight";
 import { InfoField } from "./infolayout";
 import { TIMESTAMPS_LENGTH } from "./options";
-import { rtoMeasured } from "./rtt";
+import { rtoMeasured } from "./recovery/rtt";
 import { State, Tcb, TcbFlag } from "./tcb";
 
 /**

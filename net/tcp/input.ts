@@ -7,39 +7,45 @@ import { transportChecksumValid } from "../wire/checksum";
 import { IpAddress } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { TCP_HEADER, TcpFlag, TcpHeader } from "../wire/tcp";
-import { tuneArrived } from "./autotune";
-import { mayQueue } from "./budget";
+import { tuneArrived } from "./queues/autotune";
+import { mayQueue } from "./queues/budget";
 import {
   connectionEstablished,
   connectionFail,
   connectionFinish,
   connectionSized,
 } from "./connection";
-import { cookiesOutstanding } from "./cookies";
-import { delivery, deliveryBegin } from "./delivery";
+import { cookiesOutstanding } from "./opening/cookies";
+import { delivery, deliveryBegin } from "./recovery/delivery";
 import { connectionFind, connectionFindBy, missedHash } from "./demux";
 import { markDirty } from "./dirty";
-import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn";
-import { FastOpen, fastOpenAnswered, fastOpenSettled } from "./fastopen";
-import { timestampClock } from "./isn";
-import { Handshake, listenerAck, listenerSyn, requestConnection, requestInput } from "./listener";
+import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn/ecn";
+import { FastOpen, fastOpenAnswered, fastOpenSettled } from "./opening/fastopen";
+import { timestampClock } from "./opening/isn";
+import {
+  Handshake,
+  listenerAck,
+  listenerSyn,
+  requestConnection,
+  requestInput,
+} from "./opening/listener";
 import { NO_SCALE, options, parseOptions } from "./options";
 import { sendAck, sendReset } from "./output";
-import { pathAcknowledged } from "./plpmtud";
+import { pathAcknowledged } from "./path/plpmtud";
 import { listenerFind } from "./ports";
-import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "./reassembly";
-import { receiveAppend } from "./receivequeue";
-import { ackArrived } from "./recovery";
-import { rttSample } from "./rtt";
+import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "./queues/reassembly";
+import { receiveAppend } from "./queues/receivequeue";
+import { ackArrived } from "./recovery/recovery";
+import { rttSample } from "./recovery/rtt";
 import { replyReset } from "./segment";
-import { scoreboardAcknowledged } from "./scoreboard";
-import { sackDuplicate } from "./sackreport";
-import { sendAcknowledged, sendAdvance, sendEased } from "./sendqueue";
+import { scoreboardAcknowledged } from "./recovery/scoreboard";
+import { sackDuplicate } from "./recovery/sackreport";
+import { sendAcknowledged, sendAdvance, sendEased } from "./queues/sendqueue";
 import { seqGreater, seqGreaterEqual, seqLess, seqLessEqual } from "./seq";
 import { tcpStats } from "./stats";
-import { requestFind } from "./syncache";
+import { requestFind } from "./opening/syncache";
 import { setState, State, Tcb, TcbFlag } from "./tcb";
-import { probeSampled } from "./tlp";
+import { probeSampled } from "./recovery/tlp";
 import { timeWaitAdd, timeWaitFind, timeWaitInput } from "./timewait";
 import { finWait2Life, persistStop } from "./timers";
 import { workEnsure } from "./work";

@@ -5,31 +5,37 @@ import { ipSegmentation } from "../ip/route";
 import { IPV4_HEADER, IPV4_LENGTH_MAX } from "../wire/ipv4";
 import { TCP_HEADER, TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
 import { linkCrowded } from "../link/output";
-import { mostSlots, receiveRoom } from "./budget";
-import { congestionOf } from "./congestion";
+import { mostSlots, receiveRoom } from "./queues/budget";
+import { congestionOf } from "./congestion/congestion";
 import { scaleFor } from "./connection";
-import { timestampClock } from "./isn";
-import { accurateFlags, accurateOption } from "./accecn";
-import { Ecn, ecnAsk, ecnNewData } from "./ecn";
+import { timestampClock } from "./opening/isn";
+import { accurateFlags, accurateOption } from "./ecn/accecn";
+import { Ecn, ecnAsk, ecnNewData } from "./ecn/ecn";
 import { markDirty } from "./dirty";
-import { FastOpen, putClientCookie, putCookieRequest, putServerCookie, synMss } from "./fastopen";
-import { Transmission } from "./flight";
-import { Frto, FRTO_SEGMENTS } from "./frto";
-import { armLossTimer, restartTimeout, watch } from "./losstimer";
+import {
+  FastOpen,
+  putClientCookie,
+  putCookieRequest,
+  putServerCookie,
+  synMss,
+} from "./opening/fastopen";
+import { Transmission } from "./recovery/flight";
+import { Frto, FRTO_SEGMENTS } from "./recovery/frto";
+import { armLossTimer, restartTimeout, watch } from "./recovery/losstimer";
 import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
-import { paceQuota, paceSpend } from "./pacing";
-import { rtoNs } from "./rtt";
+import { paceQuota, paceSpend } from "./congestion/pacing";
+import { rtoNs } from "./recovery/rtt";
 import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
-import { pathProbed, pathProbeSize, pathProving } from "./plpmtud";
-import { frtoHolds } from "./recovery";
-import { resend, retransmit } from "./retransmit";
-import { inFlight, markAllLost, markProbe, splitTail, transmitted } from "./scoreboard";
-import { duplicateDue, payloadSize, putSack } from "./sackreport";
-import { sendAdvance, sendEased, sendGather } from "./sendqueue";
+import { pathProbed, pathProbeSize, pathProving } from "./path/plpmtud";
+import { frtoHolds } from "./recovery/recovery";
+import { resend, retransmit } from "./recovery/retransmit";
+import { inFlight, markAllLost, markProbe, splitTail, transmitted } from "./recovery/scoreboard";
+import { duplicateDue, payloadSize, putSack } from "./recovery/sackreport";
+import { sendAdvance, sendEased, sendGather } from "./queues/sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { Extent, State, Tcb, TcbFlag } from "./tcb";
-import { probeDue, probeSent } from "./tlp";
+import { probeDue, probeSent } from "./recovery/tlp";
 import { persistStart, persistStop, schedule, settle } from "./timers";
 
 /**

@@ -1,5 +1,5 @@
 import { EndpointEvent, notify } from "../endpoint";
-import { memoryEased } from "./budget";
+import { memoryEased } from "./queues/budget";
 import { Tcb, TcbFlag, tcbFree } from "./tcb";
 import { workLeft } from "./work";
 

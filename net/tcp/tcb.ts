@@ -3,7 +3,7 @@ import { Packet } from "../../kernel/packet";
 import { reserveUncleared } from "../../kernel/memory";
 import { NEVER, TimerNode } from "../../kernel/timer";
 import { IpAddress } from "../wire/address";
-import { Flight } from "./flight";
+import { Flight } from "./recovery/flight";
 import { Settings, settingsDefault } from "./settings";
 import { tcpStats } from "./stats";
 import { workRelease } from "./work";

@@ -9,9 +9,9 @@ import { ipSource } from "../ip/route";
 import { linkCrowded } from "../link/output";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
-import { tuneRead } from "./autotune";
-import { bbrInit } from "./bbr";
-import { sendMost } from "./budget";
+import { tuneRead } from "./queues/autotune";
+import { bbrInit } from "./congestion/bbr";
+import { sendMost } from "./queues/budget";
 import {
   connectionBegin,
   connectionDefaults,
@@ -19,29 +19,36 @@ import {
   connectionFinish,
   connectionRenew,
 } from "./connection";
-import { cubicInit } from "./cubic";
+import { cubicInit } from "./congestion/cubic";
 import { connections, demuxInit } from "./demux";
 import { markDirty, nextDirty } from "./dirty";
-import { tcpIcmpError } from "./errors";
+import { tcpIcmpError } from "./path/errors";
 import { tcpInput } from "./input";
-import { FastOpen, fastOpenConnect, fastOpenInit } from "./fastopen";
-import { isnAt, isnInit, timestampOffset, tupleSecret } from "./isn";
-import { BACKLOG_MAX, listenerAccept, listenerClear } from "./listener";
-import { newRenoInit } from "./newreno";
+import { FastOpen, fastOpenConnect, fastOpenInit } from "./opening/fastopen";
+import { isnAt, isnInit, timestampOffset, tupleSecret } from "./opening/isn";
+import { BACKLOG_MAX, listenerAccept, listenerClear } from "./opening/listener";
+import { newRenoInit } from "./congestion/newreno";
 import { outputConnection, sendReset, windowWorthTelling } from "./output";
-import { pathsInit } from "./pathcache";
+import { pathsInit } from "./path/pathcache";
 import { bind, chooseSource, listenerConflicts, tupleTaken } from "./ports";
-import { receiveClear, receiveCopy, receiveTake, receiveTakeRun } from "./receivequeue";
-import { scoreboardInit } from "./scoreboard";
-import { sendCopy, sendEased, sendPacket, sendQueueInit, sendRoom, sendStatic } from "./sendqueue";
+import { receiveClear, receiveCopy, receiveTake, receiveTakeRun } from "./queues/receivequeue";
+import { scoreboardInit } from "./recovery/scoreboard";
+import {
+  sendCopy,
+  sendEased,
+  sendPacket,
+  sendQueueInit,
+  sendRoom,
+  sendStatic,
+} from "./queues/sendqueue";
 import { relieve, starve } from "./starved";
 import { tcpStats } from "./stats";
 import { LINGER_OFF, SettingBit, settingsInit } from "./settings";
-import { synCacheInit } from "./syncache";
+import { synCacheInit } from "./opening/syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbInit } from "./tcb";
 import { timeWaitInit, timeWaitReuse } from "./timewait";
 import { finWait2Life, schedule, userTimeout } from "./timers";
-import { vegasInit } from "./vegas";
+import { vegasInit } from "./congestion/vegas";
 import { workCount, workEnsure, workInit, workRelease } from "./work";
 
 export { tcpGetOption, tcpGetOptionData, tcpSetOption, tcpSetOptionData } from "./sockopt";

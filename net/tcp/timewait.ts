@@ -5,7 +5,7 @@ import { DEFAULT_TTL } from "../ip/output";
 import { IpAddress } from "../wire/address";
 import { TcpFlag } from "../wire/tcp";
 import { Demux, tupleHash } from "./demux";
-import { timestampClock } from "./isn";
+import { timestampClock } from "./opening/isn";
 import { options, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
 import { seqGreater, seqMax } from "./seq";

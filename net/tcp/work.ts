@@ -1,11 +1,11 @@
 import { now } from "../../kernel/clock";
 import { reserveUncleared } from "../../kernel/memory";
 import { NEVER } from "../../kernel/timer";
-import { congestionStart } from "./congestion";
+import { congestionStart } from "./congestion/congestion";
 import { markDirty } from "./dirty";
-import { pathBegin } from "./plpmtud";
+import { pathBegin } from "./path/plpmtud";
 import { tcpStats } from "./stats";
-import { rtoMeasured } from "./rtt";
+import { rtoMeasured } from "./recovery/rtt";
 import { CONTROL_AT, State, Tcb, Work, WORK_BYTES } from "./tcb";
 
 /**

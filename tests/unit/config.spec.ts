@@ -1,5 +1,5 @@
 import { AddressMode, config, configParse, EcnMode } from "../../kernel/config";
-import { CongestionId } from "../../net/tcp/controls";
+import { CongestionId } from "../../net/tcp/congestion/controls";
 import { Level, logLevel, setLogLevel } from "../../kernel/log";
 import { ascii, consoleText } from "./support/host";
 

@@ -1,12 +1,22 @@
-import { congestionOf, congestionStart, CWND_MAX, initialWindow } from "../../net/tcp/congestion";
-import { CongestionId, congestionName, congestionNamed, CONTROLS } from "../../net/tcp/controls";
-import { cubeRoot, Cubic, cubicInit, cubicK, cubicWindow } from "../../net/tcp/cubic";
-import { delivery, deliveryRate } from "../../net/tcp/delivery";
-import { quantumOf } from "../../net/tcp/pacing";
-import { newRenoInit } from "../../net/tcp/newreno";
-import { rttInit, rttSample } from "../../net/tcp/rtt";
+import {
+  congestionOf,
+  congestionStart,
+  CWND_MAX,
+  initialWindow,
+} from "../../net/tcp/congestion/congestion";
+import {
+  CongestionId,
+  congestionName,
+  congestionNamed,
+  CONTROLS,
+} from "../../net/tcp/congestion/controls";
+import { cubeRoot, Cubic, cubicInit, cubicK, cubicWindow } from "../../net/tcp/congestion/cubic";
+import { delivery, deliveryRate } from "../../net/tcp/recovery/delivery";
+import { quantumOf } from "../../net/tcp/congestion/pacing";
+import { newRenoInit } from "../../net/tcp/congestion/newreno";
+import { rttInit, rttSample } from "../../net/tcp/recovery/rtt";
 import { Tcb, TcbFlag } from "../../net/tcp/tcb";
-import { vegasInit, vegasQueued } from "../../net/tcp/vegas";
+import { vegasInit, vegasQueued } from "../../net/tcp/congestion/vegas";
 import { ascii, random } from "./support/host";
 
 const MSS: u32 = 1000;

@@ -1,9 +1,9 @@
 import { memoryInit } from "../../kernel/memory";
 import { randomInit } from "../../kernel/random";
 import { Demux, tupleHash } from "../../net/tcp/demux";
-import { isnAt, isnInit, tupleSecret } from "../../net/tcp/isn";
+import { isnAt, isnInit, tupleSecret } from "../../net/tcp/opening/isn";
 import { NO_SCALE, options, parseOptions, putSynOptions } from "../../net/tcp/options";
-import { rttInit, rttSample, rtoNs, RTO_MARGIN } from "../../net/tcp/rtt";
+import { rttInit, rttSample, rtoNs, RTO_MARGIN } from "../../net/tcp/recovery/rtt";
 import { seqGreater, seqLess, seqMax } from "../../net/tcp/seq";
 import { Tcb, Tuple } from "../../net/tcp/tcb";
 import { IpAddress } from "../../net/wire/address";

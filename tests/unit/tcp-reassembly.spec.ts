@@ -9,8 +9,17 @@ import {
   poolOf,
   Purpose,
 } from "../../kernel/packet";
-import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "../../net/tcp/reassembly";
-import { receiveAppend, receiveClear, receiveCopy, receiveDrop } from "../../net/tcp/receivequeue";
+import {
+  reassemblyClear,
+  reassemblyDeliver,
+  reassemblyInsert,
+} from "../../net/tcp/queues/reassembly";
+import {
+  receiveAppend,
+  receiveClear,
+  receiveCopy,
+  receiveDrop,
+} from "../../net/tcp/queues/receivequeue";
 import { tcpStats } from "../../net/tcp/stats";
 import { Tcb } from "../../net/tcp/tcb";
 import { random, setRam } from "./support/host";

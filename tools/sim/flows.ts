@@ -13,7 +13,7 @@ import { tcpCounts } from "./statistics.ts";
  * all of them the real kernel. What comes out is the course of each flow's window, rate and round trip.
  */
 
-/** The congestion controls there are (net/tcp/controls.ts). */
+/** The congestion controls there are (net/tcp/congestion/controls.ts). */
 export const CONTROLS = ["cubic", "reno", "vegas", "bbr"] as const;
 export type Control = (typeof CONTROLS)[number];
 

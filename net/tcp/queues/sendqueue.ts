@@ -1,0 +1,241 @@
+import { copyStats } from "../../../kernel/copies";
+import { allocate, Owner, Packet, PoolId, Purpose, FRAGMENTS } from "../../../kernel/packet";
+import { reserveUncleared } from "../../../kernel/memory";
+import { maySend, sendMost } from "./budget";
+import { seqLessEqual } from "../seq";
+import { Extent, Tcb } from "../tcb";
+
+/**
+ * What the program has given to send and the peer has not acknowledged: a list of extents, each a
+ * run of bytes that stays where it is. A packet refers to at most `FRAGMENTS` of them, so bytes
+ * are never copied again, however often they are sent.
+ *
+ *     sendHead                   sendCursor                sendTail
+ *     ┌───────────┐   ┌──────────────────────┐   ┌──────────┬───────┐
+ *     │ copied    │──►│ static               │──►│ copied   │ room  │
+ *     └───────────┘   └──────────────────────┘   └──────────┴───────┘
+ *        ▲ sndUna              ▲ sndNxt                     ▲ sndEnd
+ *
+ * A copied extent fills a slot and grows in its tail while there is room. It is done when its last
+ * byte is acknowledged and no descriptor reads it: the queue holds one reference to its packet,
+ * each segment in flight another, and the last to let go frees the slot. Static memory needs no
+ * such care.
+ */
+
+/** Pieces of static memory of one connection, which could otherwise take all extents. */
+const STATIC_EXTENTS: u32 = 1024;
+
+let freeExtents: Extent | null = null;
+let taken: u32 = 0;
+/** Those from here up to the end have never been used, so their pages have not been touched. */
+let freshExtent: usize = 0;
+let extentsEnd: usize = 0;
+
+/** Reserves `count` extents. Start-up only. */
+export function sendQueueInit(count: u32): void {
+  const length = count * offsetof<Extent>();
+  freshExtent = reserveUncleared(length, 64);
+  extentsEnd = freshExtent + length;
+  freeExtents = null;
+  taken = 0;
+}
+
+/** An extent, its fields as its last user left them, or null. */
+@inline function takeExtent(): Extent | null {
+  const extent = freeExtents;
+  if (extent !== null) {
+    freeExtents = extent.next;
+    return extent;
+  }
+  if (freshExtent == extentsEnd) return null;
+  const fresh = changetype<Extent>(freshExtent);
+  freshExtent += offsetof<Extent>();
+  return fresh;
+}
+
+/** Extents in the queues of all connections. */
+@inline export function extentsTaken(): u32 {
+  return taken;
+}
+
+/** Extents that are not slots of copies, which budget.ts bounds. */
+@inline function staticExtents(t: Tcb): u32 {
+  return t.work.sendExtents - t.work.sendSlots;
+}
+
+/** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
+function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
+  if (staticExtents(t) >= STATIC_EXTENTS) return null;
+  const extent = takeExtent();
+  if (extent === null) return null;
+  taken++;
+  extent.next = null;
+  extent.seq = t.sndEnd;
+  extent.length = 0;
+  extent.address = address;
+  extent.packet = packet;
+  extent.room = room;
+  const tail = t.work.sendTail;
+  if (tail === null) t.sendHead = extent;
+  else tail.next = extent;
+  t.work.sendTail = extent;
+  t.work.sendExtents++;
+  return extent;
+}
+
+/** Accounts for `length` new bytes at the end of `extent`, the last one. */
+@inline function grow(t: Tcb, extent: Extent, length: u32): void {
+  extent.length += length;
+  t.sndEnd += length;
+  if (t.sendCursor === null) t.sendCursor = extent;
+}
+
+/** Bytes that may still be copied in. */
+export function sendRoom(t: Tcb): u32 {
+  return roomBelow(t, sendMost(t));
+}
+
+/** `sendRoom` of a connection whose `sendMost` is `limit`. */
+@inline function roomBelow(t: Tcb, limit: u32): u32 {
+  const room = t.work.sendBytes < limit ? limit - t.work.sendBytes : 0;
+  const most = t.settings.notSentLowWater;
+  if (!most || t.sendHead === null) return most ? min<u32>(room, most) : room;
+  const unsent = t.sndEnd - t.sndMax;
+  return unsent < most ? min<u32>(room, most - unsent) : 0;
+}
+
+/** Whether enough is free again to tell a program that was refused. */
+@inline export function sendEased(t: Tcb): bool {
+  const most = t.settings.notSentLowWater;
+  if (most && t.sendHead !== null && t.sndEnd - t.sndMax > most >> 1) return false;
+  return t.work.sendBytes <= sendMost(t) >> 1 && staticExtents(t) <= STATIC_EXTENTS >> 1;
+}
+
+/** Copies in at most `length` bytes; returns how many found room. */
+export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
+  const most = sendMost(t);
+  length = min<u32>(length, roomBelow(t, most));
+  let left = length;
+  while (left) {
+    let tail = t.work.sendTail;
+    if (tail === null || !tail.room) {
+      if (!maySend(t, most)) break;
+      const packet = allocate(PoolId.Standard, Purpose.Data, 0);
+      if (packet === null) break;
+      tail = extend(t, packet.data, packet, packet.tailroom);
+      if (tail === null) {
+        packet.release();
+        break;
+      }
+      packet.give(Owner.Socket);
+      t.work.sendSlots++;
+    }
+    const part = min<u32>(left, tail.room);
+    memory.copy(tail.address + tail.length, from, part);
+    tail.room -= part;
+    grow(t, tail, part);
+    from += part;
+    left -= part;
+  }
+  length -= left;
+  t.work.sendBytes += length;
+  copyStats.sent += length;
+  copyStats.sentCopied += length;
+  return length;
+}
+
+/** Queues memory that never changes, as it is. False when there is no extent for it. */
+export function sendStatic(t: Tcb, from: usize, length: u32): bool {
+  let extent = t.work.sendTail;
+  // Pieces that follow each other in memory are one.
+  if (extent === null || extent.packet !== null || extent.address + extent.length != from) {
+    extent = extend(t, from, null, 0);
+    if (extent === null) return false;
+  }
+  grow(t, extent, length);
+  copyStats.sent += length;
+  return true;
+}
+
+/**
+ * Queues a packet's own bytes where they lie, and takes the packet. False, and nothing is taken, when
+ * the connection holds as many slots as it may or there is no extent.
+ */
+export function sendPacket(t: Tcb, packet: Packet): bool {
+  const most = sendMost(t);
+  if (!maySend(t, most) || !roomBelow(t, most)) return false;
+  const extent = extend(t, packet.data, packet, 0);
+  if (extent === null) return false;
+  packet.give(Owner.Socket);
+  t.work.sendSlots++;
+  t.work.sendBytes += packet.length;
+  copyStats.sent += packet.length;
+  grow(t, extent, packet.length);
+  return true;
+}
+
+/**
+ * Adds up to `length` bytes of the stream from `seq` on, which `extent` holds, to a packet.
+ * Returns how many: fewer when they lie in more runs than a packet carries.
+ */
+export function sendGather(packet: Packet, extent: Extent | null, seq: u32, length: u32): u32 {
+  let left = length;
+  while (left && extent !== null && <u32>packet.fragmentCount < FRAGMENTS) {
+    const skip = seq - extent.seq;
+    const part = min<u32>(left, extent.length - skip);
+    packet.addFragment(extent.address + skip, part, extent.packet);
+    seq += part;
+    left -= part;
+    extent = extent.next;
+  }
+  return length - left;
+}
+
+/** Moves the cursor on to the extent that holds `sndNxt`. At most `FRAGMENTS` steps a packet. */
+@inline export function sendAdvance(t: Tcb): void {
+  let cursor = t.sendCursor;
+  while (cursor !== null && seqLessEqual(cursor.seq + cursor.length, t.sndNxt)) {
+    cursor = cursor.next;
+  }
+  t.sendCursor = cursor;
+}
+
+/** Lets go of everything before `sndUna`. */
+export function sendAcknowledged(t: Tcb): void {
+  let head = t.sendHead;
+  while (head !== null && seqLessEqual(head.seq + head.length, t.sndUna)) {
+    const next = head.next;
+    if (t.sendCursor === head) t.sendCursor = next;
+    drop(t, head);
+    head = next;
+  }
+  t.sendHead = head;
+  if (head === null) t.work.sendTail = null;
+}
+
+
+@inline function drop(t: Tcb, extent: Extent): void {
+  const packet = extent.packet;
+  if (packet !== null) {
+    t.work.sendSlots--;
+    t.work.sendBytes -= extent.length;
+    packet.release();
+  }
+  t.work.sendExtents--;
+  extent.next = freeExtents;
+  freeExtents = extent;
+  taken--;
+}
+
+/** Lets go of everything. */
+export function sendClear(t: Tcb): void {
+  let extent = t.sendHead;
+  while (extent !== null) {
+    const next = extent.next;
+    drop(t, extent);
+    extent = next;
+  }
+  t.sendHead = null;
+  t.work.sendTail = null;
+  t.sendCursor = null;
+}
