@@ -27,7 +27,6 @@ import {
   tcpSend,
   tcpSendPacket,
   tcpSendReady,
-  tcpSendSpace,
   tcpSendStatic,
   tcpSetOption,
   tcpSetOptionData,
@@ -377,12 +376,6 @@ export function sendStatic(number: u32, from: usize, length: u32): i32 {
   if (socket === null) return -Errno.EBADF;
   if (socket.kind != Kind.Stream) return -Errno.EOPNOTSUPP;
   return tcpSendStatic(socket.tcb, from, length);
-}
-
-/** Bytes that `send` would take now; 0 for what is no stream. */
-export function sendSpace(number: u32): u32 {
-  const socket = find(number);
-  return socket !== null && socket.kind == Kind.Stream ? tcpSendSpace(socket.tcb) : 0;
 }
 
 /** Bytes of a stream that are queued and not acknowledged. */

@@ -55,11 +55,6 @@ const message: usize = memory.data(16, 8);
   return changetype<LinkLocal>(states + ((<usize>iface.index) << 6));
 }
 
-/** Whether `iface` has or seeks a link-local address. */
-export function linkLocalWanted(iface: Interface): bool {
-  return stateOf(iface).wanted;
-}
-
 /** Seeks an address for `iface`. */
 export function linkLocalStart(iface: Interface): void {
   const state = stateOf(iface);

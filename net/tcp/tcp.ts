@@ -11,7 +11,6 @@ import { IpAddress, isV4Loopback } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { tuneRead } from "./queues/autotune";
 import { bbrInit } from "./congestion/bbr";
-import { sendMost } from "./queues/budget";
 import {
   connectionBegin,
   connectionDefaults,
@@ -287,12 +286,6 @@ export function tcpSendStatic(t: Tcb, from: usize, length: u32): i32 {
 function blocked(t: Tcb): void {
   t.raise(TcbFlag.Blocked);
   if (!t.hasWork || t.sendHead === null) starve(t);
-}
-
-/** Bytes that `tcpSend` would take, memory permitting; 0 when it would not take any. */
-export function tcpSendSpace(t: Tcb): u32 {
-  if (maySendNow(t) < 0) return 0;
-  return t.hasWork ? sendRoom(t) : sendMost(t);
 }
 
 /** Bytes queued that the peer has not acknowledged. */

@@ -115,7 +115,6 @@ const LIMIT_UNIT: u32 = 2048;
 let free: Udp | null = null;
 let ports: usize = 0;
 let peers: usize = 0;
-let open: u32 = 0;
 /** Endpoints that are connected: mostly none, and then nobody looks for them. */
 let connectedCount: u32 = 0;
 /** Most datagrams in all queues together: the NIC's ring must always find slots. */
@@ -226,13 +225,7 @@ export function udpOpen(): Udp | null {
   free = u.portNext;
   memory.fill(changetype<usize>(u), 0, 128);
   u.limit = min<u32>(LIMIT_DEFAULT, queuedMax);
-  open++;
   return u;
-}
-
-/** Endpoints open. */
-export function udpOpened(): u32 {
-  return open;
 }
 
 /**
@@ -319,7 +312,6 @@ export function udpClose(u: Udp): void {
   memory.fill(changetype<usize>(u), 0, 128);
   u.portNext = free;
   free = u;
-  open--;
 }
 
 /** The local address into `into`; returns the port, 0 before it is bound. */
