@@ -122,7 +122,9 @@ test("a busy port is one clear line, before anything boots", async () => {
 
 for (const [name, value, pattern] of [
   ["PORT", "99999", /1 to 65535/],
-  ["NIC", "rtl8139", /e1000-82544gc/],
+  ["MACHINE", "isapc", /pc, q35, microvm/],
+  ["NIC", "ne2k_pci", /"ne2k_pci" is none of .*e1000-82544gc/],
+  ["NIC", "virtio-net-device", /is the microvm's card: .* pc takes virtio-net-pci/],
   ["MEM", "8", /from 16/],
   ["ACCEL", "hvf", /auto, tcg, kvm/],
   ["APP", "nosuch", /no apps\/nosuch; there is .*http/],
@@ -132,6 +134,14 @@ for (const [name, value, pattern] of [
     assert.match(await refusal({ [name]: value }, "run"), pattern);
   });
 }
+
+test("a card that the machine cannot have is one clear line", async () => {
+  const line = await refusal({ MACHINE: "microvm", NIC: "e1000,mq=on" }, "run");
+  assert.match(
+    line,
+    /NIC=e1000,mq=on: a microvm has no PCI for a card "e1000": .*virtio-net-device/,
+  );
+});
 
 for (const [what, source, pattern] of [
   ["a type error", '\nexport const n: i32 = "text";\n', /: .*bad\.ts:2:23: TS\d+: Type /],

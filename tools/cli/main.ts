@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ACCELS } from "../qemu/accel.ts";
-import { NICS } from "../qemu/machine.ts";
+import { MACHINES, NICS, type Nic, defaultNic, nicTrouble } from "../qemu/machine.ts";
 import { bench } from "../bench/bench.ts";
 import { type BuildOptions, build, buildHostedBoth } from "./build.ts";
 import { check, format } from "./check.ts";
@@ -58,7 +58,7 @@ const compiler = (): Option =>
   new Option("--cc <command>", "gcc or clang").env("CC").default("gcc").argParser(parseCompiler);
 
 // A make variable that is set to nothing asks for nothing.
-for (const name of ["APP", "CC", "PORT", "NIC", "MEM", "ACCEL"]) {
+for (const name of ["APP", "CC", "PORT", "MACHINE", "NIC", "MEM", "ACCEL"]) {
   if (process.env[name] === "") delete process.env[name];
 }
 
@@ -107,8 +107,12 @@ function runLike(name: string, description: string): Command {
         .argParser(parsePort),
     )
     .addOption(
-      new Option("--nic <model>", "network card").env("NIC").choices(NICS).default("e1000"),
+      new Option("--machine <type>", "kind of machine")
+        .env("MACHINE")
+        .choices(MACHINES)
+        .default("pc"),
     )
+    .addOption(new Option("--nic <model>", `network card: ${NICS.join(", ")}`).env("NIC"))
     .addOption(
       new Option("--memory <MiB>", "memory").env("MEM").argParser(parseMemory).default(128),
     )
@@ -116,11 +120,19 @@ function runLike(name: string, description: string): Command {
     .addOption(new Option("--append <words>", "kernel command line").env("APPEND").default(""));
 }
 
+/** The options with a card that the machine can have. */
+function withNic(options: Omit<RunOptions, "nic"> & { nic?: string }): RunOptions {
+  const { machine, nic = defaultNic(machine) } = options;
+  const trouble = nicTrouble(nic, machine);
+  if (trouble) throw new Failure(`NIC=${nic}: ${trouble}`);
+  return { ...options, nic: nic as Nic };
+}
+
 runLike("run", "build, boot under QEMU, print the URL").action(async (options: RunOptions) => {
-  process.exitCode = await run(options);
+  process.exitCode = await run(withNic(options));
 });
 runLike("debug", "boot and wait for gdb").action(async (options: RunOptions) => {
-  process.exitCode = await run(options, true);
+  process.exitCode = await run(withNic(options), true);
 });
 
 program

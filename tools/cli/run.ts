@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { loadedEnd } from "../image/elf.ts";
 import { type Accel, chooseAccel } from "../qemu/accel.ts";
-import { type Forward, Machine, type Nic } from "../qemu/machine.ts";
+import { type Forward, Machine, type MachineType, type Nic } from "../qemu/machine.ts";
 import { freePort, requirePort } from "../qemu/ports.ts";
 import { type BuildOptions, build } from "./build.ts";
 import { Failure, imageOf, serviceOf } from "./project.ts";
@@ -13,6 +13,7 @@ import { note } from "./progress.ts";
 export interface RunOptions extends BuildOptions {
   /** Host port; undefined for the app's own. */
   port: number | undefined;
+  machine: MachineType;
   nic: Nic;
   /** MiB. */
   memory: number;
@@ -103,6 +104,7 @@ export async function run(options: RunOptions, debug = false): Promise<number> {
     kernel: image,
     append: options.append,
     accel,
+    machine: options.machine,
     nic: options.nic,
     memory: options.memory,
     network: {
