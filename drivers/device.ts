@@ -1,4 +1,4 @@
-import { Line } from "../kernel/log";
+import { Line, info } from "../kernel/log";
 import { Packet, PacketQueue } from "../kernel/packet";
 
 /**
@@ -14,7 +14,7 @@ import { Packet, PacketQueue } from "../kernel/packet";
  *                                             returns how many it took
  *     setInterrupts(device, on)    required   on: a packet received or a link change ends the host's
  *                                             sleep. The caller polls once more after switching on
- *     check(device, now)           required   once a second: link state, hung transmitter (resets it)
+ *     check(device, now)           required   once a second: link state (`setLink`), the device's own counters
  *     setReceiveMode(device)       required   applies `promiscuous`, `allMulticast` and the multicast list
  *     reset(device)                required   back to a working ring; packets in flight are freed
  *     stop(device)                 required   no more DMA, no more interrupts; frees every packet
@@ -40,22 +40,37 @@ export const MULTICAST_MAX: u32 = 32;
 export class Device {
   /** The NIC's own address, 48 bits, most significant byte first. */
   mac: u64;
-  /** Counters since start; a reset of the device does not clear them. */
+  /**
+   * Counters since start, a group for each queue; a reset of the device does not clear them. Frames
+   * without FCS; descriptors are what the hardware calls so, or a frame where it has none.
+   */
   receivedPackets: u64;
   receivedBytes: u64;
+  /** Taken from the device, damaged ones included. */
+  receiveDescriptors: u64;
+  /** Writes to the device that gave descriptors back. */
+  receiveDoorbells: u64;
+  /** Interrupts that told of frames received. */
+  receiveInterrupts: u64;
+  /** Lost for want of a buffer or a descriptor. */
+  receiveDropped: u64;
+  /** Frames that the device or the driver found damaged. */
+  receiveErrors: u64;
+  /** Good frames that came in by the device's own count, 0 where it keeps none. */
+  receiveArrived: u64;
   sentPackets: u64;
   sentBytes: u64;
-  /** Received packets lost for want of a buffer or a descriptor. */
-  receiveDropped: u64;
-  /** Received frames that the device or the driver found damaged. */
-  receiveErrors: u64;
+  /** Handed to the device; and of those the ones that it is done with, or lost in a reset. */
+  transmitDescriptors: u64;
+  transmitDone: u64;
+  /** Writes to the device that told of new descriptors. */
+  transmitDoorbells: u64;
+  /** Packets lost by a fault, a reset or for want of a link. */
   transmitErrors: u64;
-  /** Times that the device raised an interrupt. */
+  /** Times that the device raised an interrupt, for whatever reason. */
   interrupts: u64;
-  /** Times that the driver had to reset a device that hung. */
+  /** Resets of a running device. */
   resets: u64;
-  /** Writes to a transmit or receive tail register. */
-  doorbells: u64;
 
   transmitOp: u32;
   pollOp: u32;
@@ -97,6 +112,9 @@ export class Device {
   multicast: usize;
   /** Name of the model, for people. */
   model: string;
+  /** What drivers/health.ts remembers: `transmitDone` at its last look, and looks without progress. */
+  doneSeen: u64;
+  stuckChecks: u32;
 
   /**
    * Sets the operations, each as described at the head of this file; here their signatures are
@@ -128,6 +146,25 @@ export class Device {
   /** Writes its name into a log line: `info("net")` becomes `net: eth0 …`. */
   nameIn(line: Line): Line {
     return line.text(this.features & Feature.Loopback ? "lo" : "eth").number(this.index);
+  }
+
+  /** Takes over what the driver sees of the link: Mbit/s and duplex count while it is up. */
+  setLink(up: bool, speed: u32, fullDuplex: bool): void {
+    if (!up) {
+      speed = 0;
+      fullDuplex = false;
+    }
+    if (up == this.linkUp && speed == this.speed && fullDuplex == this.fullDuplex) return;
+    this.linkUp = up;
+    this.speed = speed;
+    this.fullDuplex = fullDuplex;
+    this.linkChanges++;
+    const line = this.nameIn(info("net"));
+    if (up) {
+      line.text(" link up").key("mbit").number(speed);
+      line.key("duplex").text(fullDuplex ? "full" : "half");
+    } else line.text(" link down");
+    line.end();
   }
 
   /** Packets waiting for the end of the step or for room in the ring. */
@@ -177,7 +214,10 @@ export const NO_LINE: u32 = 0xff;
 /** Devices that the tables have room for. */
 export const DEVICES_MAX: u32 = 32;
 
-const devices: usize = memory.data(32 * 256, 64);
+/** Bytes of a row. */
+const ROW: u32 = 320;
+
+const devices: usize = memory.data(32 * 320, 64);
 let count: u32 = 0;
 
 /** Devices started. */
@@ -187,12 +227,12 @@ let count: u32 = 0;
 
 /** Device `index`, below `deviceCount()`. */
 @inline export function deviceAt(index: u32): Device {
-  return changetype<Device>(devices + ((<usize>index) << 8));
+  return changetype<Device>(devices + <usize>index * ROW);
 }
 
 /** A zeroed device for a driver to fill in, or null when the table is full. */
 export function addDevice(): Device | null {
-  assert(offsetof<Device>() <= 256);
+  assert(offsetof<Device>() <= ROW);
   if (count == DEVICES_MAX) return null;
   const device = deviceAt(count);
   device.index = <u8>count;
@@ -204,5 +244,5 @@ export function addDevice(): Device | null {
 /** Takes back the device that `addDevice` gave last: its start failed. */
 export function dropDevice(): void {
   count--;
-  memory.fill(changetype<usize>(deviceAt(count)), 0, 256);
+  memory.fill(changetype<usize>(deviceAt(count)), 0, ROW);
 }

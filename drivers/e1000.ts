@@ -22,9 +22,10 @@ import {
   slotSize,
 } from "../kernel/packet";
 import { MICROSECOND, MILLISECOND } from "../kernel/timer";
+import { Bus } from "./bus";
 import { Device, Feature } from "./device";
 import { PciBar, PciFunction, pciBar, pciDisable, pciEnable } from "./pci";
-import { registerChip } from "./registry";
+import { pciId, registerChip } from "./registry";
 
 /**
  * Intel 8254x Gigabit Ethernet. Sections refer to the "PCI/PCI-X Family of Gigabit Ethernet
@@ -158,6 +159,7 @@ const RXERRC: u32 = 0x400c;
 const MPC: u32 = 0x4010;
 const ECOL: u32 = 0x4018;
 const LATECOL: u32 = 0x401c;
+const GPRC: u32 = 0x4074;
 const RUC: u32 = 0x40a4;
 const RFC: u32 = 0x40a8;
 const ROC: u32 = 0x40ac;
@@ -217,9 +219,6 @@ const REPORT_EVERY: u32 = 32;
 /** Receive descriptors handed back with one write of RDT. */
 const REFILL_BATCH: u32 = 32;
 
-/** Checks in a row without progress after which the transmitter counts as hung. */
-const HUNG_CHECKS: u32 = 2;
-
 /** Bytes of an Ethernet header. */
 const ETHERNET_HEADER: u32 = 14;
 /** Where an IPv4 header has its total length and its checksum (RFC 791, 3.1). */
@@ -267,10 +266,6 @@ class E1000 {
   context: u32;
   /** The last packet was one for the device to segment. */
   segmented: bool;
-
-  /** `transmitClean` at the last check, and checks for which it has stood still with work queued. */
-  cleanAtCheck: u32;
-  hungChecks: u32;
 
 
   @inline read(register: u32): u32 {
@@ -493,8 +488,6 @@ function bringUp(nic: E1000): void {
   nic.sinceReport = 0;
   nic.context = NO_CONTEXT;
   nic.segmented = false;
-  nic.cleanAtCheck = 0;
-  nic.hungChecks = 0;
   nic.write(TDBAL, <u32>nic.transmitRing);
   nic.write(TDBAH, 0);
   nic.write(TDLEN, TRANSMIT_RING << DESCRIPTOR_SHIFT);
@@ -547,27 +540,13 @@ function setReceiveMode(device: Device): void {
 
 /** Takes over what the device says of the link. */
 function readLink(nic: E1000): void {
-  const device = nic.device;
   const status = nic.read(STATUS);
-  const up = status != GONE && (status & STATUS_LU) != 0;
   const code = (status >> STATUS_SPEED_SHIFT) & 3;
-  const speed: u32 = !up ? 0 : code == 0 ? 10 : code == 1 ? 100 : 1000;
-  const fullDuplex = up && (status & STATUS_FD) != 0;
-  if (up == device.linkUp && speed == device.speed && fullDuplex == device.fullDuplex) return;
-  device.linkUp = up;
-  device.speed = speed;
-  device.fullDuplex = fullDuplex;
-  device.linkChanges++;
-  const line = device.nameIn(info("net"));
-  if (up)
-    line
-      .text(" link up")
-      .key("mbit")
-      .number(speed)
-      .key("duplex")
-      .text(fullDuplex ? "full" : "half")
-      .end();
-  else line.text(" link down").end();
+  nic.device.setLink(
+    status != GONE && (status & STATUS_LU) != 0,
+    code == 0 ? 10 : code == 1 ? 100 : 1000,
+    (status & STATUS_FD) != 0,
+  );
 }
 
 // ---- Receive (3.2) -----------------------------------------------------------------------
@@ -599,13 +578,14 @@ function poll(device: Device, budget: u32): u32 {
     index = (index + 1) & (RECEIVE_RING - 1);
   }
   if (!done) return 0;
+  device.receiveDescriptors += done;
   nic.receiveNext = index;
   nic.receiveOwed += done;
   if (nic.receiveOwed >= REFILL_BATCH) {
     nic.receiveOwed = 0;
     dmaWriteBarrier();
     nic.write(RDT, (index - 1) & (RECEIVE_RING - 1));
-    device.doorbells++;
+    device.receiveDoorbells++;
   }
   return done;
 }
@@ -670,6 +650,7 @@ function transmit(device: Device, queue: PacketQueue): void {
     queue.clear();
     return;
   }
+  const first = nic.transmitNext;
   let last: u32 = TRANSMIT_RING;
   let lastWord: u64 = 0;
   for (let packet = queue.head; packet !== null; packet = queue.head) {
@@ -700,7 +681,8 @@ function transmit(device: Device, queue: PacketQueue): void {
   }
   dmaWriteBarrier();
   nic.write(TDT, nic.transmitNext);
-  device.doorbells++;
+  device.transmitDescriptors += (nic.transmitNext - first) & (TRANSMIT_RING - 1);
+  device.transmitDoorbells++;
 }
 
 /** Fills descriptors with a packet that goes out as it is; returns the last one's second half. */
@@ -872,6 +854,7 @@ function freeTransmit(nic: E1000, end: u32): u32 {
     changetype<Packet>(packet).release();
     packets++;
   }
+  nic.device.transmitDone += (end - nic.transmitClean) & (TRANSMIT_RING - 1);
   nic.transmitClean = index;
   return packets;
 }
@@ -887,40 +870,28 @@ function setInterrupts(device: Device, on: bool): void {
   if (!on) nic.write(IMC, 0xffff_ffff);
   const cause = nic.read(ICR);
   if (on) nic.write(IMS, CAUSES);
-  else if (cause & CAUSES) device.interrupts++;
+  else if (cause & CAUSES) {
+    device.interrupts++;
+    if (cause & (CAUSE_RXT0 | CAUSE_RXO)) device.receiveInterrupts++;
+  }
   if (cause & CAUSE_LSC) readLink(nic);
 }
 
 // ---- Check -------------------------------------------------------------------------------
 
-/** Once a second: link, statistics, and whether the transmitter still moves. */
+/** Once a second: link and statistics; what was sent is freed, though nothing else calls for it. */
 function check(device: Device, _now: u64): void {
   const nic = nicOf(device);
   readLink(nic);
   readStatistics(nic);
   reclaim(nic);
-  const stuck = nic.transmitClean != nic.transmitNext && nic.transmitClean == nic.cleanAtCheck;
-  nic.cleanAtCheck = nic.transmitClean;
-  // Without a link nothing is sent, which is no fault of the transmitter.
-  nic.hungChecks = stuck && device.linkUp ? nic.hungChecks + 1 : 0;
-  if (nic.hungChecks < HUNG_CHECKS) return;
-  device
-    .nameIn(warn("net"))
-    .text(" transmitter hung, resetting")
-    .key("queued")
-    .number((nic.transmitNext - nic.transmitClean) & (TRANSMIT_RING - 1))
-    .key("tdh")
-    .number(nic.read(TDH))
-    .key("tdt")
-    .number(nic.read(TDT))
-    .end();
-  reset(device);
 }
 
 /** Adds what the device counted since it was last read. */
 function readStatistics(nic: E1000): void {
   if (nic.read(STATUS) == GONE) return;
   const device = nic.device;
+  device.receiveArrived += nic.read(GPRC);
   device.receiveDropped += nic.read(MPC);
   // A frame is counted in one of these: damaged, or too short or too long with or without damage.
   device.receiveErrors += nic.read(CRCERRS);
@@ -962,7 +933,7 @@ function stop(device: Device): void {
 
 // ---- Chips (5.2, table 5-1) -----------------------------------------------------------------
 
-registerChip("e1000", 0x8086, 0x100e, "Intel 82540EM", start);
-registerChip("e1000", 0x8086, 0x100f, "Intel 82545EM", start);
-registerChip("e1000", 0x8086, 0x1008, "Intel 82544EI", start82544);
-registerChip("e1000", 0x8086, 0x100c, "Intel 82544GC", start82544);
+registerChip("e1000", Bus.Pci, pciId(0x8086, 0x100e), "Intel 82540EM", start);
+registerChip("e1000", Bus.Pci, pciId(0x8086, 0x100f), "Intel 82545EM", start);
+registerChip("e1000", Bus.Pci, pciId(0x8086, 0x1008), "Intel 82544EI", start82544);
+registerChip("e1000", Bus.Pci, pciId(0x8086, 0x100c), "Intel 82544GC", start82544);

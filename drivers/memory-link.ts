@@ -20,9 +20,10 @@ import {
   allocate,
   slotSize,
 } from "../kernel/packet";
+import { Bus } from "./bus";
 import { Device, Feature } from "./device";
 import { PciBar, PciFunction, pciBar, pciDisable, pciEnable } from "./pci";
-import { registerChip } from "./registry";
+import { pciId, registerChip } from "./registry";
 
 /**
  * The memory link: the NIC of machines inside a Linux process (hosted/link.c is the device). This
@@ -220,12 +221,13 @@ function poll(device: Device, budget: u32): u32 {
     offer(link, count);
   }
   link.received = first + done;
+  device.receiveDescriptors += done;
   link.owed += done;
   if (link.owed >= REFILL_BATCH) {
     link.owed = 0;
     dmaWriteBarrier();
     mmioWrite32(link.registers + RECEIVE, link.received + RING);
-    device.doorbells++;
+    device.receiveDoorbells++;
   }
   return done;
 }
@@ -301,7 +303,10 @@ function transmit(device: Device, queue: PacketQueue): void {
   if (link.filled == before) return;
   dmaWriteBarrier();
   mmioWrite32(link.registers + TRANSMIT, link.filled);
-  device.doorbells++;
+  // Who takes the frames may take his time: none is ever overdue.
+  device.transmitDescriptors += link.filled - before;
+  device.transmitDone = device.transmitDescriptors;
+  device.transmitDoorbells++;
 }
 
 
@@ -331,7 +336,9 @@ function freeTransmit(link: MemoryLink, end: u32): void {
 function setInterrupts(device: Device, on: bool): void {
   const link = linkOf(device);
   mmioWrite32(link.registers + INTERRUPT, on);
-  if (mmioRead32(link.registers + CAUSE) && !on) device.interrupts++;
+  if (!mmioRead32(link.registers + CAUSE) || on) return;
+  device.interrupts++;
+  device.receiveInterrupts++;
 }
 
 /** There is nothing that could hang: frames not taken are the process's own back-pressure. */
@@ -362,4 +369,4 @@ function stop(device: Device): void {
   device.linkChanges++;
 }
 
-registerChip("link", 0x534b, 0x4d4c, "memory link", start);
+registerChip("link", Bus.Pci, pciId(0x534b, 0x4d4c), "memory link", start);

@@ -1,5 +1,6 @@
 import { portIn32, portOut32 } from "../kernel/host";
 import { warn } from "../kernel/log";
+import { Bus, Found } from "./bus";
 import { NO_LINE } from "./device";
 
 /**
@@ -53,19 +54,25 @@ const FUNCTIONS_MAX: u32 = 64;
 /** Entries of a capability list: the space behind the header holds no more. */
 const CAPABILITIES_MAX: u32 = 48;
 
-/** One function of one device. */
+/**
+ * One function of one device. Its `address`: bus in bits 16 to 23, device 11 to 15, function 8 to 10;
+ * its `line` is where the firmware routed it to.
+ */
 @unmanaged
-export class PciFunction {
-  /** As the configuration mechanism takes it: bus in bits 16 to 23, device 11 to 15, function 8 to 10. */
-  address: u32;
-  vendor: u16;
-  device: u16;
+export class PciFunction extends Found {
   /** Base class, subclass and interface: 24 bits. */
   classCode: u32;
-  headerType: u8;
-  revision: u8;
-  /** Interrupt line that the firmware routed it to, or `NO_LINE`. */
-  line: u32;
+  headerType: u32;
+
+
+  @inline get vendor(): u32 {
+    return this.id & 0xffff;
+  }
+
+
+  @inline get device(): u32 {
+    return this.id >>> 16;
+  }
 
 
   @inline get bus(): u32 {
@@ -94,7 +101,7 @@ export class PciBar {
   io: bool;
 }
 
-const functions: usize = memory.data(64 * 20, 8);
+const functions: usize = memory.data(64 * 28, 8);
 let count: u32 = 0;
 
 /** Buses found and buses walked, a bit each: bridges may lie about their numbers. */
@@ -187,12 +194,12 @@ function walkBus(bus: u32): void {
       }
       const entry = pciFunction(count++);
       const interrupt = pciRead32(address, INTERRUPT);
+      entry.kind = Bus.Pci;
       entry.address = address;
-      entry.vendor = <u16>id;
-      entry.device = <u16>(id >> 16);
-      entry.classCode = classWord >> 8;
-      entry.revision = <u8>classWord;
-      entry.headerType = <u8>(header & 0x7f);
+      entry.id = id;
+      entry.revision = classWord & 0xff;
+      entry.classCode = classWord >>> 8;
+      entry.headerType = header & 0x7f;
       // No pin, no interrupt; a line outside the range is the firmware's "unknown" (PCI 6.2.4).
       const line = interrupt & 0xff;
       entry.line = interrupt & 0xff00 && line > 0 && line < 16 ? line : NO_LINE;

@@ -1,18 +1,24 @@
 import { Line, info, warn } from "../kernel/log";
+import { Bus, Found } from "./bus";
 import { Device, NO_LINE, addDevice, dropDevice } from "./device";
 import { CLASS_NETWORK, PciFunction, pciCount, pciDisable, pciFunction, pciProbe } from "./pci";
 
 /**
- * Which driver takes which PCI function. A driver's module adds a row for each chip that it
- * knows when it starts; drivers/drivers.ts names the modules.
+ * Which driver takes which chip. A driver's module adds a row for each chip that it knows when it
+ * starts; drivers/drivers.ts names the modules.
  */
 
 /** A chip and the function that starts it. */
 @unmanaged
 class Row {
-  /** Vendor in the lower half, device in the upper, as in configuration space. */
+  /** `Bus`. */
+  bus: u32;
+  /** `Found.id`. */
   id: u32;
-  /** Table index of `(entry: PciFunction, device: Device) => bool`. */
+  /** The revisions that are this chip, first and last: one id may be several. */
+  revisionFirst: u32;
+  revisionLast: u32;
+  /** Table index of `(found: Found, device: Device) => bool`. */
   start: u32;
   driver: string;
   model: string;
@@ -21,7 +27,7 @@ class Row {
 /** Chips that the table has room for. */
 const ROWS_MAX: u32 = 64;
 
-const rows: usize = memory.data(64 * 16, 8);
+const rows: usize = memory.data(64 * 28, 8);
 let count: u32 = 0;
 
 
@@ -29,43 +35,62 @@ let count: u32 = 0;
   return changetype<Row>(rows + <usize>index * offsetof<Row>());
 }
 
+/** `Found.id` of a PCI function. */
+@inline export function pciId(vendor: u32, device: u32): u32 {
+  return vendor | (device << 16);
+}
+
 /**
- * Adds a chip. `start` brings it up and fills in the device's operations, features, address and
- * MTU; if it cannot it logs the reason, leaves the chip silent and returns false.
+ * Adds a chip: what `bus` finds with this `id`, of revisions `first` to `last`. `T` is the bus's own
+ * class. `start` brings it up and fills in the device's operations, features, address and MTU; if it
+ * cannot it logs the reason, leaves the chip silent and returns false.
  */
-export function registerChip(
+export function registerChip<T extends Found>(
   driver: string,
-  vendor: u32,
-  device: u32,
+  bus: Bus,
+  id: u32,
   model: string,
-  start: (entry: PciFunction, device: Device) => bool,
+  start: (found: T, device: Device) => bool,
+  first: u32 = 0,
+  last: u32 = u32.MAX_VALUE,
 ): void {
   assert(count < ROWS_MAX);
   const row = rowAt(count++);
-  row.id = vendor | (device << 16);
+  row.bus = bus;
+  row.id = id;
+  row.revisionFirst = first;
+  row.revisionLast = last;
   row.driver = driver;
   row.model = model;
   row.start = start.index;
 }
 
-/** Lists the PCI bus on the console and starts what there is a driver for. */
+/** Looks at every bus and starts what there is a driver for. */
 export function driversStart(): void {
+  startPci();
+}
+
+/** Lists the PCI functions on the console and starts those with a driver. */
+function startPci(): void {
   if (!pciProbe()) warn("pci").text("no bus: configuration mechanism #1 does not answer").end();
   for (let i: u32 = 0; i < pciCount(); i++) {
     const entry = pciFunction(i);
-    const row = rowFor((<u32>entry.vendor) | ((<u32>entry.device) << 16));
-    const line = describe(info("pci"), entry);
+    const row = rowFor(entry);
+    const line = describe(info("pci"), entry).key("class").hex(entry.classCode, 6);
     if (row !== null) line.key("driver").text(row.driver);
     line.end();
-    if (row !== null) start(row, entry);
-    else if (entry.classCode >> 16 == CLASS_NETWORK) {
+    if (row !== null) {
+      if (!start(row, entry)) pciDisable(entry);
+    } else if (entry.classCode >> 16 == CLASS_NETWORK) {
       describe(warn("pci"), entry).text(" no driver for this network device").end();
     }
   }
 }
 
-/** `00:03.0 8086:100e class=020000`. */
-function describe(line: Line, entry: PciFunction): Line {
+/** Where it is and what it is: `00:03.0 8086:100e` on PCI. */
+function describe(line: Line, found: Found): Line {
+  if (found.kind != Bus.Pci) return line.hex(found.address, 8).text(" id ").number(found.id);
+  const entry = changetype<PciFunction>(found);
   return line
     .hex(entry.bus, 2)
     .text(":")
@@ -75,29 +100,30 @@ function describe(line: Line, entry: PciFunction): Line {
     .text(" ")
     .hex(entry.vendor, 4)
     .text(":")
-    .hex(entry.device, 4)
-    .key("class")
-    .hex(entry.classCode, 6);
+    .hex(entry.device, 4);
 }
 
-function rowFor(id: u32): Row | null {
-  for (let i: u32 = 0; i < count; i++) if (rowAt(i).id == id) return rowAt(i);
+function rowFor(found: Found): Row | null {
+  for (let i: u32 = 0; i < count; i++) {
+    const row = rowAt(i);
+    if (row.bus != found.kind || row.id != found.id) continue;
+    if (found.revision >= row.revisionFirst && found.revision <= row.revisionLast) return row;
+  }
   return null;
 }
 
-function start(row: Row, entry: PciFunction): void {
+function start(row: Row, found: Found): bool {
   const device = addDevice();
   if (device === null) {
-    describe(warn("pci"), entry).text(" not started, device table full").end();
-    return;
+    describe(warn("net"), found).text(" not started, device table full").end();
+    return false;
   }
   device.model = row.model;
-  device.line = entry.line;
-  if (!call_indirect<bool>(row.start, changetype<usize>(entry), changetype<usize>(device))) {
-    pciDisable(entry);
-    describe(warn("pci"), entry).text(" could not be started, see above").end();
+  device.line = found.line;
+  if (!call_indirect<bool>(row.start, changetype<usize>(found), changetype<usize>(device))) {
+    describe(warn("net"), found).text(" could not be started, see above").end();
     dropDevice();
-    return;
+    return false;
   }
   const line = device
     .nameIn(info("net"))
@@ -110,4 +136,5 @@ function start(row: Row, entry: PciFunction): void {
   if (device.line == NO_LINE) line.key("irq").text("polled");
   else line.key("irq").number(device.line);
   line.end();
+  return true;
 }

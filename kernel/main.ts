@@ -1,5 +1,6 @@
 import { Device, deviceAt, deviceCount } from "../drivers/device";
 import "../drivers/drivers";
+import { healthCheck } from "../drivers/health";
 import { loopbackStart } from "../drivers/loopback";
 import { driversStart } from "../drivers/registry";
 import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
@@ -94,6 +95,6 @@ function work(at: u64, woken: bool): bool {
 }
 
 function checkDevices(_context: usize, at: u64): void {
-  for (let i: u32 = 0; i < deviceCount(); i++) deviceAt(i).check(at);
+  for (let i: u32 = 0; i < deviceCount(); i++) healthCheck(deviceAt(i), at);
   deviceCheck.arm(at + SECOND);
 }

@@ -84,7 +84,8 @@ function writeInterface(index: u32): void {
   json.count("receiveDropped", device.receiveDropped);
   json.count("receiveErrors", device.receiveErrors);
   json.count("transmitErrors", device.transmitErrors);
-  json.count("interrupts", device.interrupts).count("doorbells", device.doorbells);
+  json.count("interrupts", device.interrupts);
+  json.count("doorbells", device.receiveDoorbells + device.transmitDoorbells);
   json.count("resets", device.resets);
   json.count("runts", iface.runts).count("notForUs", iface.notForUs);
   json.count("unknownType", iface.unknownType).count("badSource", iface.badSource);

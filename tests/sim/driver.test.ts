@@ -1,29 +1,58 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PciFunction } from "../../tools/sim/pci.ts";
-import { VARIANTS } from "../../tools/sim/e1000.ts";
 import { Machine } from "../../tools/sim/machine.ts";
 import { SECOND, Simulation } from "../../tools/sim/simulation.ts";
-import { inWorld, simulate } from "./harness.ts";
+import { onEachNic, simulate } from "./harness.ts";
 import { kernelUnderTest } from "./kernel.ts";
 
-/** The E1000 driver and PCI walk on the register-level model. */
+/** Drivers, the bus walk and links, on the register-level models. */
 
-describe("bring-up", () => {
-  for (const variant of Object.values(VARIANTS)) {
-    for (const bridged of [false, true]) {
-      test(`${variant.name}${bridged ? " behind a bridge" : ""}`, () => {
-        inWorld(1, (world) => {
-          const { machine, nic } = world.station({ ip: "10.0.0.2/24", variant, bridged });
-          machine.expectLine(new RegExp(`eth0 Intel ${variant.name} mac=52:54:00:5a:01:01`));
-          machine.expectLine(/eth0 link up mbit=1000 duplex=full/);
-          assert.equal(nic.counts.resets, 1);
-          machine.expectLine(new RegExp(`${bridged ? "01:01.0" : "00:03.0"} 8086:`));
-        });
-      });
-    }
+onEachNic((kind) => {
+  for (const bridged of [false, true]) {
+    simulate(
+      `comes up${bridged ? " behind a bridge" : ""}`,
+      (world) => {
+        const { machine } = world.station({ ip: "10.0.0.2/24", bridged });
+        machine.expectLine(new RegExp(`eth0 ${kind.model} mac=52:54:00:5a:01:01`));
+        machine.expectLine(new RegExp(`eth0 link up mbit=${kind.mbit} duplex=full`), 3 * SECOND);
+        machine.expectLine(new RegExp(`${bridged ? "01:01.0" : "00:03.0"} [0-9a-f]{4}:`));
+      },
+      {},
+      kind.name,
+    );
   }
 
+  simulate(
+    "link down and up again are seen within a second",
+    (world) => {
+      const { machine } = world.ready();
+      world.link.isUp = false;
+      machine.expectLine(/eth0 link down/, 1.2 * SECOND);
+      world.run(5 * SECOND);
+      world.link.isUp = true;
+      const ups = () => machine.console.filter((line) => /eth0 link up/.test(line)).length;
+      world.simulation.until(() => ups() === 2, 1.2 * SECOND, "second link up");
+    },
+    {},
+    kind.name,
+  );
+
+  simulate(
+    "the machine sleeps when nothing happens",
+    (world) => {
+      const { machine } = world.ready();
+      world.run(5 * SECOND);
+      const before = machine.steps;
+      world.run(10 * SECOND);
+      assert.ok(machine.steps - before < 200, `${machine.steps - before} steps in 10 s`);
+    },
+    {},
+    kind.name,
+  );
+});
+
+describe("bring-up", () => {
   test("no NIC: the machine says so and runs on", () => {
     const simulation = new Simulation(1);
     const machine = new Machine(simulation, { kernel: kernelUnderTest() });
@@ -50,25 +79,5 @@ describe("bring-up", () => {
     machine.expectLine(/10ec:8168/, SECOND);
     simulation.run(SECOND);
     assert.equal(machine.stopped, false);
-  });
-});
-
-describe("link", () => {
-  simulate("down and up again are seen within a second", (world) => {
-    const { machine } = world.ready();
-    world.link.isUp = false;
-    machine.expectLine(/eth0 link down/, 1.2 * SECOND);
-    world.run(5 * SECOND);
-    world.link.isUp = true;
-    const ups = () => machine.console.filter((line) => /eth0 link up/.test(line)).length;
-    world.simulation.until(() => ups() === 2, 1.2 * SECOND, "second link up");
-  });
-
-  simulate("the machine sleeps when nothing happens", (world) => {
-    const { machine } = world.ready();
-    world.run(5 * SECOND);
-    const before = machine.steps;
-    world.run(10 * SECOND);
-    assert.ok(machine.steps - before < 200, `${machine.steps - before} steps in 10 s`);
   });
 });

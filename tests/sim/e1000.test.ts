@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Host } from "../../tools/sim/device.ts";
-import { E1000, type Faults, type Variant, VARIANTS } from "../../tools/sim/e1000.ts";
+import { E1000, type Variant, VARIANTS } from "../../tools/sim/e1000.ts";
 import { fold, wordSum } from "../../tools/sim/e1000-parts.ts";
 import { Link, type Port } from "../../tools/sim/link.ts";
 import { macAddress } from "../../tools/sim/machine.ts";
+import type { NicFaults } from "../../tools/sim/nic.ts";
 import { MICROSECOND, MILLISECOND, SECOND, Simulation } from "../../tools/sim/simulation.ts";
 
 /**
@@ -29,7 +30,7 @@ class Bench implements Host {
   readonly far: Port = { name: "far", receive: (frame) => this.heard.push(frame) };
   line = false;
 
-  constructor(variant: Variant = VARIANTS["82540EM"], faults: Partial<Faults> = {}) {
+  constructor(variant: Variant = VARIANTS["82540EM"], faults: Partial<NicFaults> = {}) {
     this.nic = new E1000({ variant, mac: macAddress(7), faults });
     this.nic.plugged(this, () => true);
     this.nic.pci.write(4, 7, 0xffff);

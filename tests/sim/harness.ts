@@ -1,9 +1,10 @@
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { capture } from "../../tools/sim/capture.ts";
 import { Checker } from "../../tools/sim/checker.ts";
-import { E1000, type Faults, type Variant, VARIANTS } from "../../tools/sim/e1000.ts";
-import { Link, type LinkConditions } from "../../tools/sim/link.ts";
+import { Link, type LinkConditions, type Port } from "../../tools/sim/link.ts";
 import { macAddress, Machine, type MachineOptions } from "../../tools/sim/machine.ts";
+import type { Nic, NicFaults, NicKind } from "../../tools/sim/nic.ts";
+import { nicKind, NICS } from "../../tools/sim/nics.ts";
 import { Peer, type PeerOptions } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND, Simulation } from "../../tools/sim/simulation.ts";
 import { kernelUnderTest } from "./kernel.ts";
@@ -11,19 +12,23 @@ import { kernelUnderTest } from "./kernel.ts";
 export interface StationOptions extends Partial<MachineOptions> {
   /** `a.b.c.d/n`, or `dhcp`. */
   ip?: string;
-  variant?: Variant;
-  faults?: Partial<Faults>;
+  /** The NIC's kind by name (tools/sim/nics.ts); the world's unless told. */
+  nic?: string;
+  faults?: Partial<NicFaults>;
   bridged?: boolean;
 }
 
 /** A machine and its NIC. */
 export interface Station {
   machine: Machine;
-  nic: E1000;
+  nic: Nic;
 }
 
 const kernel = kernelUnderTest();
 let worlds = 0;
+
+/** What stations have unless told: `SIM_NIC=rtl8139` runs any test on another NIC. */
+const NIC = process.env["SIM_NIC"] ?? NICS[0]!.name;
 
 /**
  * One simulation: a link with machines and peers on it. Every frame that a machine sends is held
@@ -36,13 +41,18 @@ export class World {
   readonly stations: Station[] = [];
   private readonly endCapture: (() => void) | undefined;
 
-  constructor(seed = 1, conditions: Partial<LinkConditions> = {}) {
+  constructor(
+    seed = 1,
+    conditions: Partial<LinkConditions> = {},
+    private readonly nic = NIC,
+  ) {
     this.simulation = new Simulation(seed);
     this.link = new Link(this.simulation, conditions);
+    const nicOf = (port: Port) => this.stations.find(({ nic }) => nic === port)?.nic;
     this.checker = new Checker(
       this.link,
-      (port) => port instanceof E1000,
-      (port) => port instanceof E1000 && (port.counts.resets > 1 || port.counts.linkLosses > 0),
+      (port) => nicOf(port) !== undefined,
+      (port) => nicOf(port)?.mayHaveLost === true,
     );
     const path = process.env["SIM_PCAP"];
     if (path) this.endCapture = capture(this.link, worlds ? `${path}.${worlds}` : path);
@@ -52,8 +62,7 @@ export class World {
   /** Adds a machine, switched on. Its MAC address ends in its place. */
   station(options: StationOptions = {}): Station {
     const place = this.stations.length + 1;
-    const nic = new E1000({
-      variant: options.variant ?? VARIANTS["82540EM"],
+    const nic = nicKind(options.nic ?? this.nic).make({
       mac: macAddress(0x100 + place),
       ...(options.faults && { faults: options.faults }),
     });
@@ -100,16 +109,23 @@ export function simulate(
   name: string,
   body: (world: World) => void,
   conditions: Partial<LinkConditions> = {},
+  nic?: string,
 ): void {
-  test(name, () => inWorld(1, body, conditions));
+  test(name, () => inWorld(1, body, conditions, nic));
+}
+
+/** Tests that every NIC must pass. `share`: of the seeds that are worth running; all on the first. */
+export function onEachNic(body: (nic: NicKind, share: number) => void): void {
+  NICS.forEach((nic, i) => describe(nic.name, () => body(nic, i === 0 ? 1 : 1 / 12)));
 }
 
 export function inWorld(
   seed: number,
   body: (world: World) => void,
   conditions: Partial<LinkConditions> = {},
+  nic?: string,
 ): void {
-  const world = new World(seed, conditions);
+  const world = new World(seed, conditions, nic);
   try {
     body(world);
   } finally {

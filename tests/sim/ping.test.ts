@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
-import { VARIANTS } from "../../tools/sim/e1000.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
-import { inWorld, simulate, type World } from "./harness.ts";
+import { onEachNic, simulate, type World } from "./harness.ts";
 
-describe("ping through the driver", () => {
+/** Ping, through every driver. */
+
+onEachNic((kind) => {
+  const simulated = (name: string, body: (world: World) => void) =>
+    simulate(name, body, {}, kind.name);
+
   /** Sends `count` echo requests of all sizes, 2 ms apart; returns how many were answered. */
   const echo = (world: World, peer: Peer, count: number): number => {
     let answered = 0;
@@ -22,16 +25,12 @@ describe("ping through the driver", () => {
     return answered;
   };
 
-  for (const variant of Object.values(VARIANTS)) {
-    test(`${variant.name}: 600 echoes go around both rings`, () => {
-      inWorld(1, (world) => {
-        world.ready({ variant });
-        assert.equal(echo(world, world.peer(), 600), 600);
-      });
-    });
-  }
+  simulated("600 echoes go around both rings", (world) => {
+    world.ready();
+    assert.equal(echo(world, world.peer(), 600), 600);
+  });
 
-  simulate("interrupts that get lost or come late cost time, not packets", (world) => {
+  simulated("interrupts that get lost or come late cost time, not packets", (world) => {
     const { nic } = world.ready();
     nic.faults = { ...nic.faults, interruptLoss: 0.3, interruptDelay: 2 * MILLISECOND };
     const peer = world.peer();
@@ -43,23 +42,24 @@ describe("ping through the driver", () => {
     assert.equal(peer.inbox.filter((frame) => frame.icmp?.type === 0).length, 50);
   });
 
-  simulate("an unroutable interrupt line is polled", (world) => {
-    world.ready({ unroutable: 1 << 11 });
+  simulated("an unroutable interrupt line is polled", (world) => {
+    world.ready({ unroutable: 0xffff });
     const peer = world.peer();
     peer.sendIcmp("10.0.0.2", { type: 8, code: 0, rest: 1, payload: new Uint8Array(56) });
     peer.expectIcmp(0, SECOND);
   });
 
-  simulate("descriptors that lie and damaged frames do no harm", (world) => {
+  simulated("descriptors that lie and damaged frames do no harm", (world) => {
     const { nic } = world.ready();
     nic.faults = { ...nic.faults, lyingDescriptor: 0.2, badFrame: 0.2, completionDelay: 50000 };
     assert.equal(echo(world, world.peer(), 400), 400);
   });
 
-  simulate("a hung transmitter is reset and works again", (world) => {
+  simulated("a hung transmitter is reset and works again", (world) => {
     const { machine, nic } = world.ready();
     const peer = world.peer();
     echo(world, peer, 3);
+    const { resets } = nic.counts;
     nic.faults.hang = 1;
     echo(world, peer, 1);
     nic.faults.hang = 0;
@@ -67,6 +67,6 @@ describe("ping through the driver", () => {
     machine.expectLine(/transmitter hung/, 5 * SECOND);
     world.run(100 * MILLISECOND);
     assert.equal(echo(world, peer, 20), 20);
-    assert.equal(nic.counts.resets, 2);
+    assert.ok(nic.counts.resets > resets);
   });
 });

@@ -1,4 +1,4 @@
-import { DriverFault, type Host, type PciDevice } from "./device.ts";
+import { DriverFault, type Host } from "./device.ts";
 import {
   Cause,
   Ctrl,
@@ -14,7 +14,8 @@ import {
 } from "./e1000-registers.ts";
 import * as R from "./e1000-registers.ts";
 import { Eeprom, fingerprint, fold, MDIO_TIME, Phy, wordSum } from "./e1000-parts.ts";
-import type { Link, Port } from "./link.ts";
+import type { Link } from "./link.ts";
+import { type Nic, type NicCounts, type NicFaults, type NicOptions, NO_FAULTS } from "./nic.ts";
 import { Command, PciFunction } from "./pci.ts";
 import { Random } from "./random.ts";
 import { MICROSECOND } from "./simulation.ts";
@@ -64,41 +65,8 @@ export const VARIANTS = {
   },
 } satisfies Record<string, Variant>;
 
-/** What a device may do wrong. Probabilities; all of it off by default. */
-export interface Faults {
-  /** The line is not raised for a cause; a later one raises it. */
-  interruptLoss: number;
-  /** Most ns by which the line is raised late. */
-  interruptDelay: number;
-  /** Most ns by which done descriptors are written back late, several at once. */
-  completionDelay: number;
-  /** For each write to TDT: the transmitter stops until the device is reset. */
-  hang: number;
-  /** For each frame received: a frame precedes it that is too short, too long or damaged. */
-  badFrame: number;
-  /** For each frame received: a descriptor precedes it that claims 0 or more bytes than fit. */
-  lyingDescriptor: number;
-  /** For each frame received: the receive FIFO has no room for it. */
-  overrun: number;
-}
-
-const NO_FAULTS: Faults = {
-  interruptLoss: 0,
-  interruptDelay: 0,
-  completionDelay: 0,
-  hang: 0,
-  badFrame: 0,
-  lyingDescriptor: 0,
-  overrun: 0,
-};
-
-export interface E1000Options {
+export interface E1000Options extends NicOptions {
   variant?: Variant;
-  mac: Uint8Array;
-  line?: number;
-  /** Address of the register BAR. */
-  base?: number;
-  faults?: Partial<Faults>;
 }
 
 /** Bytes of the register BAR and of the I/O BAR. */
@@ -178,22 +146,20 @@ interface QueuedFrame {
  * An 8254x at register level: what a driver writes is checked against the manual, and a breach is
  * a `DriverFault`. DMA goes to the machine's memory, frames to a link.
  */
-export class E1000 implements PciDevice, Port {
+export class E1000 implements Nic {
   readonly pci: PciFunction;
   readonly variant: Variant;
   readonly name: string;
   readonly mac: Uint8Array;
   readonly line: number;
-  faults: Faults;
-  /** What happened, for tests. */
-  readonly counts = {
+  faults: NicFaults;
+  readonly counts: NicCounts = {
     resets: 0,
     interrupts: 0,
     doorbells: 0,
     hangs: 0,
     received: 0,
     sent: 0,
-    /** Packets that were cut into segments. */
     bursts: 0,
     linkLosses: 0,
   };
@@ -270,7 +236,10 @@ export class E1000 implements PciDevice, Port {
     this.restore();
   }
 
-  /** Plugs the cable into a link. */
+  get mayHaveLost(): boolean {
+    return this.counts.resets > 1 || this.counts.linkLosses > 0;
+  }
+
   connect(link: Link): void {
     this.link = link;
     link.attach(this);

@@ -1,7 +1,8 @@
 import { DEVICES_MAX, deviceAt, deviceCount } from "../../../drivers/device";
 import "../../../drivers/drivers";
+import { healthCheck } from "../../../drivers/health";
 import { driversStart } from "../../../drivers/registry";
-import { clockUpdate } from "../../../kernel/clock";
+import { clockUpdate, now } from "../../../kernel/clock";
 import {
   idleFound,
   idleInit,
@@ -35,7 +36,7 @@ import { MILLISECOND } from "../../../kernel/timer";
 const enum Call {
   /** Sends `a1` bytes at `a0`: `a2` and `a3` bytes of them as fragments; `a4` is checksum start and offset, or 0. */
   Send = 0,
-  /** In the next step, as a driver's own check does it. */
+  /** In the next step. */
   Reset = 1,
   Stop = 2,
   Check = 3,
@@ -117,7 +118,7 @@ export function syscall(call: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32):
       device.stop();
       return 0;
     case Call.Check:
-      device.check(0);
+      healthCheck(device, now());
       return 0;
     case Call.ReceiveMode:
       device.promiscuous = (a0 & 1) != 0;

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { VARIANTS } from "../../../tools/sim/e1000.ts";
 import { ACK, FIN, PSH, type TcpSegment } from "../../../tools/sim/frames.ts";
 import { simulate, type World } from "../harness.ts";
 import {
@@ -184,7 +183,7 @@ simulate("segments are counted as they go over the wire", (world) => {
 });
 
 simulate("a NIC without segmentation is sent single segments", (world) => {
-  const it = grown(world, { station: { variant: VARIANTS["82544GC"] } });
+  const it = grown(world, { station: { nic: "e1000-82544gc" } });
   it.program.send(it.socket, pattern(20_000, GROWN));
   for (const { payload } of takeBytes(it, 20_000)) assert.equal(payload.length, MSS);
   assert.equal(bursts(world), 0);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { SocketOption, Syscall } from "../../../sdk/assembly/syscalls.ts";
-import { VARIANTS } from "../../../tools/sim/e1000.ts";
 import type { PeerTcp } from "../../../tools/sim/peer.ts";
 import { simulate, type World } from "../harness.ts";
 import {
@@ -476,7 +475,7 @@ simulate("windows of more segments than the device has room for lose none of the
     ...options,
     window: 0xffff,
     // One that cuts no segments, so that each is a packet.
-    station: { variant: VARIANTS["82544GC"], memory: 64 << 20 },
+    station: { nic: "e1000-82544gc", memory: 64 << 20 },
   });
   const { program, listener } = first;
   const ends = [first];
