@@ -30,9 +30,10 @@ u64 host_wallClock(void);
 void host_entropy(u32 into, u32 length);
 void host_bootInfo(u32 into);
 u32 host_mmioMap(u64 physical, u32 length);
+u64 host_interruptMessage(u32 number);
 u32 host_interruptOpen(u32 line);
 void host_interruptMask(u32 line, u32 masked);
-u32 host_interruptsPending(void);
+u64 host_interruptsPending(void);
 
 #define HOST_PORT(bits, a)                                                    \
   static inline u32 host_portIn##bits(u32 port) {                             \

@@ -1,22 +1,23 @@
-// Sleeping, and what ends it: one timer and sixteen lines.
+// Sleeping, and what ends it: one timer, sixteen lines, and whatever sends the local APIC a message.
 //
 // Interrupts are enabled for the length of one `hlt` and no longer, so no code runs beside another.
 // What arrives in between stays pending in the controllers; `sti` lets nothing in before the
 // instruction after it has begun, so that it ends the `hlt` at once: no wake-up is lost.
 //
-// Lines come through the two 8259A, which every PC has, behind the local APIC's LINT0. The I/O APIC
-// needs routing tables from AML; what would use it replaces the part on lines and nothing else.
+// Lines come through the two 8259A, behind the local APIC's LINT0. The kernel sees to the I/O APIC and
+// to devices that send messages; they get addresses and vectors here.
 
 #include "boot.h"
 #include "cpu.h"
 
-enum { VECTOR_LINES = 32, VECTOR_TIMER = 48, VECTOR_SPURIOUS = 255 };
-enum { LINES = 16, NUMBER_TIMER = LINES, NUMBER_SPURIOUS }; // as traps.S numbers its entries
+enum { NUMBERS = 64, NUMBER_TIMER = NUMBERS, NUMBER_SPURIOUS }; // as traps.S numbers its entries
+enum { VECTOR_FIRST = 32, VECTOR_TIMER = VECTOR_FIRST + NUMBER_TIMER, VECTOR_SPURIOUS = 255 };
 extern const u8 interrupt_entries[];
-static u32 pending;
+static u64 pending;
+static bool in_service; // the local APIC waits for the end of the interrupt taken last
 
 // ---- Lines: 8259A data sheet; ELCR in 82371AB's, 4.2.6 ------------------------------------------
-enum { PIC_1 = 0x20, PIC_2 = 0xa0, ELCR_1 = 0x4d0, ELCR_2 = 0x4d1, CASCADE = 2 };
+enum { LINES = 16, PIC_1 = 0x20, PIC_2 = 0xa0, ELCR_1 = 0x4d0, ELCR_2 = 0x4d1, CASCADE = 2 };
 enum { ICW1_INIT_ICW4 = 0x11, ICW4_8086_AUTO_EOI = 0x03 };
 static u32 line_masks = 0xffff & ~(1u << CASCADE);
 
@@ -27,7 +28,7 @@ static void both(u32 port, u32 first, u32 second) { // controllers' same port
 
 static void lines_start(void) {
   both(0, ICW1_INIT_ICW4, ICW1_INIT_ICW4);
-  both(1, VECTOR_LINES, VECTOR_LINES + 8);
+  both(1, VECTOR_FIRST, VECTOR_FIRST + 8);
   both(1, 1 << CASCADE, CASCADE);
   both(1, ICW4_8086_AUTO_EOI, ICW4_8086_AUTO_EOI); // with one interrupt a sleep, nothing to hold back
   both(1, line_masks & 0xff, line_masks >> 8);
@@ -49,14 +50,14 @@ void host_interruptMask(u32 line, u32 masked) {
   both(1, line_masks & 0xff, line_masks >> 8);
 }
 
-u32 host_interruptsPending(void) {
-  const u32 lines = pending;
+u64 host_interruptsPending(void) {
+  const u64 numbers = pending;
   pending = 0;
-  return lines;
+  return numbers;
 }
 
 // ---- The timer: the local APIC's (Intel SDM 3A, 10.5) -------------------------------------------
-enum { SVR = 0xf0, EOI = 0xb0, TPR = 0x80, LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360 };
+enum { ID = 0x20, SVR = 0xf0, EOI = 0xb0, TPR = 0x80, LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360 };
 enum { INITIAL_COUNT = 0x380, CURRENT_COUNT = 0x390, DIVIDE = 0x3e0, DIVIDE_BY_16 = 3 };
 enum { SVR_ENABLE = 1 << 8, EXTINT = 7 << 8, NMI = 4 << 8, MASKED = 1 << 16 };
 
@@ -89,12 +90,18 @@ static void timer_arm(u64 ns) {
   apic[INITIAL_COUNT / 4] = count < 0xffffffff ? (u32)count : 0xffffffff;
 }
 
+// Intel SDM 3A, 10.11: to this processor, by its number; fixed, edge.
+u64 host_interruptMessage(u32 number) {
+  const u64 vector = VECTOR_FIRST + number, id = apic[ID / 4] >> 24;
+  return number < NUMBERS ? vector << 32 | 0xfee00000 | id << 12 : 0;
+}
+
 // ---- Sleep ---------------------------------------------------------------------------------------
 // Called by traps.S with interrupts off. A spurious one wants no answer (Intel SDM 3A, 10.9), and the
-// 8259A's come as line 7 or 15, which is masked or else woken for nothing.
+// 8259A's come as line 7 or 15, which nobody has opened or else is woken for nothing.
 void interrupt_taken(u32 number) {
-  if (number < LINES) pending |= 1u << number & ~line_masks;
-  if (number == NUMBER_TIMER) apic[EOI / 4] = 0;
+  if (number < NUMBERS) pending |= 1ull << number;
+  in_service = number != NUMBER_SPURIOUS;
 }
 
 // Until `deadline` on host_monotonic's scale or an open line; sometimes sooner, never later.
@@ -102,12 +109,16 @@ void sleep_until(u64 deadline) {
   const u64 now = host_monotonic();
   if (deadline <= now) return;
   if (deadline != ~0ull) timer_arm(deadline - now);
+  // Only now, when the device has been served: a level-triggered line would be found raised still. An
+  // interrupt of the 8259A's has nothing to end here, which does no harm.
+  if (in_service) apic[EOI / 4] = 0;
+  in_service = false;
   __asm__ volatile("sti; hlt" ::: "memory");
   apic[INITIAL_COUNT / 4] = 0;
 }
 
 void interrupts_start(void) {
-  for (u32 i = 0; i <= NUMBER_TIMER; i++) traps_gate(VECTOR_LINES + i, interrupt_entries + 8 * i, 0);
+  for (u32 i = 0; i <= NUMBER_TIMER; i++) traps_gate(VECTOR_FIRST + i, interrupt_entries + 8 * i, 0);
   traps_gate(VECTOR_SPURIOUS, interrupt_entries + 8 * NUMBER_SPURIOUS, 0);
   lines_start();
 }

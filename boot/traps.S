@@ -9,8 +9,8 @@ exception_entries: // vectors 0 to 31
   call exception
   .balign 8
   .endr
-interrupt_entries: // lines 0 to 15, the local APIC's timer, its spurious interrupt
-  .rept 18
+interrupt_entries: // numbers 0 to 63, the local APIC's timer, its spurious interrupt
+  .rept 66
   call interrupt
   .balign 8
   .endr

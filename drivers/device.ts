@@ -32,6 +32,18 @@ export const enum Feature {
   Loopback = 8,
 }
 
+/** How a device says that it wants attention. */
+export const enum InterruptKind {
+  /** It cannot: it is looked at by time. */
+  Polled = 0,
+  /** A line, which devices may share. */
+  Line = 1,
+  /** A message of its own (PCI 3.0, 6.8.1). */
+  Msi = 2,
+  /** A message from a table (PCI 3.0, 6.8.2). */
+  MsiX = 3,
+}
+
 /** Multicast addresses that a device is asked for. */
 export const MULTICAST_MAX: u32 = 32;
 
@@ -88,7 +100,7 @@ export class Device {
   mtu: u32;
   /** Mbit/s, 0 without a link. */
   speed: u32;
-  /** Interrupt line, or `NO_LINE` when it can only be polled. */
+  /** Number of its interrupt: below `LINES` a line, else a message; `NO_LINE` when it can only be polled. */
   line: u32;
   /** Goes up by one at each change of the link, so that a reader sees a change it slept through. */
   linkChanges: u32;
@@ -99,6 +111,8 @@ export class Device {
   /** Place in the table, and the number in its name. */
   index: u8;
   multicastCount: u8;
+  /** Whether its message, if it has one, is from a table. */
+  messageTable: bool;
 
   /** What `poll` received and nobody has taken yet. */
   receivedHead: Packet | null;
@@ -141,6 +155,20 @@ export class Device {
 
   @inline get received(): PacketQueue {
     return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Device>("receivedHead"));
+  }
+
+  get interruptName(): string {
+    const kind = this.interruptKind;
+    if (kind == InterruptKind.MsiX) return "msi-x";
+    if (kind == InterruptKind.Msi) return "msi";
+    return kind == InterruptKind.Line ? "line" : "polled";
+  }
+
+
+  @inline get interruptKind(): InterruptKind {
+    if (this.line == NO_LINE) return InterruptKind.Polled;
+    if (this.line < LINES) return InterruptKind.Line;
+    return this.messageTable ? InterruptKind.MsiX : InterruptKind.Msi;
   }
 
   /** Writes its name into a log line: `info("net")` becomes `net: eth0 …`. */
@@ -207,6 +235,9 @@ export class Device {
     call_indirect<void>(this.stopOp, changetype<usize>(this));
   }
 }
+
+/** Interrupts below are lines. From here on each device has a message: this and its index. */
+export const LINES: u32 = 32;
 
 /** `Device.line` of a device that cannot interrupt. */
 export const NO_LINE: u32 = 0xff;

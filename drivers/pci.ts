@@ -18,7 +18,7 @@ const CONFIG_ENABLE: u32 = 0x8000_0000;
 
 /** Offsets in configuration space (PCI 6.1; Bridge 3.2). */
 const ID: u32 = 0x00;
-const COMMAND: u32 = 0x04;
+export const COMMAND: u32 = 0x04;
 const CLASS: u32 = 0x08;
 const HEADER: u32 = 0x0c;
 const BAR0: u32 = 0x10;
@@ -30,7 +30,7 @@ const INTERRUPT: u32 = 0x3c;
 const COMMAND_IO: u32 = 1 << 0;
 const COMMAND_MEMORY: u32 = 1 << 1;
 const COMMAND_MASTER: u32 = 1 << 2;
-const COMMAND_INTX_OFF: u32 = 1 << 10;
+export const COMMAND_INTX_OFF: u32 = 1 << 10;
 /** Status register, in the upper half of the same word (PCI 6.2.3). */
 const STATUS_CAPABILITIES: u32 = 1 << 20;
 

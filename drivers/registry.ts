@@ -1,6 +1,6 @@
 import { Line, info, warn } from "../kernel/log";
 import { Bus, Found } from "./bus";
-import { Device, NO_LINE, addDevice, dropDevice } from "./device";
+import { Device, LINES, addDevice, dropDevice } from "./device";
 import { CLASS_NETWORK, PciFunction, pciCount, pciDisable, pciFunction, pciProbe } from "./pci";
 
 /**
@@ -133,8 +133,9 @@ function start(row: Row, found: Found): bool {
     .mac(device.mac)
     .key("mtu")
     .number(device.mtu);
-  if (device.line == NO_LINE) line.key("irq").text("polled");
-  else line.key("irq").number(device.line);
+  line.key("irq");
+  if (device.line < LINES) line.number(device.line);
+  else line.text(device.interruptName);
   line.end();
   return true;
 }

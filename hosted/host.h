@@ -39,7 +39,7 @@ void host_entropy(u32 into, u32 length);
 void host_bootInfo(u32 into);
 u32 host_interruptOpen(u32 line);
 void host_interruptMask(u32 line, u32 masked);
-u32 host_interruptsPending(void);
+u64 host_interruptsPending(void);
 
 // The bus and its one card: link.c. There is nothing behind other ports and narrower registers.
 u32 host_portIn32(u32 port);
@@ -54,6 +54,9 @@ void host_mmioWrite32(u32 at, u32 value);
   static inline u32 host_mmioRead##bits(u32 at) { return (void)at, (u##bits)~0; }              \
   static inline void host_mmioWrite##bits(u32 at, u32 value) { (void)at, (void)value; }
 HOST_NOTHING(8) HOST_NOTHING(16)
+
+/// The card has a line.
+static inline u64 host_interruptMessage(u32 number) { return (void)number, 0; }
 
 #define HOST_CELL(bits)                                                                        \
   static inline u##bits host_dmaRead##bits(u32 at) { return *WASM_PLACE(volatile u##bits, at); } \

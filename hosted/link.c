@@ -104,7 +104,7 @@ void host_mmioWrite32(u32 at, u32 value) {
 u32 host_interruptOpen(u32 line) { return line == LINK_LINE; }
 void host_interruptMask(u32 line, u32 masked) { (void)line, (void)masked; }
 
-u32 host_interruptsPending(void) {
+u64 host_interruptsPending(void) {
   struct link *link = &host_machine()->link;
   u32 lines = link->pending ? 1u << LINK_LINE : 0;
   link->pending = false;

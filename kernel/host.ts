@@ -181,18 +181,24 @@ export declare function prefetch(address: usize): void;
 // ---- Interrupts --------------------------------------------------------------------------
 
 /**
- * Interrupts are taken only while the host sleeps between two `step`s; they end the sleep and
- * mark their line. A device whose line stays raised ends the next sleep at once.
+ * Interrupts have numbers: 0 to 31 are lines, 32 to 63 messages. They are taken only while the host
+ * sleeps between two `step`s; they end the sleep and mark their number. A device whose line stays
+ * raised ends the next sleep at once; a message sent while nobody sleeps ends it once.
  *
- * Lets `line` (a PCI interrupt line, 0 to 15) end a sleep. False if it cannot be routed: poll instead.
+ * What a device (or an I/O APIC, for a line) has to write to raise `number`: the address in the lower
+ * half, the data in the upper. 0 where the host takes no messages.
  */
+@external("host", "interruptMessage")
+export declare function interruptMessage(number: u32): u64;
+
+/** Lets `line` of the 8259s (0 to 15) end a sleep. False if it cannot be routed. */
 @external("host", "interruptOpen")
 export declare function interruptOpen(line: u32): bool;
 
-/** Masks or unmasks an opened line: for a line that keeps firing with no work behind it. */
+/** Masks or unmasks such a line, once it is open: for one that keeps firing with no work behind it. */
 @external("host", "interruptMask")
 export declare function interruptMask(line: u32, masked: bool): void;
 
-/** The lines that fired since the last call, bit n for line n; clears them. */
+/** What fired since the last call, bit n for number n; clears it. */
 @external("host", "interruptsPending")
-export declare function interruptsPending(): u32;
+export declare function interruptsPending(): u64;

@@ -1,4 +1,4 @@
-import { Device, Feature, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
+import { Device, Feature, LINES, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
 import { interruptMask, interruptOpen, interruptsPending } from "./host";
 import { warn } from "./log";
 import { MICROSECOND, MILLISECOND, SECOND, timersNextDeadline } from "./timer";
@@ -11,8 +11,8 @@ import { MICROSECOND, MILLISECOND, SECOND, timersNextDeadline } from "./timer";
  * that is cheaper to wait for awake. How long adapts: a sleep cut short soon means that spinning
  * longer would have paid, a long sleep means that the spinning was wasted.
  *
- * Nothing depends on an interrupt arriving. A device without a line, one whose line fires with
- * nothing behind it, and one whose line stays silent while packets come are polled by time.
+ * Nothing depends on an interrupt arriving. A device without an interrupt, one whose interrupt fires
+ * with nothing behind it, and one whose interrupt stays silent while packets come are polled by time.
  */
 
 /** Bounds of the spin before a sleep. */
@@ -22,37 +22,47 @@ const SPIN_MOST: u64 = 200 * MICROSECOND;
 /** Longest sleep while a device has to be polled. */
 const POLL_INTERVAL: u64 = 500 * MICROSECOND;
 
-/** Wake-ups in a row by a line that no device owns up to, until it is masked. */
+/** Wake-ups in a row by an interrupt that no device owns up to, until it is masked. */
 const SPURIOUS_MOST: u32 = 100;
 
 /**
- * Sleeps in a row that ended by time, with packets there that the line had not told of, until the
+ * Sleeps in a row that ended by time, with packets there that no interrupt had told of, until the
  * device is polled. Only sleeps far longer than a device may hold an interrupt back for count.
  */
 const SILENT_MOST: u32 = 16;
 const SILENT_SLEEP: u64 = 2 * MILLISECOND;
 
-/** After so long a masked line is given another chance. */
+/** After so long a masked interrupt is given another chance. */
 const MASKED_FOR: u64 = 10 * SECOND;
 
-/** PCI interrupt lines that a host may route. */
-const LINES: u32 = 16;
-
-/** One PCI interrupt line. */
+/** A line, which devices may share, or a message, which is one device's own. */
 @unmanaged
-class Line {
+class Interrupt {
   /** When to unmask it; 0 while it is not masked. */
   maskedUntil: u64;
   spurious: u32;
   silent: u32;
-  open: bool;
 }
 
-const lines: usize = memory.data(16 * 24, 8);
+const interrupts: usize = memory.data(64 * 16, 8);
 
 
-@inline function lineAt(index: u32): Line {
-  return changetype<Line>(lines + <usize>index * offsetof<Line>());
+@inline function interruptAt(number: u32): Interrupt {
+  return changetype<Interrupt>(interrupts + <usize>number * offsetof<Interrupt>());
+}
+
+/** Of each number a bit: it was opened; it is masked. */
+let open: u64 = 0;
+let masked: u64 = 0;
+
+
+@inline function bit(number: u32): u64 {
+  return (<u64>1) << (<u64>number);
+}
+
+/** Whether the device's interrupt may end a sleep: else it is polled. */
+@inline function interrupting(device: Device): bool {
+  return device.line != NO_LINE && !(masked & bit(device.line));
 }
 
 let spin: u64 = SPIN_LEAST;
@@ -60,17 +70,17 @@ let lastWork: u64 = 0;
 let lastEmpty: u64 = 0;
 let asleepSince: u64 = 0;
 let asleep: bool = false;
-/** The sleep that just ended: the lines that fired, and how long it was. */
-let fired: u32 = 0;
+/** The sleep that just ended: what fired, and how long it was. */
+let fired: u64 = 0;
 let slept: u64 = 0;
 
-/** Opens the lines of all devices. After the drivers have started. */
+/** Opens the interrupts of all devices. After the drivers have started. */
 export function idleInit(): void {
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
     if (device.line == NO_LINE) continue;
-    if (device.line < LINES && (lineAt(device.line).open || interruptOpen(device.line))) {
-      lineAt(device.line).open = true;
+    if (device.line >= LINES || open & bit(device.line) || interruptOpen(device.line)) {
+      open |= bit(device.line);
       continue;
     }
     warn("irq")
@@ -84,26 +94,26 @@ export function idleInit(): void {
   }
 }
 
-/** The start of a step: if it ends a sleep (true), interrupts go off and each line's record is kept. */
+/** The start of a step: if it ends a sleep (true), interrupts go off and each one's record is kept. */
 export function idleWake(now: u64): bool {
   if (!asleep) return false;
   asleep = false;
-  fired = interruptsPending();
+  fired = interruptsPending() & open;
   slept = now - asleepSince;
-  let claimed: u32 = 0;
+  let claimed: u64 = 0;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
-    if (device.line == NO_LINE) continue;
+    if (!interrupting(device)) continue;
     const before = device.interrupts;
     device.setInterrupts(false);
-    if (device.interrupts != before) claimed |= 1 << device.line;
+    if (device.interrupts != before) claimed |= bit(device.line);
   }
   for (let rest = fired; rest; rest &= rest - 1) {
-    const index = <u32>ctz(rest);
-    const line = lineAt(index);
-    line.silent = 0;
-    if (claimed & (1 << index)) line.spurious = 0;
-    else if (++line.spurious == SPURIOUS_MOST) mask(index, line, now);
+    const number = <u32>ctz(rest);
+    const interrupt = interruptAt(number);
+    interrupt.silent = 0;
+    if (claimed & bit(number)) interrupt.spurious = 0;
+    else if (++interrupt.spurious == SPURIOUS_MOST) mask(number, now);
   }
   if (fired) {
     if (slept < SPIN_MOST) spin = min<u64>(spin << 1, SPIN_MOST);
@@ -112,25 +122,29 @@ export function idleWake(now: u64): bool {
   return true;
 }
 
-function mask(index: u32, line: Line, now: u64): void {
-  interruptMask(index, true);
-  line.maskedUntil = now + MASKED_FOR;
+/** A message is masked by leaving its device's interrupts off. */
+function mask(number: u32, now: u64): void {
+  if (number < LINES) interruptMask(number, true);
+  masked |= bit(number);
+  interruptAt(number).maskedUntil = now + MASKED_FOR;
   warn("irq")
-    .text("line fires with no device asking; masked, its devices are polled")
+    .text(number < LINES ? "line" : "message")
+    .text(" fires with no device asking; masked, its devices are polled")
     .key("line")
-    .number(index)
+    .number(number)
     .key("seconds")
     .number(MASKED_FOR / SECOND)
     .end();
 }
 
-/** `device` had packets in the first poll after a sleep: was it its line that ended it? */
+/** `device` had packets in the first poll after a sleep: was it its interrupt that ended it? */
 export function idleFound(device: Device): void {
-  if (device.line == NO_LINE || fired & (1 << device.line)) return;
-  const line = lineAt(device.line);
-  if (line.maskedUntil || slept < SILENT_SLEEP || ++line.silent < SILENT_MOST) return;
+  if (!interrupting(device) || fired & bit(device.line)) return;
+  if (slept < SILENT_SLEEP || ++interruptAt(device.line).silent < SILENT_MOST) return;
   warn("irq")
-    .text("packets come but the line is silent, polling")
+    .text("packets come but the ")
+    .text(device.line < LINES ? "line" : "message")
+    .text(" is silent, polling")
     .key("device")
     .text(device.model)
     .key("line")
@@ -153,7 +167,15 @@ export function idleShouldSleep(now: u64): bool {
 }
 
 /** Switches interrupts on; the caller looks for work once more and then calls `idleSleep` or `idleStay`. */
-export function idlePrepare(): void {
+export function idlePrepare(now: u64): void {
+  for (let rest = masked; rest; rest &= rest - 1) {
+    const number = <u32>ctz(rest);
+    const interrupt = interruptAt(number);
+    if (now < interrupt.maskedUntil) continue;
+    interrupt.spurious = 0;
+    masked &= ~bit(number);
+    if (number < LINES) interruptMask(number, false);
+  }
   setInterrupts(true);
 }
 
@@ -165,7 +187,7 @@ export function idleStay(): void {
 function setInterrupts(on: bool): void {
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
-    if (device.line != NO_LINE) device.setInterrupts(on);
+    if (interrupting(device)) device.setInterrupts(on);
   }
 }
 
@@ -175,22 +197,10 @@ export function idleSleep(now: u64): u64 {
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
     if (device.features & Feature.Loopback) continue;
-    if (device.pendingLength != 0 || device.line == NO_LINE || masked(device.line, now)) {
-      polled = true;
-    }
+    if (device.pendingLength != 0 || !interrupting(device)) polled = true;
   }
   asleep = true;
   asleepSince = now;
   const deadline = timersNextDeadline();
   return polled ? min<u64>(deadline, now + POLL_INTERVAL) : deadline;
-}
-
-function masked(index: u32, now: u64): bool {
-  const line = lineAt(index);
-  if (!line.maskedUntil) return false;
-  if (now < line.maskedUntil) return true;
-  line.maskedUntil = 0;
-  line.spurious = 0;
-  interruptMask(index, false);
-  return false;
 }

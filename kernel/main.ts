@@ -65,7 +65,7 @@ export function step(): u64 {
     return at;
   }
   if (!idleShouldSleep(at)) return at;
-  idlePrepare();
+  idlePrepare(at);
   // A packet that came before its interrupt was on raises none.
   if (work(at, false)) {
     idleStay();

@@ -84,6 +84,7 @@ function writeInterface(index: u32): void {
   json.count("receiveDropped", device.receiveDropped);
   json.count("receiveErrors", device.receiveErrors);
   json.count("transmitErrors", device.transmitErrors);
+  json.key("interrupt").text(device.interruptName);
   json.count("interrupts", device.interrupts);
   json.count("doorbells", device.receiveDoorbells + device.transmitDoorbells);
   json.count("resets", device.resets);

@@ -315,5 +315,12 @@ describe("sleep", () => {
         maskedLate: 1n,
       });
     });
+
+    it(`ends by a message, once for each, on ${machine}`, async () => {
+      const { status, output } = await boot("message", { machine });
+      assert.equal(status, STATUS.off, output);
+      const said = Object.fromEntries(values(output));
+      assert.deepEqual(said, { none: 0n, raised: 3n, quietLate: 1n });
+    });
   }
 });

@@ -20,6 +20,8 @@ export interface Host {
   writable(address: number, length: number): boolean;
   /** Raises or lowers an interrupt line. */
   setLine(line: number, level: boolean): void;
+  /** A device's write of 32 bits to where messages go (0xfee00000 on). */
+  message(address: number, data: number): void;
 }
 
 /** A PCI device of a machine. */

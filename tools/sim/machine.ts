@@ -1,5 +1,5 @@
 import { instantiateSync } from "@assemblyscript/loader";
-import type { Host, PciDevice } from "./device.ts";
+import { DriverFault, type Host, type PciDevice } from "./device.ts";
 import { explain, type Kernel } from "./kernel.ts";
 import { ConfigMechanism1, PciBridge, PciBus, PciFunction } from "./pci.ts";
 import { Random } from "./random.ts";
@@ -29,6 +29,8 @@ export interface MachineOptions {
   wallClock?: bigint;
   /** The interrupt lines that the host cannot route. */
   unroutable?: number;
+  /** Whether devices can send messages: they can unless told. */
+  messages?: boolean;
   /** Virtual time of one `step` without work. */
   stepTime?: number;
 }
@@ -45,6 +47,9 @@ const PAGE = 65536;
 const SCRATCH = 4 * PAGE;
 /** From an asserted line to the first instruction of the handler. */
 const INTERRUPT_TIME = 2 * MICROSECOND;
+/** Where messages go, and the vector of number 0: those of a processor's local APIC. */
+const MESSAGE_ADDRESS = 0xfee01000;
+const MESSAGE_VECTOR = 0x40n;
 const NEVER = 2n ** 64n - 1n;
 
 type Exports = {
@@ -96,7 +101,10 @@ export class Machine implements Host {
   private levels = 0;
   private opened = 0;
   private masked = 0;
-  private fired = 0;
+  private fired = 0n;
+  /** Messages that nobody has been woken by yet, and those that the kernel has asked for: a bit each. */
+  private messages = 0n;
+  private addressed = 0n;
 
   constructor(simulation: Simulation, options: MachineOptions) {
     this.simulation = simulation;
@@ -203,11 +211,13 @@ export class Machine implements Host {
     this.deliver();
   }
 
-  /** An unmasked line that is up ends the sleep. */
+  /** An unmasked line that is up, or a message, ends the sleep. */
   private deliver(): void {
-    const raised = this.levels & this.opened & ~this.masked;
+    const lines = this.levels & this.opened & ~this.masked;
+    const raised = BigInt(lines >>> 0) | this.messages;
     if (!this.sleeping || !raised) return;
     this.fired |= raised;
+    this.messages = 0n;
     this.scheduleStep(this.simulation.now + INTERRUPT_TIME);
   }
 
@@ -310,6 +320,17 @@ export class Machine implements Host {
     if (level) this.levels |= 1 << line;
     else this.levels &= ~(1 << line);
     if (level) this.deliver();
+  }
+
+  message(address: number, data: number): void {
+    const number = BigInt(data & 0xff) - MESSAGE_VECTOR;
+    if (address !== MESSAGE_ADDRESS || data >>> 8 || !(this.addressed & (1n << number))) {
+      throw new DriverFault(
+        `message 0x${data.toString(16)} to 0x${address.toString(16)}, which nobody gave out`,
+      );
+    }
+    this.messages |= 1n << number;
+    this.deliver();
   }
 
   // ---- PCI -------------------------------------------------------------------------------------
@@ -444,6 +465,11 @@ export class Machine implements Host {
       prefetch: () => {},
       dmaReadBarrier: () => {},
       dmaWriteBarrier: () => {},
+      interruptMessage: (number: number) => {
+        if (this.options.messages === false || number > 63) return 0n;
+        this.addressed |= 1n << BigInt(number);
+        return ((MESSAGE_VECTOR + BigInt(number)) << 32n) | BigInt(MESSAGE_ADDRESS);
+      },
       interruptOpen: (line: number) => {
         if (line > 15 || line < 0 || (this.options.unroutable ?? 0) & (1 << line)) return 0;
         this.opened |= 1 << line;
@@ -455,7 +481,7 @@ export class Machine implements Host {
       },
       interruptsPending: () => {
         const { fired } = this;
-        this.fired = 0;
+        this.fired = 0n;
         return fired;
       },
     };

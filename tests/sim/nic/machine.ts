@@ -97,7 +97,7 @@ export function step(): u64 {
     return at;
   }
   if (!idleShouldSleep(at)) return at;
-  idlePrepare();
+  idlePrepare(at);
   if (work(false)) {
     idleStay();
     idleWorked(at);

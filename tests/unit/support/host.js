@@ -85,9 +85,10 @@ export function host(memory) {
       prefetch: ignored,
       dmaReadBarrier: ignored,
       dmaWriteBarrier: ignored,
+      interruptMessage: (number) => (BigInt(0x40 + number) << 32n) | 0xfee01000n,
       interruptOpen: () => 0,
       interruptMask: ignored,
-      interruptsPending: () => 0,
+      interruptsPending: () => 0n,
     },
     control: {
       setClock(ns) {
