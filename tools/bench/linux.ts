@@ -36,6 +36,17 @@ const PACKAGES = [
 /** What runs in the guest, by its path in Debian's packages. */
 const PROGRAMS = ["usr/sbin/nginx", "usr/bin/iperf3"];
 
+/** Linux's drivers, as modules in the order in which they load. */
+const VIRTIO = ["virtio", "virtio_ring", "failover", "net_failover"] as const;
+const VIRTIO_PCI = ["virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci"] as const;
+export const DRIVERS = {
+  e1000: ["e1000"],
+  e1000e: ["e1000e"],
+  rtl8139: ["mii", "8139cp"],
+  virtioPci: [...VIRTIO, ...VIRTIO_PCI, "virtio_net"],
+  virtioMmio: [...VIRTIO, "virtio_mmio", "virtio_net"],
+} as const;
+
 const NGINX_CONF = `
 user root;
 worker_processes 1;
@@ -58,7 +69,8 @@ http {
 const init = (address: string): string => `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
-/bin/busybox insmod /e1000.ko
+# Linux hands on what it does not know of its command line.
+for module in $(echo "$modules" | /bin/busybox tr , ' '); do /bin/busybox insmod "/modules/$module.ko"; done
 /bin/busybox ip link set lo up
 /bin/busybox ip link set eth0 up
 /bin/busybox ip address add ${address}/24 dev eth0
@@ -138,7 +150,6 @@ export async function linuxGuest(site: string, address: string): Promise<LinuxGu
 
   const read = (path: string): Uint8Array => readFileSync(join(tree, path));
   const text = (content: string): Node => ({ kind: "file", content: Buffer.from(content) });
-  const modules = `lib/modules/${release}/kernel/drivers/net/ethernet/intel/e1000/e1000.ko`;
   const nodes = new Map<string, Node>([
     ["dev/console", { kind: "character", major: 5, minor: 1 }],
     ["dev/null", { kind: "character", major: 1, minor: 3 }],
@@ -154,7 +165,6 @@ export async function linuxGuest(site: string, address: string): Promise<LinuxGu
     ["etc/nginx.conf", text(NGINX_CONF)],
     ["init", { ...text(init(address)), executable: true } as Node],
     ["bin/busybox", { kind: "file", content: read("bin/busybox"), executable: true }],
-    ["e1000.ko", { kind: "file", content: read(modules) }],
     [
       "lib64/ld-linux-x86-64.so.2",
       {
@@ -164,6 +174,13 @@ export async function linuxGuest(site: string, address: string): Promise<LinuxGu
       },
     ],
   ]);
+  const modules = join(tree, "lib/modules", release, "kernel");
+  const paths = readdirSync(modules, { recursive: true, encoding: "utf8" });
+  for (const name of new Set<string>(Object.values(DRIVERS).flat())) {
+    const path = paths.find((candidate) => basename(candidate) === `${name}.ko`);
+    if (!path) throw new Failure(`Debian's kernel ${release} has no module ${name}`);
+    nodes.set(`modules/${name}.ko`, { kind: "file", content: readFileSync(join(modules, path)) });
+  }
   for (const program of PROGRAMS) {
     nodes.set(program, { kind: "file", content: read(program), executable: true });
     librariesOf(tree, join(tree, program), nodes);
