@@ -37,7 +37,7 @@ const PACKAGES = [
 const PROGRAMS = ["usr/sbin/nginx", "usr/bin/iperf3"];
 
 /** Linux's drivers, as modules in the order in which they load. */
-const VIRTIO = ["virtio", "virtio_ring", "failover", "net_failover"] as const;
+const VIRTIO = ["virtio_ring", "virtio", "failover", "net_failover"] as const;
 const VIRTIO_PCI = ["virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci"] as const;
 export const DRIVERS = {
   e1000: ["e1000"],

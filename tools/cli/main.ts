@@ -188,7 +188,9 @@ program
       .argParser(parseCount),
   )
   .addOption(new Option("--only <names>", "measurements, with commas between").env("BENCH_ONLY"))
-  .addOption(new Option("--nics <names>", "NICs of the guests, with commas between").env("BENCH_NICS"))
+  .addOption(
+    new Option("--nics <names>", "NICs of the guests, with commas between").env("BENCH_NICS"),
+  )
   .action(async ({ rounds, only, nics }: { rounds: number; only?: string; nics?: string }) => {
     await bench({ rounds, only: only?.split(",") ?? null, nics: nics?.split(",") ?? null });
   });
