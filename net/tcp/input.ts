@@ -38,6 +38,7 @@ import { receiveAppend } from "./queues/receivequeue";
 import { ackArrived } from "./recovery/recovery";
 import { rttSample } from "./recovery/rtt";
 import { replyReset } from "./segment";
+import { answersAnother } from "./recovery/sack";
 import { scoreboardAcknowledged } from "./recovery/scoreboard";
 import { sackDuplicate } from "./recovery/sackreport";
 import { sendAcknowledged, sendAdvance, sendEased } from "./queues/sendqueue";
@@ -592,7 +593,7 @@ function acknowledge(t: Tcb, ack: u32, now: u64): void {
     t.sndNxt = ack;
     sendAdvance(t);
   }
-  measure(t, now);
+  if (!answersAnother(t)) measure(t, now);
   t.work.backoff = 0;
   ackArrived(t, acked, flight, false, now);
   if (t.has(TcbFlag.Persisting)) {

@@ -57,6 +57,16 @@ function isDuplicate(t: Tcb, count: u32): bool {
   return count > 1 && seqGreaterEqual(start, left(1)) && seqLessEqual(end, right(1));
 }
 
+/**
+ * Whether the ACK at hand, which has moved SND.UNA already, answers data out of order or come twice. It
+ * echoes what came in order before (RFC 7323, 4.3, B and C), whose own ACK was lost, so its time says
+ * when the other segment came and nothing of the round trip.
+ */
+export function answersAnother(t: Tcb): bool {
+  const count = options.sackCount;
+  return count != 0 && (isDuplicate(t, count) || seqGreater(right(0), t.work.fack));
+}
+
 /** Puts at most four blocks in order. */
 function sort(from: u32, count: u32): void {
   for (let i = from + 1; i < count; i++) {

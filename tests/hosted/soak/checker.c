@@ -31,6 +31,8 @@ struct side {
   /// The same of the other side, as far as they have reached this one.
   bool told, told_stamped;
   uint32_t told_ack, told_edge, told_stamp, told_duplicates, told_window;
+  /// Since when it has heard of no progress of what it has sent.
+  uint64_t waits_since;
   /// Data has reached it that it has not acknowledged, since; NEVER for none.
   uint64_t owes;
 };
@@ -38,6 +40,8 @@ struct side {
 struct pair {
   struct pair *next;
   uint16_t port[2];
+  /// One side has waited long enough, and has reset it.
+  bool given_up;
   struct side side[2];
 };
 
@@ -54,6 +58,8 @@ static uint64_t trace;
 
 /// RFC 9293, 3.8.6.3 and RFC 1122, 4.2.3.2: an ACK is less than half a second late; and the clock's grain.
 #define ACK_LATEST (500 * MILLISECOND + 10 * MILLISECOND)
+/// R2, after which a connection without progress may be given up (RFC 1122, 4.2.3.5; RFC 9293, 3.8.3).
+#define GIVE_UP (100 * SECOND)
 
 static void forget(struct side *side) {
   free(side->stream);
@@ -185,6 +191,7 @@ void checker_delivered(int to, const uint8_t *frame, uint32_t length, uint64_t n
     bool selective = me->syn.sack_permitted && other->syn.sack_permitted;
     if (selective) other->told_duplicates = other->told_duplicates > segments ? other->told_duplicates - segments + 1 : 0;
     other->told_ack = s->ack;
+    other->waits_since = now;
   } else if (s->ack == other->told_ack) {
     other->told_duplicates++;
   }
@@ -266,10 +273,14 @@ static bool answers(int from, const struct segment *s) {
   return false;
 }
 
-static void sent_reset(int from, struct pair *pair, const struct segment *s) {
+static void sent_reset(int from, struct pair *pair, const struct segment *s, uint64_t now) {
   struct side *me = &pair->side[from], *other = &pair->side[1 - from];
   RULE(!s->length, "a reset with data");
-  if (resets_allowed) {
+  if (me->begun && after(me->sent, me->told_ack) && now - me->waits_since >= GIVE_UP && !pair->given_up) {
+    pair->given_up = true;
+    given_up(pair->port[0]);
+  }
+  if (resets_allowed || pair->given_up) {
     if (me->begun && s->seq == me->sent) me->reset = true;
     return;
   }
@@ -291,6 +302,9 @@ static void sent_segment(int from, struct pair *pair, const struct segment *s, u
   RULE(s->flags & ACK, "a segment without ACK (RFC 9293, 3.1)");
   RULE(!(s->flags & URG) && !s->urgent, "urgent data that nobody sent (RFC 6093)");
   uint32_t end = s->seq + s->length, fin = (s->flags & FIN) != 0;
+
+  // The wait begins with what goes when nothing else is in flight.
+  if (me->sent == me->told_ack) me->waits_since = now;
 
   // Sequence numbers (RFC 9293, 3.4) and the stream that they number.
   RULE(!after(s->seq, me->sent), "numbers were left out: %u were expected", me->sent);
@@ -370,7 +384,7 @@ void checker_sent(int from, const uint8_t *frame, uint32_t length, uint64_t now)
     case KIND_TCP: break;
   }
   struct pair *pair = from ? find(s->destination_port, s->source_port) : find(s->source_port, s->destination_port);
-  if (s->flags & RST) sent_reset(from, pair, s);
+  if (s->flags & RST) sent_reset(from, pair, s, now);
   else if (s->flags & SYN) sent_syn(from, pair, s);
   else sent_segment(from, pair, s, now);
 }

@@ -50,6 +50,8 @@ struct talk {
   uint32_t abort_after;
   bool aborted;
   bool begun, closed[2];
+  /// The client's port.
+  uint16_t port;
 };
 
 /// One end of it.
@@ -88,7 +90,7 @@ static uint32_t events;
 
 /// What all seeds together met, shared between the jobs.
 struct met {
-  uint64_t seeds, frames, bytes, connections, aborted;
+  uint64_t seeds, frames, bytes, connections, aborted, given_up;
   struct network_counts network;
   uint64_t tcp[TCP_COUNTERS];
 };
@@ -339,7 +341,24 @@ static void serve(struct end *end) {
   if (all_said && end->ended) close_end(end);
 }
 
+void given_up(uint16_t port) {
+  for (uint32_t i = 0; i < plan.connections; i++) {
+    struct talk *talk = &plan.talks[i];
+    if (talk->port != port || (talk->closed[CLIENT] && talk->closed[SERVER])) continue;
+    talk->aborted = true;
+    met->given_up++;
+  }
+}
+
 // ---- Who connects when ---------------------------------------------------------------------------------------
+
+static uint16_t local_port(const struct end *end) {
+  struct skerry_memory memory = skerry_memory(machine[end->machine]);
+  must_call("getsockname", end->machine, SYSCALL_LOCAL_ADDRESS, end->socket, memory.address, 0);
+  uint16_t port;
+  memcpy(&port, memory.bytes + 16, sizeof port);
+  return port;
+}
 
 static void begin(struct talk *talk) {
   talk->begun = true;
@@ -351,6 +370,7 @@ static void begin(struct talk *talk) {
     if (talk->crossed) must_call("bind", m, SYSCALL_BIND, end->socket, address(m, m, port), 0);
     int result = call(m, SYSCALL_CONNECT, end->socket, address(m, 1 - m, port), 0, 0);
     MUST(result == -EINPROGRESS, "connect: %d", result);
+    if (m == CLIENT) talk->port = local_port(end);
   }
 }
 
@@ -408,7 +428,7 @@ static uint64_t wake(int m) {
       end->wakes = NEVER;
       serve(end);
     }
-    if (end->open && plan.aborts && (!end->talk || end->talk->aborted)) {
+    if (end->open && (end->talk ? end->talk->aborted : plan.aborts)) {
       if (now >= end->progress + HALF_OPEN) {
         close_end(end);
         continue;
@@ -802,9 +822,9 @@ int main(int count, char **words) {
   for (uint64_t job = 1; job < jobs; job++)
     for (size_t i = 0; i < sizeof *all / sizeof(uint64_t); i++) ((uint64_t *)all)[i] += ((uint64_t *)(all + job))[i];
   clock_gettime(CLOCK_MONOTONIC, &ended);
-  printf("%llu seeds, %llu frames, %llu connections (%llu aborted), %llu bytes in %.1f s\n",
+  printf("%llu seeds, %llu frames, %llu connections (%llu aborted, %llu given up), %llu bytes in %.1f s\n",
          (unsigned long long)all->seeds, (unsigned long long)all->frames, (unsigned long long)all->connections,
-         (unsigned long long)all->aborted, (unsigned long long)all->bytes,
+         (unsigned long long)all->aborted, (unsigned long long)all->given_up, (unsigned long long)all->bytes,
          (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9);
   const struct network_counts *n = &all->network;
   printf("network: lost %llu, overflowed %llu, duplicated %llu, corrupted %llu, ring full %llu, marked %llu\n",

@@ -89,5 +89,7 @@ void checker_reset(bool resets, bool unhurried);
 void checker_sent(int from, const uint8_t *frame, uint32_t length, uint64_t now);
 /// A frame has reached machine `to` whole.
 void checker_delivered(int to, const uint8_t *frame, uint32_t length, uint64_t now);
+/// What it calls when a host, after all the patience that it owes, gives the connection from this port of machine 0 up.
+void given_up(uint16_t port);
 /// At the end: every fingerprint of every frame and its time, in order.
 uint64_t checker_trace(void);

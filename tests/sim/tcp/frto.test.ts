@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { SocketOption } from "../../../sdk/assembly/syscalls.ts";
 import { simulate } from "../harness.ts";
 import { RTT, Sender } from "./sender.ts";
+
+/** Where TCP_INFO has tcpi_rtt, µs (Linux's tcp.h). */
+const INFO_RTT = 68;
 
 /** Needless retransmissions, found and undone: RFC 5682, RFC 3522, RFC 2883. */
 
@@ -246,4 +250,38 @@ simulate("RFC 2883, 5: a DSACK of what was never sent again changes nothing", (w
   it.peer.sack([it.at(0) - 0x4000_0000, it.at(0) - 0x3fff_0000]);
   it.wait(1);
   assert.equal(it.program.tcp.undos, 0);
+});
+
+/** The smoothed round trip that TCP_INFO tells, ms. */
+function smoothed(it: Sender): number {
+  return it.program.optionData(it.socket, SocketOption.Info).getUint32(INFO_RTT, true) / 1000;
+}
+
+const stamped = { timestamps: [1000, 0] as [number, number] };
+
+simulate("RFC 6298, 3: segments whose ACK was lost are not timed by the next ACK", (world) => {
+  const it = new Sender(world, stamped);
+  const before = smoothed(it);
+  const flight = it.launch(0, 6);
+  const { timeouts } = it.program.tcp;
+  while (it.program.tcp.timeouts < timeouts + 3) it.wait(20);
+  // All had arrived, and what came again is reported as a duplicate (RFC 2883, 4).
+  it.stamp(flight[5]);
+  it.ack(6, [0, 1]);
+  it.wait(1);
+  assert.equal(smoothed(it), before);
+});
+
+simulate("RFC 7323, 4.3 (B): nor by the ACK of data out of order", (world) => {
+  const it = new Sender(world, stamped);
+  const before = smoothed(it);
+  const flight = it.launch(0, 3);
+  while (!it.program.tcp.tlpProbes) {
+    it.send(4);
+    it.wait(400);
+  }
+  it.stamp(flight[2]);
+  it.ack(3, [4, 5]);
+  it.wait(1);
+  assert.equal(smoothed(it), before);
 });
