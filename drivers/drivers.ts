@@ -4,3 +4,4 @@
  */
 import "./e1000";
 import "./memory-link";
+import "./rtl8139";

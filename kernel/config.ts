@@ -66,6 +66,8 @@ export class Config {
   congestion: u32;
   /** `EcnMode` of connections; passive unless told, as Linux has it. */
   ecn: u32;
+  /** An RTL8139 that has the C+ mode runs in the classic one all the same. */
+  rtl8139Classic: bool;
 
   /** The static address, or under DHCP what to use while no server answers; `isAny` without one. */
   @inline get address(): IpAddress {
@@ -162,6 +164,9 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "ecn")) {
     if (setEcn(value, valueLength)) return;
     expected = "off, passive, on or accurate";
+  } else if (textEquals(word, keyLength, "rtl8139")) {
+    if (setRtl8139(value, valueLength)) return;
+    expected = "auto (C+ where the chip has it) or classic";
   } else {
     warn("config")
       .text("ignored, unknown key")
@@ -313,6 +318,13 @@ function setEcn(value: usize, length: u32): bool {
   else if (textEquals(value, length, "passive")) config.ecn = EcnMode.Passive;
   else if (textEquals(value, length, "on")) config.ecn = EcnMode.On;
   else if (textEquals(value, length, "accurate")) config.ecn = EcnMode.Accurate;
+  else return false;
+  return true;
+}
+
+function setRtl8139(value: usize, length: u32): bool {
+  if (textEquals(value, length, "auto")) config.rtl8139Classic = false;
+  else if (textEquals(value, length, "classic")) config.rtl8139Classic = true;
   else return false;
   return true;
 }

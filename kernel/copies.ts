@@ -13,6 +13,9 @@ export class CopyStats {
   sentCopied: u64;
   /** Bytes, headers included, that the loopback copied in the place of a device. */
   looped: u64;
+  /** Bytes, headers included, that drivers copied because their device reads and writes buffers of its own. */
+  bouncedIn: u64;
+  bouncedOut: u64;
 }
 
 export const copyStats = changetype<CopyStats>(memory.data(offsetof<CopyStats>(), 64));

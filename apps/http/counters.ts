@@ -111,7 +111,8 @@ function writeCopies(json: JsonWriter): void {
   json.key("copies").object();
   json.count("received", c.received).count("receivedCopied", c.receivedCopied);
   json.count("sent", c.sent).count("sentCopied", c.sentCopied);
-  json.count("looped", c.looped).endObject();
+  json.count("looped", c.looped);
+  json.count("bouncedIn", c.bouncedIn).count("bouncedOut", c.bouncedOut).endObject();
 }
 
 function writeDhcp(json: JsonWriter): void {

@@ -197,6 +197,16 @@ describe("the command line", () => {
     expect<u32>(config.ecn).toBe(EcnMode.Passive);
   });
 
+  it("rtl8139=: classic at will, else what the chip has", () => {
+    parse("");
+    expect(config.rtl8139Classic).toBe(false);
+    expect(complaint("rtl8139=classic")).toBe("");
+    expect(config.rtl8139Classic).toBe(true);
+    expect(complaint("rtl8139=classic rtl8139=auto")).toBe("");
+    expect(config.rtl8139Classic).toBe(false);
+    mentions(complaint("rtl8139=c+"), "expected auto (C+ where the chip has it) or classic");
+  });
+
   it("cuts what no sane command line holds, and never prints what is not text", () => {
     const text = complaint("x".repeat(5000) + " ip=10.0.0.2/24");
     mentions(text, "command line cut");
