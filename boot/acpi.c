@@ -14,15 +14,16 @@ static bool sums_to_zero(const void *bytes, u32 length) {
   return !total;
 }
 
-// The table at `physical`, noted for the kernel to read, or NULL.
+// The table at `physical`, or NULL if it is not sound. The kernel, too, will look whether it is: what it
+// reads to find out is noted, to be mapped.
 static const struct table *table_at(u64 physical) {
   const struct table *table = (const struct table *)physical;
   if (physical < PAGE || physical > LOW_END - sizeof *table) return NULL;
+  if (acpi.table_count == sizeof acpi.tables / sizeof *acpi.tables) return has_rsdp = false, NULL;
   const u32 length = table->length;
-  if (length < sizeof *table || length > 1u << 20 || physical + length > LOW_END) return NULL;
-  if (acpi.table_count == sizeof acpi.tables / sizeof *acpi.tables || !sums_to_zero(table, length)) return NULL;
-  acpi.tables[acpi.table_count++] = (struct range){physical, physical + length};
-  return table;
+  const bool sane = length >= sizeof *table && length <= 1u << 20 && physical + length < LOW_END;
+  acpi.tables[acpi.table_count++] = (struct range){physical, physical + (sane ? length : sizeof *table)};
+  return sane && sums_to_zero(table, length) ? table : NULL;
 }
 
 static u64 field(const struct table *table, u32 offset, u32 bytes) {

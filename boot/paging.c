@@ -134,8 +134,9 @@ void paging_start(void) {
   map_readable(physical_of(&boot_page), physical_of(&boot_page + 1));
   for (u32 i = 0; i < acpi.table_count; i++) {
     const u64 start = PAGE_DOWN(acpi.tables[i].start), end = PAGE_UP(acpi.tables[i].end);
-    if (start < static_end) has_rsdp = false; // hidden by static data: rather none than half
-    else if (!memory_has(MEMORY_RAM, start, end)) map_readable(start, end);
+    // Hidden by static data, or in RAM that anybody may take: rather none than half.
+    if (start < static_end || memory_has(MEMORY_RAM, start, end)) has_rsdp = false;
+    else map_readable(start, end);
   }
   write_cr3(physical_of(root));
   tables_limit += EARLY_TABLES;

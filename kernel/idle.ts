@@ -1,5 +1,6 @@
 import { Device, Feature, LINES, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
-import { interruptMask, interruptOpen, interruptsPending } from "./host";
+import { lineMask, lineOpen, lineReroute } from "../drivers/lines";
+import { interruptsPending } from "./host";
 import { warn } from "./log";
 import { MICROSECOND, MILLISECOND, SECOND, timersNextDeadline } from "./timer";
 
@@ -79,7 +80,7 @@ export function idleInit(): void {
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
     if (device.line == NO_LINE) continue;
-    if (device.line >= LINES || open & bit(device.line) || interruptOpen(device.line)) {
+    if (device.line >= LINES || open & bit(device.line) || lineOpen(device.line)) {
       open |= bit(device.line);
       continue;
     }
@@ -124,7 +125,7 @@ export function idleWake(now: u64): bool {
 
 /** A message is masked by leaving its device's interrupts off. */
 function mask(number: u32, now: u64): void {
-  if (number < LINES) interruptMask(number, true);
+  if (number < LINES) lineMask(number, true);
   masked |= bit(number);
   interruptAt(number).maskedUntil = now + MASKED_FOR;
   warn("irq")
@@ -141,16 +142,18 @@ function mask(number: u32, now: u64): void {
 export function idleFound(device: Device): void {
   if (!interrupting(device) || fired & bit(device.line)) return;
   if (slept < SILENT_SLEEP || ++interruptAt(device.line).silent < SILENT_MOST) return;
+  const rerouted = device.line < LINES && lineReroute(device.line);
+  interruptAt(device.line).silent = 0;
   warn("irq")
     .text("packets come but the ")
     .text(device.line < LINES ? "line" : "message")
-    .text(" is silent, polling")
+    .text(rerouted ? " is silent at the I/O APIC, trying the 8259s" : " is silent, polling")
     .key("device")
     .text(device.model)
     .key("line")
     .number(device.line)
     .end();
-  device.line = NO_LINE;
+  if (!rerouted) device.line = NO_LINE;
 }
 
 /** This step had work to do. */
@@ -174,7 +177,7 @@ export function idlePrepare(now: u64): void {
     if (now < interrupt.maskedUntil) continue;
     interrupt.spurious = 0;
     masked &= ~bit(number);
-    if (number < LINES) interruptMask(number, false);
+    if (number < LINES) lineMask(number, false);
   }
   setInterrupts(true);
 }

@@ -1,6 +1,7 @@
 import { Device, deviceAt, deviceCount } from "../drivers/device";
 import "../drivers/drivers";
 import { healthCheck } from "../drivers/health";
+import { linesInit } from "../drivers/lines";
 import { loopbackStart } from "../drivers/loopback";
 import { driversStart } from "../drivers/registry";
 import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
@@ -42,6 +43,7 @@ export function init(): void {
   configParse(boot.commandLine, boot.commandLineLength);
   poolsInit();
   randomInit();
+  linesInit();
   driversStart();
   loopback = loopbackStart();
   idleInit();

@@ -1,5 +1,7 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import { DriverFault, type Host, type PciDevice } from "./device.ts";
+import { acpiTables, type Tables } from "./acpi.ts";
+import { IO_APIC_BASE, IO_APIC_BYTES, IoApic } from "./ioapic.ts";
 import { explain, type Kernel } from "./kernel.ts";
 import { ConfigMechanism1, PciBridge, PciBus, PciFunction } from "./pci.ts";
 import { Random } from "./random.ts";
@@ -31,6 +33,13 @@ export interface MachineOptions {
   unroutable?: number;
   /** Whether devices can send messages: they can unless told. */
   messages?: boolean;
+  /**
+   * An I/O APIC, told of by ACPI. `pic`: there are 8259s too. `level`: the lines that the MADT gives as
+   * level-triggered. `wired`: whether the lines do reach its inputs of the same number.
+   */
+  ioApic?: { pic: boolean; level: number[]; wired?: boolean };
+  /** What firmware got wrong: changes the bytes of RSDP (first) and tables. */
+  spoilAcpi?: (tables: Uint8Array) => void;
   /** Virtual time of one `step` without work. */
   stepTime?: number;
 }
@@ -48,7 +57,8 @@ const SCRATCH = 4 * PAGE;
 /** From an asserted line to the first instruction of the handler. */
 const INTERRUPT_TIME = 2 * MICROSECOND;
 /** Where messages go, and the vector of number 0: those of a processor's local APIC. */
-const MESSAGE_ADDRESS = 0xfee01000;
+const PROCESSOR = 1;
+const MESSAGE_ADDRESS = 0xfee00000 + (PROCESSOR << 12);
 const MESSAGE_VECTOR = 0x40n;
 const NEVER = 2n ** 64n - 1n;
 
@@ -87,7 +97,9 @@ export class Machine implements Host {
   private readonly devices: PciDevice[] = [];
   private readonly ram: number;
   private readonly ramEnd: number;
+  private readonly ioApic: IoApic | undefined;
   private pack = 0;
+  private rsdp = 0;
   private commandLine = 0;
   private commandLineLength = 0;
   private partialLine = "";
@@ -129,6 +141,19 @@ export class Machine implements Host {
       this.pack = at;
       this.memory.set(options.pack, at);
       at = align(at + options.pack.length, PAGE);
+    }
+    const tables: Tables = {};
+    if (options.ioApic) {
+      const { pic, level } = options.ioApic;
+      this.ioApic = new IoApic(PROCESSOR);
+      tables.madt = { pic, level, ioApics: [{ address: IO_APIC_BASE, first: 0 }] };
+    }
+    if (options.ioApic) {
+      this.rsdp = at;
+      const bytes = acpiTables(tables, at);
+      options.spoilAcpi?.(bytes);
+      this.memory.set(bytes, at);
+      at += PAGE;
     }
     this.scratch = at;
     this.ram = at + SCRATCH;
@@ -214,7 +239,9 @@ export class Machine implements Host {
   /** An unmasked line that is up, or a message, ends the sleep. */
   private deliver(): void {
     const lines = this.levels & this.opened & ~this.masked;
-    const raised = BigInt(lines >>> 0) | this.messages;
+    let raised = BigInt(lines >>> 0) | this.messages;
+    const inputs = this.options.ioApic?.wired === false ? 0 : this.levels;
+    for (const vector of this.ioApic?.vectors(inputs) ?? []) raised |= this.number(vector);
     if (!this.sleeping || !raised) return;
     this.fired |= raised;
     this.messages = 0n;
@@ -323,14 +350,18 @@ export class Machine implements Host {
   }
 
   message(address: number, data: number): void {
-    const number = BigInt(data & 0xff) - MESSAGE_VECTOR;
-    if (address !== MESSAGE_ADDRESS || data >>> 8 || !(this.addressed & (1n << number))) {
-      throw new DriverFault(
-        `message 0x${data.toString(16)} to 0x${address.toString(16)}, which nobody gave out`,
-      );
+    if (address !== MESSAGE_ADDRESS || data >>> 8) {
+      throw new DriverFault(`message 0x${data.toString(16)} to 0x${address.toString(16)}`);
     }
-    this.messages |= 1n << number;
+    this.messages |= this.number(data);
     this.deliver();
+  }
+
+  /** The bit of the number whose vector it is. */
+  private number(vector: number): bigint {
+    const bit = 1n << (BigInt(vector) - MESSAGE_VECTOR);
+    if (this.addressed & bit) return bit;
+    throw new DriverFault(`interrupt by vector 0x${vector.toString(16)}, which nobody gave out`);
   }
 
   // ---- PCI -------------------------------------------------------------------------------------
@@ -402,14 +433,24 @@ export class Machine implements Host {
 
   private mmioRead(address: number, width: number): number {
     this.spend(MMIO_READ_TIME);
+    const controller = this.interruptController(address >>> 0);
+    if (controller >= 0) return this.ioApic!.read(controller, width);
     const target = this.decode("memory", address >>> 0);
     return target ? target[0].read(target[1], target[2], width) : 2 ** (width * 8) - 1;
   }
 
   private mmioWrite(address: number, width: number, value: number): void {
     this.spend(MMIO_WRITE_TIME);
+    const controller = this.interruptController(address >>> 0);
+    if (controller >= 0) return this.ioApic!.write(controller, width, value >>> 0);
     const target = this.decode("memory", address >>> 0);
     target?.[0].write(target[1], target[2], width, value >>> 0);
+  }
+
+  /** The offset in the I/O APIC's registers, or -1. */
+  private interruptController(address: number): number {
+    const offset = address - IO_APIC_BASE;
+    return this.ioApic && offset >= 0 && offset < IO_APIC_BYTES ? offset : -1;
   }
 
   private dma(address: number, length: number): number {
@@ -471,6 +512,7 @@ export class Machine implements Host {
         return ((MESSAGE_VECTOR + BigInt(number)) << 32n) | BigInt(MESSAGE_ADDRESS);
       },
       interruptOpen: (line: number) => {
+        if (this.options.ioApic?.pic === false) throw new DriverFault("8259s: there are none");
         if (line > 15 || line < 0 || (this.options.unroutable ?? 0) & (1 << line)) return 0;
         this.opened |= 1 << line;
         return 1;
@@ -497,7 +539,7 @@ export class Machine implements Host {
       this.commandLine,
       this.pack,
       packLength,
-      0,
+      this.rsdp,
       this.ram,
       this.ramEnd - this.ram,
       this.memory.length >> 10,

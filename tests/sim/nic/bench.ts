@@ -6,7 +6,7 @@ import { fold, wordSum } from "../../../tools/sim/e1000-parts.ts";
 import { ACK, FIN, parse, PSH } from "../../../tools/sim/frames.ts";
 import { type Kernel, loadKernel } from "../../../tools/sim/kernel.ts";
 import { Link, type LinkConditions, type Port } from "../../../tools/sim/link.ts";
-import { macAddress, Machine } from "../../../tools/sim/machine.ts";
+import { macAddress, Machine, type MachineOptions } from "../../../tools/sim/machine.ts";
 import type { Nic, NicFaults } from "../../../tools/sim/nic.ts";
 import { nicKind, NICS } from "../../../tools/sim/nics.ts";
 import { MILLISECOND, Simulation } from "../../../tools/sim/simulation.ts";
@@ -95,6 +95,7 @@ export class Bench<N extends Nic = Nic> {
       conditions?: Partial<LinkConditions>;
       seed?: number;
       unroutable?: number;
+      machine?: Partial<MachineOptions>;
       beside?: PciDevice[];
       before?: (nic: N) => void;
     } = {},
@@ -108,6 +109,7 @@ export class Bench<N extends Nic = Nic> {
       kernel,
       devices: [this.nic, ...(options.beside ?? [])],
       ...(options.unroutable === undefined ? {} : { unroutable: options.unroutable }),
+      ...options.machine,
     });
     this.link = new Link(this.simulation, options.conditions);
     this.link.attach(this.far);

@@ -1,6 +1,7 @@
 import { DEVICES_MAX, deviceAt, deviceCount } from "../../../drivers/device";
 import "../../../drivers/drivers";
 import { healthCheck } from "../../../drivers/health";
+import { linesInit } from "../../../drivers/lines";
 import { driversStart } from "../../../drivers/registry";
 import { clockUpdate, now } from "../../../kernel/clock";
 import {
@@ -70,6 +71,7 @@ export function init(): void {
   poolsInit();
   groups = reserve(256, 8);
   constant = reserve(CONSTANT, 64);
+  linesInit();
   driversStart();
   idleInit();
   assert(deviceCount() < DEVICES_MAX);
