@@ -3,7 +3,7 @@
 // kernel/host.ts is the contract; here is only how this host keeps it. Register and descriptor
 // accesses are inline, so that they cost no call, and volatile, so that the compiler makes them as
 // written and in order. Device memory is mapped uncached; among loads and among stores to RAM, x86
-// keeps the order by itself, so the barriers need only hold the compiler.
+// keeps the order by itself, so those barriers need only hold the compiler; a load may overtake a store.
 #pragma once
 
 #include <stdbool.h>
@@ -50,8 +50,9 @@ HOST_PORT(8, "b") HOST_PORT(16, "w") HOST_PORT(32, "k")
   static inline type host_##kind##Read##bits(u32 at) { return *(volatile u##bits *)(u64)at; } \
   static inline void host_##kind##Write##bits(u32 at, type value) { *(volatile u##bits *)(u64)at = (u##bits)value; }
 HOST_CELL(mmio, 8, u32) HOST_CELL(mmio, 16, u32) HOST_CELL(mmio, 32, u32)
-HOST_CELL(dma, 32, u32) HOST_CELL(dma, 64, u64)
+HOST_CELL(dma, 16, u32) HOST_CELL(dma, 32, u32) HOST_CELL(dma, 64, u64)
 
 static inline void host_prefetch(u32 at) { __builtin_prefetch((const void *)(u64)at); }
 static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }
+static inline void host_dmaFullBarrier(void) { __asm__ volatile("mfence" ::: "memory"); }

@@ -5,3 +5,4 @@
 import "./e1000";
 import "./memory-link";
 import "./rtl8139";
+import "./virtio/net";

@@ -258,6 +258,13 @@ export function pciEnable(entry: PciFunction): void {
   );
 }
 
+/** The same for a function whose registers are ports. */
+export function pciEnablePorts(entry: PciFunction): void {
+  pciEnable(entry);
+  const command = pciRead32(entry.address, COMMAND) & 0xffff;
+  pciWrite32(entry.address, COMMAND, command | COMMAND_IO);
+}
+
 /** Ends all DMA by the function, whatever its own registers say. */
 export function pciDisable(entry: PciFunction): void {
   const command = pciRead32(entry.address, COMMAND) & 0xffff;
@@ -267,7 +274,16 @@ export function pciDisable(entry: PciFunction): void {
 /** Offset of the first capability `id` (PCI 6.7), or 0. */
 export function pciCapability(entry: PciFunction, id: u32): u32 {
   if (!(pciRead32(entry.address, COMMAND) & STATUS_CAPABILITIES)) return 0;
-  let at = pciRead32(entry.address, CAPABILITIES) & 0xfc;
+  return capabilityFrom(entry, pciRead32(entry.address, CAPABILITIES), id);
+}
+
+/** Offset of the next capability `id` behind the one at `at`, or 0. */
+export function pciNextCapability(entry: PciFunction, at: u32, id: u32): u32 {
+  return capabilityFrom(entry, pciRead32(entry.address, at) >> 8, id);
+}
+
+function capabilityFrom(entry: PciFunction, at: u32, id: u32): u32 {
+  at &= 0xfc;
   for (let i: u32 = 0; i < CAPABILITIES_MAX && at >= 0x40; i++) {
     const head = pciRead32(entry.address, at);
     if ((head & 0xff) == id) return at;

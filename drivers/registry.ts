@@ -2,6 +2,7 @@ import { Line, info, warn } from "../kernel/log";
 import { Bus, Found } from "./bus";
 import { Device, LINES, addDevice, dropDevice } from "./device";
 import { CLASS_NETWORK, PciFunction, pciCount, pciDisable, pciFunction, pciProbe } from "./pci";
+import { virtioMmioAt, virtioMmioCount, virtioMmioScan } from "./virtio/bus";
 
 /**
  * Which driver takes which chip. A driver's module adds a row for each chip that it knows when it
@@ -68,11 +69,14 @@ export function registerChip<T extends Found>(
 /** Looks at every bus and starts what there is a driver for. */
 export function driversStart(): void {
   startPci();
+  startVirtioMmio();
 }
 
 /** Lists the PCI functions on the console and starts those with a driver. */
 function startPci(): void {
-  if (!pciProbe()) warn("pci").text("no bus: configuration mechanism #1 does not answer").end();
+  if (!pciProbe() && !virtioMmioCount()) {
+    warn("pci").text("no bus: configuration mechanism #1 does not answer").end();
+  }
   for (let i: u32 = 0; i < pciCount(); i++) {
     const entry = pciFunction(i);
     const row = rowFor(entry);
@@ -84,6 +88,20 @@ function startPci(): void {
     } else if (entry.classCode >> 16 == CLASS_NETWORK) {
       describe(warn("pci"), entry).text(" no driver for this network device").end();
     }
+  }
+}
+
+/** The same for virtio devices at the addresses that were named. */
+function startVirtioMmio(): void {
+  virtioMmioScan();
+  for (let i: u32 = 0; i < virtioMmioCount(); i++) {
+    const found = virtioMmioAt(i);
+    const row = rowFor(found);
+    if (row !== null) {
+      describe(info("virtio"), found).key("driver").text(row.driver).end();
+      start(row, found);
+    } else if (found.id) describe(info("virtio"), found).end();
+    else describe(warn("virtio"), found).text(" there is no device at this address").end();
   }
 }
 

@@ -61,7 +61,7 @@ static inline u64 host_interruptMessage(u32 number) { return (void)number, 0; }
 #define HOST_CELL(bits)                                                                        \
   static inline u##bits host_dmaRead##bits(u32 at) { return *WASM_PLACE(volatile u##bits, at); } \
   static inline void host_dmaWrite##bits(u32 at, u##bits value) { *WASM_PLACE(volatile u##bits, at) = value; }
-HOST_CELL(32) HOST_CELL(64)
+HOST_CELL(16) HOST_CELL(32) HOST_CELL(64)
 
 // __builtin_prefetch takes no address relative to a segment.
 static inline void host_prefetch(u32 at) { __asm__ volatile("prefetcht0 %0" ::"m"(*WASM_PLACE(const u8, at))); }
@@ -69,3 +69,4 @@ static inline void host_prefetch(u32 at) { __asm__ volatile("prefetcht0 %0" ::"m
 // The device runs in the same thread: only the compiler needs holding.
 static inline void host_dmaReadBarrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void host_dmaWriteBarrier(void) { __asm__ volatile("" ::: "memory"); }
+static inline void host_dmaFullBarrier(void) { __asm__ volatile("" ::: "memory"); }

@@ -1,3 +1,4 @@
+import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Mask } from "../net/wire/address";
 import { Level, setLogLevel, warn } from "./log";
@@ -8,6 +9,7 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
  *
  *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug ecn=on
  *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=bbr
+ *     virtio_mmio.device=512@0xfeb00e00:12
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -97,7 +99,7 @@ const hostname: usize = memory.data(63);
   return byte == 0x20 || byte - 9 < 5 || byte == 0;
 }
 
-/** Sets the defaults (DHCP, host name `skerry`, CUBIC), then what the command line says. Of a key given twice the last counts. */
+/** Sets the defaults (DHCP, host name `skerry`, CUBIC), then what the command line says. Of a key given twice the last counts, but each device counts. */
 export function configParse(text: usize, length: u32): void {
   memory.fill(changetype<usize>(config), 0, offsetof<Config>());
   config.mode = AddressMode.Dhcp;
@@ -105,6 +107,7 @@ export function configParse(text: usize, length: u32): void {
   config.hostname = hostname;
   config.ecn = EcnMode.Passive;
   setHostnameText("skerry");
+  virtioMmioClear();
   if (length > COMMAND_LINE_MAX) {
     warn("config")
       .text("command line cut")
@@ -167,6 +170,9 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "rtl8139")) {
     if (setRtl8139(value, valueLength)) return;
     expected = "auto (C+ where the chip has it) or classic";
+  } else if (textEquals(word, keyLength, "virtio_mmio.device")) {
+    if (virtioMmioNamed(value, valueLength)) return;
+    expected = "bytes@address:line, as in 512@0xfeb00e00:12, and at most 32 of them";
   } else {
     warn("config")
       .text("ignored, unknown key")

@@ -151,12 +151,20 @@ export declare function mmioWrite32(address: usize, value: u32): void;
  * One access of exactly this width to RAM that a device also writes (descriptors). A plain
  * `load` may be cached in a register for ever; these may not.
  */
+@external("host", "dmaRead16")
+export declare function dmaRead16(address: usize): u32;
+
+
 @external("host", "dmaRead32")
 export declare function dmaRead32(address: usize): u32;
 
 
 @external("host", "dmaRead64")
 export declare function dmaRead64(address: usize): u64;
+
+
+@external("host", "dmaWrite16")
+export declare function dmaWrite16(address: usize, value: u32): void;
 
 
 @external("host", "dmaWrite32")
@@ -173,6 +181,13 @@ export declare function dmaReadBarrier(): void;
 /** What was written before is visible to the device before what is written after: ahead of a doorbell. */
 @external("host", "dmaWriteBarrier")
 export declare function dmaWriteBarrier(): void;
+
+/**
+ * What was written before is visible to the device before what is read after. The others cost nothing on
+ * x86, this one waits for the store buffer: once a batch.
+ */
+@external("host", "dmaFullBarrier")
+export declare function dmaFullBarrier(): void;
 
 /** A hint that the cache line of RAM at `address` is about to be used; may do nothing. */
 @external("host", "prefetch")

@@ -27,6 +27,20 @@ export function parseDecimal(at: usize, length: u32, limit: u32): i32 {
   return value > limit ? -1 : <i32>value;
 }
 
+/** A hexadecimal number of 1 to 8 digits; -1 if it is not one. */
+export function parseHex(at: usize, length: u32): i64 {
+  if (length == 0 || length > 8) return -1;
+  let value: i64 = 0;
+  for (let i: u32 = 0; i < length; i++) {
+    const byte = <u32>load<u8>(at + i);
+    const letter = (byte | 0x20) - 0x61;
+    const digit = letter < 6 ? letter + 10 : byte - 0x30;
+    if (digit > 15 || (letter >= 6 && digit > 9)) return -1;
+    value = (value << 4) | digit;
+  }
+  return value;
+}
+
 /** An IPv4 address in dotted decimal, or -1. Four parts, no leading zeros: no octal to misread. */
 export function parseV4(at: usize, length: u32): i64 {
   let address: i64 = 0;

@@ -497,8 +497,11 @@ export class Machine implements Host {
       mmioWrite8: (address: number, value: number) => this.mmioWrite(address, 1, value),
       mmioWrite16: (address: number, value: number) => this.mmioWrite(address, 2, value),
       mmioWrite32: (address: number, value: number) => this.mmioWrite(address, 4, value),
+      dmaRead16: (address: number) => view.getUint16(this.dma(address, 2), true),
       dmaRead32: (address: number) => view.getUint32(this.dma(address, 4), true),
       dmaRead64: (address: number) => view.getBigUint64(this.dma(address, 8), true),
+      dmaWrite16: (address: number, value: number) =>
+        view.setUint16(this.dma(address, 2), value, true),
       dmaWrite32: (address: number, value: number) =>
         view.setUint32(this.dma(address, 4), value, true),
       dmaWrite64: (address: number, value: bigint) =>
@@ -506,6 +509,7 @@ export class Machine implements Host {
       prefetch: () => {},
       dmaReadBarrier: () => {},
       dmaWriteBarrier: () => {},
+      dmaFullBarrier: () => {},
       interruptMessage: (number: number) => {
         if (this.options.messages === false || number > 63) return 0n;
         this.addressed |= 1n << BigInt(number);
