@@ -1,11 +1,12 @@
-import { portIn32, portOut32 } from "../kernel/host";
-import { warn } from "../kernel/log";
+import { ACPI_HEAD, acpiLength, acpiTable } from "../kernel/acpi";
+import { mmioMap, mmioRead32, mmioWrite32, portIn32, portOut32 } from "../kernel/host";
+import { info, warn } from "../kernel/log";
 import { Bus, Found } from "./bus";
 import { NO_LINE } from "./device";
 
 /**
  * The PCI bus (PCI Local Bus Specification 3.0, "PCI" below; PCI-to-PCI Bridge Architecture 1.2,
- * "Bridge"): finds every function and gives drivers its registers, interrupt line and capabilities.
+ * "Bridge"; PCI Express Base 2.0, "Express"): finds every function and gives drivers its registers, interrupt line and capabilities.
  *
  * Only what a driver takes is written to. A function that nobody drives is read and left alone,
  * because it may be what the console or the firmware lives on.
@@ -15,6 +16,18 @@ import { NO_LINE } from "./device";
 const CONFIG_ADDRESS: u32 = 0xcf8;
 const CONFIG_DATA: u32 = 0xcfc;
 const CONFIG_ENABLE: u32 = 0x8000_0000;
+
+/**
+ * Memory-mapped configuration space, ECAM (Express 7.2.2): 4 KiB a function, of which ports reach 256
+ * bytes. ACPI's MCFG says where (PCI Firmware 3.0, 4.1.2): after 8 reserved bytes entries of base
+ * address of bus 0, segment, first and last bus.
+ */
+const MCFG: u32 = 0x4746_434d;
+const MCFG_ENTRIES: u32 = ACPI_HEAD + 8;
+const MCFG_ENTRY: u32 = 16;
+const PORTS_REACH: u32 = 256;
+const PAGE: u32 = 4096;
+const NOTHING: u32 = 0xffff_ffff;
 
 /** Offsets in configuration space (PCI 6.1; Bridge 3.2). */
 const ID: u32 = 0x00;
@@ -113,15 +126,82 @@ const walked: usize = memory.data(32, 8);
   return (bus << 16) | (slot << 11) | (func << 8);
 }
 
-/** Reads the aligned word at `offset` (below 256). All access goes through here and `pciWrite32`. */
+/** Where bus 0 lies in ECAM, or 0 without one, and the last bus there. */
+let window: usize = 0;
+let windowLast: u32 = 0;
+/** Whether configuration mechanism #1 answers. */
+let hasPorts: bool = false;
+
+
+@inline function inWindow(address: u32): bool {
+  return window != 0 && address >> 16 <= windowLast;
+}
+
+/** The function's page: an address has its bus, device and function in the order of ECAM. */
+@inline function pageOf(address: u32): usize {
+  return window + ((<usize>address) << 4);
+}
+
+/**
+ * Reads the aligned word at `offset`, below 4,096; all ones where there is no such word, as there is not
+ * from 256 on without ECAM. All access goes through here and `pciWrite32`, to functions that the walk found.
+ */
 export function pciRead32(address: u32, offset: u32): u32 {
+  if (inWindow(address)) return mmioRead32(pageOf(address) + offset);
+  if (!hasPorts || offset >= PORTS_REACH) return NOTHING;
   portOut32(CONFIG_ADDRESS, CONFIG_ENABLE | address | offset);
   return portIn32(CONFIG_DATA);
 }
 
 export function pciWrite32(address: u32, offset: u32, value: u32): void {
+  if (inWindow(address)) return mmioWrite32(pageOf(address) + offset, value);
+  if (!hasPorts || offset >= PORTS_REACH) return;
   portOut32(CONFIG_ADDRESS, CONFIG_ENABLE | address | offset);
   portOut32(CONFIG_DATA, value);
+}
+
+/**
+ * Finds ECAM in the MCFG and believes it if the host bridge answers there, as it does at the ports
+ * where these answer too.
+ */
+function findWindow(): void {
+  const table = acpiTable(MCFG);
+  if (!table) return;
+  const end = acpiLength(table);
+  for (let at = MCFG_ENTRIES; at + MCFG_ENTRY <= end; at += MCFG_ENTRY) {
+    const base = load<u64>(table + at);
+    const segment: u32 = load<u16>(table + at, 8);
+    const first: u32 = load<u8>(table + at, 10);
+    const last: u32 = load<u8>(table + at, 11);
+    // Other segments are other sets of buses, and no PC begins its first one elsewhere.
+    if (segment != 0 || first != 0 || base & 0xf_ffff || base >> 32) continue;
+    const bridge = mmioMap(base, PAGE);
+    if (!bridge) continue;
+    const id = mmioRead32(bridge + ID);
+    if (id == NOTHING || (hasPorts && id != pciRead32(0, ID))) continue;
+    window = bridge;
+    windowLast = last;
+    info("pci")
+      .text("ECAM at ")
+      .hex(base, 8)
+      .key("buses")
+      .number(last + 1)
+      .end();
+    return;
+  }
+}
+
+/** Makes the function's page reachable. What the host cannot map is left to the ports, if there are any. */
+function mapFunction(address: u32): void {
+  if (!inWindow(address) || mmioMap(<u64>pageOf(address), PAGE)) return;
+  warn("pci")
+    .text("ECAM ends early, out of page tables")
+    .key("bus")
+    .number(address >> 16)
+    .end();
+  const bus = address >> 16;
+  if (bus) windowLast = bus - 1;
+  else window = 0;
 }
 
 /** Functions found. */
@@ -141,10 +221,14 @@ export function pciProbe(): bool {
   memory.fill(walked, 0, 32);
   // The address register keeps its value; without one the read gives all ones.
   portOut32(CONFIG_ADDRESS, CONFIG_ENABLE);
-  if (portIn32(CONFIG_ADDRESS) != CONFIG_ENABLE) return false;
+  hasPorts = portIn32(CONFIG_ADDRESS) == CONFIG_ENABLE;
+  window = 0;
+  findWindow();
+  if (!window && !hasPorts) return false;
   // Function n of a multi-function host bridge is the root of bus n.
   const roots: u32 = (pciRead32(0, HEADER) >> 16) & HEADER_MULTI ? 8 : 1;
   for (let func: u32 = 0; func < roots; func++) {
+    mapFunction(addressOf(0, 0, func));
     if (<u16>pciRead32(addressOf(0, 0, func), ID) != 0xffff) setBit(found, func);
   }
   for (let bus = nextBus(); bus < 256; bus = nextBus()) {
@@ -172,6 +256,7 @@ function walkBus(bus: u32): void {
   for (let slot: u32 = 0; slot < 32; slot++) {
     for (let func: u32 = 0, functionsHere: u32 = 1; func < functionsHere; func++) {
       const address = addressOf(bus, slot, func);
+      mapFunction(address);
       const id = pciRead32(address, ID);
       if ((id & 0xffff) == 0xffff) continue;
       const header = (pciRead32(address, HEADER) >> 16) & 0xff;

@@ -75,7 +75,7 @@ export function driversStart(): void {
 /** Lists the PCI functions on the console and starts those with a driver. */
 function startPci(): void {
   if (!pciProbe() && !virtioMmioCount()) {
-    warn("pci").text("no bus: configuration mechanism #1 does not answer").end();
+    warn("pci").text("no bus: neither ECAM nor configuration mechanism #1 answers").end();
   }
   for (let i: u32 = 0; i < pciCount(); i++) {
     const entry = pciFunction(i);

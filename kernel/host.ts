@@ -116,7 +116,8 @@ export declare function portOut32(port: u32, value: u32): void;
 /**
  * Makes `length` bytes of device registers at physical address `physical` reachable, uncached.
  * Returns the address for the `mmio…` calls, or 0 if it cannot be mapped (RAM, the image, or
- * above what the host can reach). Maps whole 4 KiB pages; mapping a range twice is harmless.
+ * above what the host can reach). Maps whole 4 KiB pages, side by side if they are so physically;
+ * mapping a range twice is harmless.
  */
 @external("host", "mmioMap")
 export declare function mmioMap(physical: u64, length: u32): usize;

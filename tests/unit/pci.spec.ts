@@ -185,6 +185,12 @@ describe("a function's registers", () => {
     expect(pciRead32(address(0, 3, 0), 0x04)).toBe(0x0003);
   });
 
+  it("have no words from 256 on where there are only ports", () => {
+    const at = address(0, 3, 0);
+    pciWord(at | 0x100, 0x00010001, 0);
+    expect(pciRead32(at, 0x100)).toBe(0xffff_ffff);
+  });
+
   it("list capabilities, and a list that goes round has an end", () => {
     const at = address(0, 3, 0);
     expect(pciCapability(nic(), 5)).toBe(0);

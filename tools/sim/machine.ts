@@ -3,7 +3,7 @@ import { DriverFault, type Host, type PciDevice } from "./device.ts";
 import { acpiTables, type Tables } from "./acpi.ts";
 import { IO_APIC_BASE, IO_APIC_BYTES, IoApic } from "./ioapic.ts";
 import { explain, type Kernel } from "./kernel.ts";
-import { ConfigMechanism1, PciBridge, PciBus, PciFunction } from "./pci.ts";
+import { ConfigMechanism1, Ecam, PciBridge, PciBus, PciFunction } from "./pci.ts";
 import { Random } from "./random.ts";
 import { type Event, MICROSECOND, SECOND, Simulation } from "./simulation.ts";
 
@@ -38,6 +38,11 @@ export interface MachineOptions {
    * level-triggered. `wired`: whether the lines do reach its inputs of the same number.
    */
   ioApic?: { pic: boolean; level: number[]; wired?: boolean };
+  /**
+   * Memory-mapped configuration space, told of by ACPI. `ports`: mechanism #1 is there too. `believable`:
+   * what it shows is the bus, and not some other memory.
+   */
+  ecam?: { ports: boolean; lastBus: number; believable?: boolean };
   /** What firmware got wrong: changes the bytes of RSDP (first) and tables. */
   spoilAcpi?: (tables: Uint8Array) => void;
   /** Virtual time of one `step` without work. */
@@ -56,6 +61,8 @@ const PAGE = 65536;
 const SCRATCH = 4 * PAGE;
 /** From an asserted line to the first instruction of the handler. */
 const INTERRUPT_TIME = 2 * MICROSECOND;
+/** Where configuration space lies, if the machine has it in memory. */
+const ECAM_BASE = 0xb0000000;
 /** Where messages go, and the vector of number 0: those of a processor's local APIC. */
 const PROCESSOR = 1;
 const MESSAGE_ADDRESS = 0xfee00000 + (PROCESSOR << 12);
@@ -98,6 +105,9 @@ export class Machine implements Host {
   private readonly ram: number;
   private readonly ramEnd: number;
   private readonly ioApic: IoApic | undefined;
+  private readonly ecam: Ecam | undefined;
+  /** Pages of it that the kernel has mapped. */
+  private readonly ecamPages = new Set<number>();
   private pack = 0;
   private rsdp = 0;
   private commandLine = 0;
@@ -148,7 +158,12 @@ export class Machine implements Host {
       this.ioApic = new IoApic(PROCESSOR);
       tables.madt = { pic, level, ioApics: [{ address: IO_APIC_BASE, first: 0 }] };
     }
-    if (options.ioApic) {
+    if (options.ecam) {
+      const { lastBus } = options.ecam;
+      this.ecam = new Ecam(this.pci.root, ECAM_BASE, lastBus);
+      tables.mcfg = { base: ECAM_BASE, lastBus };
+    }
+    if (options.ioApic || options.ecam) {
       this.rsdp = at;
       const bytes = acpiTables(tables, at);
       options.spoilAcpi?.(bytes);
@@ -409,16 +424,20 @@ export class Machine implements Host {
     return undefined;
   }
 
+  private isConfigPort(port: number): boolean {
+    return port >= 0xcf8 && port <= 0xcff && this.options.ecam?.ports !== false;
+  }
+
   private portIn(port: number, width: number): number {
     this.spend(PORT_TIME);
-    if (port >= 0xcf8 && port <= 0xcff) return this.pci.read(port, width);
+    if (this.isConfigPort(port)) return this.pci.read(port, width);
     const target = this.decode("io", port);
     return target ? target[0].read(target[1], target[2], width) : 2 ** (width * 8) - 1;
   }
 
   private portOut(port: number, width: number, value: number): void {
     this.spend(PORT_TIME);
-    if (port >= 0xcf8 && port <= 0xcff) return this.pci.write(port, width, value >>> 0);
+    if (this.isConfigPort(port)) return this.pci.write(port, width, value >>> 0);
     const target = this.decode("io", port);
     target?.[0].write(target[1], target[2], width, value >>> 0);
   }
@@ -428,6 +447,9 @@ export class Machine implements Host {
     const end = start + BigInt(length >>> 0);
     // Like the shim: no RAM, and nothing above 4 GiB.
     if (start < BigInt(this.memory.length) || end > 2n ** 32n) return 0;
+    for (let page = start & ~4095n; page < end; page += 4096n) {
+      this.ecamPages.add((Number(page) - ECAM_BASE) >>> 12);
+    }
     return Number(start);
   }
 
@@ -435,6 +457,10 @@ export class Machine implements Host {
     this.spend(MMIO_READ_TIME);
     const controller = this.interruptController(address >>> 0);
     if (controller >= 0) return this.ioApic!.read(controller, width);
+    const config = this.configuration(address >>> 0);
+    if (config >= 0) {
+      return this.options.ecam!.believable === false ? 0 : this.ecam!.read(config, width);
+    }
     const target = this.decode("memory", address >>> 0);
     return target ? target[0].read(target[1], target[2], width) : 2 ** (width * 8) - 1;
   }
@@ -443,6 +469,8 @@ export class Machine implements Host {
     this.spend(MMIO_WRITE_TIME);
     const controller = this.interruptController(address >>> 0);
     if (controller >= 0) return this.ioApic!.write(controller, width, value >>> 0);
+    const config = this.configuration(address >>> 0);
+    if (config >= 0) return this.ecam!.write(config, width, value >>> 0);
     const target = this.decode("memory", address >>> 0);
     target?.[0].write(target[1], target[2], width, value >>> 0);
   }
@@ -451,6 +479,14 @@ export class Machine implements Host {
   private interruptController(address: number): number {
     const offset = address - IO_APIC_BASE;
     return this.ioApic && offset >= 0 && offset < IO_APIC_BYTES ? offset : -1;
+  }
+
+  /** The offset in ECAM, or -1. */
+  private configuration(address: number): number {
+    const offset = address - ECAM_BASE;
+    if (!this.ecam || offset < 0 || offset >= this.ecam.size) return -1;
+    if (!this.ecamPages.has(offset >>> 12)) throw new RangeError("ECAM page that is not mapped");
+    return offset;
   }
 
   private dma(address: number, length: number): number {

@@ -40,11 +40,11 @@ export const enum Command {
 
 const COMMAND_WRITABLE = 0x0547;
 
-/** One function's 256 bytes. */
+/** One function's configuration space: 4 KiB by ECAM, of which ports reach 256 bytes. */
 export class PciFunction {
-  protected readonly config = new DataView(new ArrayBuffer(256));
+  protected readonly config = new DataView(new ArrayBuffer(4096));
   /** Bits that software can change. */
-  protected readonly writable = new DataView(new ArrayBuffer(256));
+  protected readonly writable = new DataView(new ArrayBuffer(4096));
   readonly bars: Bar[];
 
   constructor(options: FunctionOptions) {
@@ -101,12 +101,12 @@ export class PciFunction {
   }
 
   read(register: number): number {
-    return this.config.getUint32(register & 0xfc, true);
+    return this.config.getUint32(register & 0xffc, true);
   }
 
   /** Writes the dword's bytes that are set in `mask`. */
   write(register: number, value: number, mask: number): void {
-    register &= 0xfc;
+    register &= 0xffc;
     const changed = this.writable.getUint32(register, true) & mask;
     const old = this.config.getUint32(register, true);
     this.config.setUint32(register, ((old & ~changed) | (value & changed)) >>> 0, true);
@@ -168,6 +168,32 @@ export class PciBus {
       }
     }
     return undefined;
+  }
+}
+
+/** Memory-mapped configuration space (PCI Express Base 2.0, 7.2.2), from bus 0 to `lastBus`. */
+export class Ecam {
+  constructor(
+    readonly root: PciBus,
+    readonly base: number,
+    readonly lastBus: number,
+  ) {}
+
+  get size(): number {
+    return (this.lastBus + 1) << 20;
+  }
+
+  read(offset: number, width: number): number {
+    const ones = 2 ** (width * 8) - 1;
+    const target = this.root.find(offset >>> 20, (offset >>> 12) & 0xff);
+    return target ? (target.read(offset & 0xffc) >>> ((offset & 3) * 8)) & ones : ones;
+  }
+
+  write(offset: number, width: number, value: number): void {
+    const shift = (offset & 3) * 8;
+    const mask = ((2 ** (width * 8) - 1) << shift) >>> 0;
+    const target = this.root.find(offset >>> 20, (offset >>> 12) & 0xff);
+    target?.write(offset & 0xffc, (value << shift) >>> 0, mask);
   }
 }
 
