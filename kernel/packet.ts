@@ -205,8 +205,12 @@ export class Packet {
     other.owner = owner;
   }
 
-  /** Moves the packet to another owner. */
+  /**
+   * Moves the packet to another owner. A slot that a device reads while a queue keeps it, to send it
+   * again, stays the queue's.
+   */
   @inline give(to: Owner): void {
+    if (to == Owner.NicTx && this.references > 1) return;
     const pool = poolOf(this.pool);
     pool.count(this.owner, -1);
     pool.count(to, 1);
@@ -357,9 +361,9 @@ export function poolsInit(): void {
   const left = unreserved();
   const share = min<u32>(left >> 1, (4 << 20) + (left >> 2));
   const sixteenth = share >> 4;
-  poolInit(PoolId.Small, slotsIn(sixteenth * 3, SMALL_SLOT, SMALL_MOST), SMALL_SLOT);
+  poolInit(PoolId.Small, slotsIn(sixteenth * 2, SMALL_SLOT, SMALL_MOST), SMALL_SLOT);
   poolInit(PoolId.Standard, slotsIn(sixteenth * 12, STANDARD_SLOT, STANDARD_MOST), STANDARD_SLOT);
-  poolInit(PoolId.Jumbo, slotsIn(sixteenth, JUMBO_SLOT, JUMBO_MOST), JUMBO_SLOT);
+  poolInit(PoolId.Jumbo, slotsIn(sixteenth * 2, JUMBO_SLOT, JUMBO_MOST), JUMBO_SLOT);
 }
 
 function slotsIn(bytes: u32, slotBytes: u32, most: u32): u32 {

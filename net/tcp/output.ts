@@ -7,7 +7,7 @@ import { TCP_HEADER, TCP_HEADER_MAX, TcpFlag } from "../wire/tcp";
 import { linkCrowded } from "../link/output";
 import { mostSlots, receiveRoom } from "./queues/budget";
 import { congestionOf } from "./congestion/congestion";
-import { scaleFor } from "./connection";
+import { scaleFor, segmentOverhead } from "./connection";
 import { timestampClock } from "./opening/isn";
 import { accurateFlags, accurateOption } from "./ecn/accecn";
 import { Ecn, ecnAsk, ecnNewData } from "./ecn/ecn";
@@ -31,7 +31,7 @@ import { frtoHolds } from "./recovery/recovery";
 import { resend, retransmit } from "./recovery/retransmit";
 import { inFlight, markAllLost, markProbe, splitTail, transmitted } from "./recovery/scoreboard";
 import { duplicateDue, payloadSize, putSack } from "./recovery/sackreport";
-import { sendAdvance, sendEased, sendGather } from "./queues/sendqueue";
+import { sendAdvance, sendEased, sendGather, sendInPlace } from "./queues/sendqueue";
 import { seqGreater, seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { Extent, State, Tcb, TcbFlag } from "./tcb";
@@ -241,15 +241,19 @@ function probePath(t: Tcb, unsent: u32, allowed: u32, now: u64): void {
  * no memory.
  */
 function sendSegment(t: Tcb, length: u32, mss: u32, fin: bool, now: u64): bool {
-  const packet = headerPacket(Purpose.Data);
-  if (packet === null) {
-    // Nothing was sent, but something must look again.
-    if (t.work.rexmitAt == NEVER) t.work.rexmitAt = now + rtoNs(t);
-    return false;
-  }
   const seq = t.sndNxt;
   const extent = t.sendCursor;
-  const sent = gather(packet, extent, seq, length, mss);
+  let sent = length;
+  let packet = inPlace(t, extent, length, mss);
+  if (packet === null) {
+    packet = headerPacket(Purpose.Data);
+    if (packet === null) {
+      // Nothing was sent, but something must look again.
+      if (t.work.rexmitAt == NEVER) t.work.rexmitAt = now + rtoNs(t);
+      return false;
+    }
+    sent = gather(packet, extent, seq, length, mss);
+  }
   let end = seq + sent;
   let flags: u32 = TcpFlag.ACK;
   if (end == t.sndEnd) {
@@ -276,6 +280,13 @@ function sendSegment(t: Tcb, length: u32, mss: u32, fin: bool, now: u64): bool {
   }
   emit(t, packet, seq, flags, sent, now);
   return true;
+}
+
+/** The next `length` bytes in the slot in which they were copied, if they are a segment and lie so. */
+@inline function inPlace(t: Tcb, extent: Extent | null, length: u32, mss: u32): Packet | null {
+  // How long a SACK option is turns out later.
+  if (extent === null || !length || length > mss || t.has(TcbFlag.SackDue)) return null;
+  return sendInPlace(extent, t.sndNxt, length, TCP_HEADER + segmentOverhead(t));
 }
 
 /** Adds up to `length` bytes from `seq` on to a packet, to be cut into segments of `mss`; how many. */

@@ -9,8 +9,8 @@ import { Tcb, Tuple } from "./tcb";
 
 /**
  * One segment on its way out, for whatever has a tuple: a connection, half a one, what is left of
- * one, or nobody. Each segment has a header slot of its own, so a header that a device still reads
- * is never edited.
+ * one, or nobody. A header stands in a slot of its own, or before the payload in the payload's (see
+ * `sendInPlace`); either way one that a device still reads is never edited.
  */
 
 /** A packet for a header; null when memory is short. */
@@ -18,14 +18,14 @@ import { Tcb, Tuple } from "./tcb";
   return allocate(PoolId.Small, purpose, HEADROOM);
 }
 
-/** Where options go in such a packet. */
+/** Where options go in a packet whose `data` is where the header will be. */
 @inline export function optionsAt(packet: Packet): usize {
   return packet.data + TCP_HEADER;
 }
 
 /**
  * Writes the header before `optionsLength` bytes of options, which stand already, and sends it
- * with the `payload` bytes of fragments that the packet has, as one segment or, with a
+ * with the `payload` bytes that the packet has, behind them or as fragments, as one segment or, with a
  * `packet.segmentSize`, as what the device makes of them: how many. `window` is the field. Owns the
  * packet.
  * A failure is the network's to report or a timer's to repair, as for any segment that is lost.
@@ -43,7 +43,7 @@ export function segmentSend(
 ): u32 {
   const length = TCP_HEADER + optionsLength;
   const header = changetype<TcpHeader>(packet.data);
-  packet.length = length;
+  packet.length += length;
   header.sourcePort = tuple.localPort;
   header.destinationPort = tuple.remotePort;
   header.sequence = seq;

@@ -193,7 +193,8 @@ export class Work extends Flight {
   rcvFin: u32;
   /** Copied bytes in the send queue. */
   sendBytes: u32;
-  sendExtents: u32;
+  /** Pieces of static memory in the send queue. */
+  sendStatics: u32;
   sendTail: Extent | null;
   /** Last run out of order, and how many there are. */
   outOfOrderTail: usize;
@@ -206,7 +207,7 @@ export class Work extends Flight {
   /** Challenge ACKs in the window of time that began at `challengeAt`, ms. */
   challengeAt: u32;
   challengeCount: u32;
-  /** Slots that copies hold in the send queue. */
+  /** Slots that copies hold in the send queue, a large one counted for what it takes: budget.ts. */
   sendSlots: u16;
   /** Doublings of `rto` or of the probe interval since SND.UNA or the window moved. */
   backoff: u8;

@@ -74,7 +74,8 @@ export function tcpInit(maxConnections: u32): void {
   timeWaitInit(min<u32>(2 * maxConnections, 0xffff));
   synCacheInit(min<u32>(max<u32>(maxConnections >> 1, 256), 8192));
   // One for each slot that may hold copies, and a header and a body a connection at work.
-  sendQueueInit(poolOf(PoolId.Standard).slots + 2 * workCount());
+  const slots = poolOf(PoolId.Standard).slots + poolOf(PoolId.Jumbo).slots;
+  sendQueueInit(slots + 2 * workCount());
   scoreboardInit(poolOf(PoolId.Standard).slots);
   fastOpenInit();
   pathsInit();

@@ -1,4 +1,4 @@
-import { Owner, Pool, PoolId, poolOf, Purpose } from "../../../kernel/packet";
+import { HEADROOM, Owner, Packet, Pool, PoolId, poolOf, Purpose } from "../../../kernel/packet";
 import { FixedBuffer } from "./autotune";
 import { Tcb } from "../tcb";
 
@@ -17,6 +17,8 @@ import { Tcb } from "../tcb";
  *   since, data in the window may be dropped; the peer sends it again. What is out of order goes
  *   first, then what is in order; but a connection that holds next to nothing may always queue a
  *   segment, so who reads at once is never starved by who does not.
+ * - Large slots, which only copies to be sent have, count for what they take, though they are a pool of
+ *   their own; its last quarter is left to datagrams.
  * - Sending stops with EAGAIN at the same thresholds; room is announced as it comes back.
  */
 
@@ -24,6 +26,8 @@ import { Tcb } from "../tcb";
 const SLOTS_MIN: u32 = 2;
 /** What a connection begins with, in slots: 64 KiB of full segments. */
 const LIMIT_FIRST: u32 = 45;
+/** What a slot of the Jumbo pool counts for. */
+const LARGE_SLOTS: u32 = 5;
 /** What it may grow to, slots: 6 MiB, a window's worth of 500 Mbit/s at 100 ms. */
 const LIMIT_MOST: u32 = 4309;
 
@@ -89,7 +93,19 @@ export function slotsShort(t: Tcb): bool {
 
 /** Whether `t`, whose `sendMost` is `most`, may take one more slot for data to send. */
 @inline export function maySend(t: Tcb, most: u32): bool {
-  return <u32>t.work.sendSlots < threshold(most / standard().slotBytes);
+  // What large slots and headroom leave unused is not to make the program's share of bytes smaller.
+  return <u32>t.work.sendSlots < threshold(most / (standard().slotBytes - HEADROOM) + 1);
+}
+
+/** Whether data to send may have a slot of the Jumbo pool. */
+@inline export function largeLeft(): bool {
+  const pool = poolOf(PoolId.Jumbo);
+  return pool.owned(Owner.Free) > pool.floor(Purpose.OutOfOrder);
+}
+
+/** What a slot counts for: so many of those of the Standard pool. */
+@inline export function slotsOf(packet: Packet): u32 {
+  return packet.pool == <u8>PoolId.Jumbo ? LARGE_SLOTS : 1;
 }
 
 /** Whether a connection that got no slot for sending would get one now. */

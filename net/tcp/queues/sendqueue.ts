@@ -1,7 +1,16 @@
 import { copyStats } from "../../../kernel/copies";
-import { allocate, Owner, Packet, PoolId, Purpose, FRAGMENTS } from "../../../kernel/packet";
+import {
+  allocate,
+  FRAGMENTS,
+  HEADROOM,
+  Owner,
+  Packet,
+  PoolId,
+  Purpose,
+  slotSize,
+} from "../../../kernel/packet";
 import { reserveUncleared } from "../../../kernel/memory";
-import { maySend, sendMost } from "./budget";
+import { largeLeft, maySend, sendMost, slotsOf } from "./budget";
 import { seqLessEqual } from "../seq";
 import { Extent, Tcb } from "../tcb";
 
@@ -20,6 +29,10 @@ import { Extent, Tcb } from "../tcb";
  * byte is acknowledged and no descriptor reads it: the queue holds one reference to its packet,
  * each segment in flight another, and the last to let go frees the slot. Static memory needs no
  * such care.
+ *
+ * What is copied and fits has headroom in its slot: a segment that is the first there goes from there, with
+ * its headers before it (`sendInPlace`). Much at once is copied into large slots, so that a packet for a
+ * device that cuts it carries more.
  */
 
 /** Pieces of static memory of one connection, which could otherwise take all extents. */
@@ -58,14 +71,8 @@ export function sendQueueInit(count: u32): void {
   return taken;
 }
 
-/** Extents that are not slots of copies, which budget.ts bounds. */
-@inline function staticExtents(t: Tcb): u32 {
-  return t.work.sendExtents - t.work.sendSlots;
-}
-
 /** Appends an empty extent for bytes at `address`, or null when there is none to be had. */
 function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Extent | null {
-  if (staticExtents(t) >= STATIC_EXTENTS) return null;
   const extent = takeExtent();
   if (extent === null) return null;
   taken++;
@@ -79,7 +86,6 @@ function extend(t: Tcb, address: usize, packet: Packet | null, room: u32): Exten
   if (tail === null) t.sendHead = extent;
   else tail.next = extent;
   t.work.sendTail = extent;
-  t.work.sendExtents++;
   return extent;
 }
 
@@ -108,7 +114,18 @@ export function sendRoom(t: Tcb): u32 {
 @inline export function sendEased(t: Tcb): bool {
   const most = t.settings.notSentLowWater;
   if (most && t.sendHead !== null && t.sndEnd - t.sndMax > most >> 1) return false;
-  return t.work.sendBytes <= sendMost(t) >> 1 && staticExtents(t) <= STATIC_EXTENTS >> 1;
+  return t.work.sendBytes <= sendMost(t) >> 1 && t.work.sendStatics <= STATIC_EXTENTS >> 1;
+}
+
+/** Bytes that are worth a large slot. */
+const LARGE: u32 = 8192;
+
+/** A slot to copy `length` bytes into, or their beginning. */
+@inline function copySlot(length: u32): Packet | null {
+  if (length >= LARGE && largeLeft()) return allocate(PoolId.Jumbo, Purpose.Data, 0);
+  // What fits is likely to be a segment by itself.
+  const headroom = length + HEADROOM <= slotSize(PoolId.Standard) ? HEADROOM : 0;
+  return allocate(PoolId.Standard, Purpose.Data, headroom);
 }
 
 /** Copies in at most `length` bytes; returns how many found room. */
@@ -120,7 +137,7 @@ export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
     let tail = t.work.sendTail;
     if (tail === null || !tail.room) {
       if (!maySend(t, most)) break;
-      const packet = allocate(PoolId.Standard, Purpose.Data, 0);
+      const packet = copySlot(left);
       if (packet === null) break;
       tail = extend(t, packet.data, packet, packet.tailroom);
       if (tail === null) {
@@ -128,7 +145,7 @@ export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
         break;
       }
       packet.give(Owner.Socket);
-      t.work.sendSlots++;
+      t.work.sendSlots += <u16>slotsOf(packet);
     }
     const part = min<u32>(left, tail.room);
     memory.copy(tail.address + tail.length, from, part);
@@ -149,8 +166,10 @@ export function sendStatic(t: Tcb, from: usize, length: u32): bool {
   let extent = t.work.sendTail;
   // Pieces that follow each other in memory are one.
   if (extent === null || extent.packet !== null || extent.address + extent.length != from) {
+    if (t.work.sendStatics >= STATIC_EXTENTS) return false;
     extent = extend(t, from, null, 0);
     if (extent === null) return false;
+    t.work.sendStatics++;
   }
   grow(t, extent, length);
   copyStats.sent += length;
@@ -167,11 +186,35 @@ export function sendPacket(t: Tcb, packet: Packet): bool {
   const extent = extend(t, packet.data, packet, 0);
   if (extent === null) return false;
   packet.give(Owner.Socket);
-  t.work.sendSlots++;
+  t.work.sendSlots += <u16>slotsOf(packet);
   t.work.sendBytes += packet.length;
   copyStats.sent += packet.length;
   grow(t, extent, packet.length);
   return true;
+}
+
+/**
+ * The slot of `extent` as a packet of the `length` bytes from `seq` on, with `headers` bytes of room
+ * before them; null unless they are a part of the stream that begins with the slot, and no descriptor has
+ * it already, whose headers must stay as they are. The queue keeps its own reference.
+ */
+@inline export function sendInPlace(
+  extent: Extent,
+  seq: u32,
+  length: u32,
+  headers: u32,
+): Packet | null {
+  const packet = extent.packet;
+  if (packet === null || packet.references != 1 || extent.seq != seq || extent.length < length) {
+    return null;
+  }
+  if (extent.address - packet.slot < HEADROOM) return null;
+  packet.retain();
+  packet.data = extent.address - headers;
+  packet.length = length;
+  packet.flags = 0;
+  packet.trafficClass = 0;
+  return packet;
 }
 
 /**
@@ -217,11 +260,12 @@ export function sendAcknowledged(t: Tcb): void {
 @inline function drop(t: Tcb, extent: Extent): void {
   const packet = extent.packet;
   if (packet !== null) {
-    t.work.sendSlots--;
+    t.work.sendSlots -= <u16>slotsOf(packet);
     t.work.sendBytes -= extent.length;
     packet.release();
+  } else {
+    t.work.sendStatics--;
   }
-  t.work.sendExtents--;
   extent.next = freeExtents;
   freeExtents = extent;
   taken--;
