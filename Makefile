@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 SKERRY := node tools/cli/skerry.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build hosted debug test soak fuzz check format bench setup clean
+.PHONY: help run build image hosted debug test soak fuzz check format bench setup clean
 
 help: ## Say what there is
 	@echo "Targets:"
@@ -30,6 +30,10 @@ run: ## Build, boot under QEMU, print the URL; Ctrl-C ends it
 build: ## Make build/skerry.elf (with APP=name, build/name.elf)
 	@tools/setup.sh build
 	@$(SKERRY) build
+
+image: ## Make build/skerry.iso = build/skerry.img, for CDs and USB sticks, BIOS and UEFI
+	@tools/setup.sh image
+	@$(SKERRY) image
 
 hosted: ## Make build/skerry-hosted (a process over TAP) and build/libskerry.so
 	@tools/setup.sh hosted

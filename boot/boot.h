@@ -48,12 +48,28 @@ void paging_start(void);
 void paging_grow_emulator_tlb(void);
 struct range paging_ram(void); // what is the kernel's
 volatile void *paging_map_device(u64 physical);
+volatile void *paging_map_screen(u64 physical, u64 bytes);
 bool paging_is_guard(u64 address);
 // console.c
 void console_start(void);
+void console_choose(const char *line, u32 length);
 void console_flush(void);
 void console_write(const char *text, u64 length);
 __attribute__((format(printf, 1, 2))) void print(const char *format, ...);
+// screen.c
+enum { SCREEN_RGB = 1, SCREEN_TEXT = 2 };
+struct __attribute__((packed)) pixels { // as Multiboot2 describes a screen, 3.6.12
+  u64 address;
+  u32 pitch, width, height; // bytes of a row; pixels or characters
+  u8 bits_per_pixel, kind;
+  u16 reserved;
+  struct { u8 shift, bits; } colours[3];
+};
+void screen_start(void);
+void screen_is(struct pixels found);
+void screen_show(void);
+bool screen_exists(void);
+void screen_write(const char *text, u64 length);
 // traps.c, backtrace.c, power.c (which tells what the codes become)
 enum exit_code { EXIT_HIGHEST = 99, EXIT_PANIC = 100, EXIT_WASM_TRAP = 101, EXIT_EXCEPTION = 102 };
 void traps_start(void);

@@ -50,7 +50,13 @@ static void read_pvh(const struct pvh_start_info *info) {
 }
 
 struct tag { u32 type, size, entry_size, entry_version; }; // the last two in a memory map's
-enum { TAG_HEAD = 8, TAG_END = 0, TAG_COMMAND_LINE = 1, TAG_MAP = 6, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
+enum { TAG_HEAD = 8, TAG_END = 0, TAG_COMMAND_LINE = 1, TAG_MAP = 6, TAG_SCREEN = 8, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
+
+static void take_screen(const void *body, u64 bound) {
+  struct pixels found = {0};
+  memcpy(&found, body, bound < sizeof found ? bound : sizeof found);
+  screen_is(found);
+}
 
 static void read_multiboot2(const u8 *info) {
   const u32 total = *(const u32 *)info;
@@ -61,6 +67,7 @@ static void read_multiboot2(const u8 *info) {
     const u64 bound = tag->size - TAG_HEAD;
     if (tag->type == TAG_COMMAND_LINE) take_command_line((const char *)body, bound);
     if (tag->type == TAG_RSDP_2 || (tag->type == TAG_RSDP_1 && !has_rsdp)) take_rsdp(body, bound);
+    if (tag->type == TAG_SCREEN) take_screen(body, bound);
     for (u64 offset = 8; tag->type == TAG_MAP && offset + sizeof(struct map_entry) <= bound;) {
       const struct map_entry *entry = (const struct map_entry *)(body + offset);
       take_map_entry(entry->start, entry->length, entry->type);
@@ -76,6 +83,7 @@ void boot_info_read(u32 magic, u32 information) {
   if (magic == multiboot2) read_multiboot2(info);
   else if (*(const u32 *)info == pvh) read_pvh(info);
   else panic("started by neither PVH nor Multiboot2");
+  console_choose(boot_page.command_line, command_line_length);
 }
 
 // `BootInfo` in kernel/host.ts.

@@ -1,4 +1,5 @@
-// The console: COM1, 115200 8N1 (16550A data sheet). Another kind is one more entry in `sinks`.
+// The console: the screen, and COM1 with 115200 8N1 (16550A data sheet). Another kind is one more entry
+// in `sinks`.
 
 #include "boot.h"
 
@@ -6,12 +7,14 @@
 
 enum { THR = 0x3f8, IER, FCR, LCR, MCR, LSR, MSR, SCR, DLL = THR, DLM };
 enum { LCR_8N1 = 0x03, LCR_DLAB = 0x80, FCR_ENABLE_CLEAR = 0x07, MCR_DTR_RTS_OUT2 = 0x0b };
-enum { LSR_THRE = 0x20, LSR_TEMT = 0x40, FIFO_BYTES = 16 };
+enum { LSR_THRE = 0x20, LSR_TEMT = 0x40, FIFO_BYTES = 16, MOST_READS = 1 << 20 };
 
 static bool has_serial;
 
+// A FIFO empties in 1.4 ms; a port that takes a second is no longer there.
 static void serial_wait(u32 status) {
-  while (has_serial && !(host_portIn8(LSR) & status)) __asm__ volatile("pause");
+  u32 reads = 0;
+  while (has_serial && !(host_portIn8(LSR) & status)) has_serial = ++reads < MOST_READS;
 }
 
 static void serial_write(const char *text, u64 length) {
@@ -27,20 +30,34 @@ static void serial_write(const char *text, u64 length) {
   }
 }
 
-static void (*const sinks[])(const char *text, u64 length) = {serial_write};
+static struct sink {
+  void (*write)(const char *text, u64 length);
+  bool silent;
+} sinks[] = {{serial_write, false}, {screen_write, false}};
 
 void console_start(void) {
   const u16 set_up[][2] = {{IER, 0}, {LCR, LCR_DLAB}, {DLL, 1}, {DLM, 0}, // 115200 / 1
                            {LCR, LCR_8N1}, {FCR, FCR_ENABLE_CLEAR}, {MCR, MCR_DTR_RTS_OUT2}, {SCR, 0x5a}};
   for (u32 i = 0; i < sizeof set_up / sizeof *set_up; i++) host_portOut8(set_up[i][0], set_up[i][1]);
   has_serial = host_portIn8(SCR) == 0x5a; // a scratch register that remembers is a UART
+  screen_start();
+}
+
+// `console=serial` or `console=screen` of the command line silences the other, if the one is there.
+void console_choose(const char *line, u32 length) {
+  const char *const choices[] = {"console=screen", "console=serial"}; // whom each silences: as in `sinks`
+  const bool there[] = {screen_exists(), has_serial};
+  for (u32 i = 0; i < 2; i++)
+    for (u32 at = 0; at + 14 <= length; at++)
+      if (there[i] && !memcmp(line + at, choices[i], 14)) sinks[i].silent = true;
 }
 
 // Until the last bit has left: before switching off.
 void console_flush(void) { serial_wait(LSR_TEMT); }
 
 void console_write(const char *text, u64 length) {
-  for (u32 i = 0; i < sizeof sinks / sizeof *sinks; i++) sinks[i](text, length);
+  for (u32 i = 0; i < sizeof sinks / sizeof *sinks; i++)
+    if (!sinks[i].silent) sinks[i].write(text, length);
 }
 
 void host_consoleWrite(u32 text, u32 length) { console_write((const char *)(u64)text, length); }

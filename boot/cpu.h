@@ -4,6 +4,7 @@
 #include "host.h"
 
 #define MSR_APIC_BASE 0x1bu
+#define MSR_PAT 0x277u
 #define MSR_EFER 0xc0000080u
 
 struct cpuid { u32 eax, ebx, ecx, edx; };

@@ -12,12 +12,14 @@
 #define KERNEL_STACK_BYTES 65536
 #define IST_STACK_BYTES 8192
 
-  // Multiboot2 header (3.1): asks for nothing but to be placed anywhere (3.1.11).
+  // Multiboot2 header (3.1): may be placed anywhere (3.1.11), and takes a screen of pixels (3.1.10), of
+  // the loader's choice, where there is no text mode.
   .section .multiboot2, "a"
   .balign 8
 multiboot2:
   .long 0xe85250d6, 0, multiboot2_end - multiboot2, -(0xe85250d6 + (multiboot2_end - multiboot2))
   .long 10, 24, 0x200000, 0xfffff000, 0x200000, 1 // lowest, highest, alignment, prefer low
+  .long 5 | 1 << 16, 20, 0, 0, 32, 0 // optional; any width and height; the last to align
   .long 0, 8
 multiboot2_end:
 

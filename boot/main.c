@@ -10,6 +10,7 @@ void boot_main(u32 magic, u32 information, u32 offset, u64 tsc_at_entry) {
   boot_info_read(magic, information);
   acpi_read();
   paging_start();
+  screen_show();
   interrupts_start();
   timer_start();
   clock_start(tsc_at_entry);

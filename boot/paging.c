@@ -6,7 +6,7 @@
 //              devices as they are asked for: all at their physical address
 //   4 GiB ..   nothing: the 33-bit sums of Wasm addresses end here
 //   -2 GiB ..  the image: code, constants, data, each with its rights; a page of nothing below a stack
-//   -1 GiB ..  device registers for the shim itself
+//   -1 GiB ..  device registers for the shim itself, and from -512 MiB the screen
 //
 // Nothing is both writable and executable, and code and tables have no address in the low window.
 // Intel SDM 3A, 4.5 (4-level paging), 11.5 (memory types).
@@ -17,6 +17,7 @@
 enum { LARGE_PAGE = 0x200000, LEAST_RAM = 0x100000 };
 enum { PRESENT = 1, WRITE = 2, WRITE_THROUGH = 8, CACHE_DISABLE = 0x10, LARGE = 0x80 };
 #define ADDRESS 0x000ffffffffff000ull
+#define SCREEN (HIGH + 0x60000000)
 
 // Page tables come from here, and are reached through the image's own mapping. entry.S used the
 // first few for a start; they are free again after the switch.
@@ -48,10 +49,11 @@ static u64 *entry_at(u64 address, u32 level) {
   }
 }
 
-// Large pages only in the low window: elsewhere single ones will be taken out.
+// Large pages in the low window and for the screen: of the image, single ones will be taken out.
 static void map(u64 address, u64 physical, u64 bytes, u64 rights) {
   for (u64 step; bytes; bytes -= step, address += step, physical += step) {
-    const bool large = address < LOW_END && bytes >= LARGE_PAGE && !((address | physical) % LARGE_PAGE);
+    const bool may = address < LOW_END || address >= SCREEN;
+    const bool large = may && bytes >= LARGE_PAGE && !((address | physical) % LARGE_PAGE);
     u64 *entry = entry_at(address, large ? 2 : 1);
     if (!entry) panic("out of page tables");
     *entry = physical | rights | PRESENT | (large ? LARGE : 0);
@@ -74,6 +76,7 @@ bool paging_is_guard(u64 address) {
 }
 
 static void protect(void) {
+  const u64 PAT = 0x0007040600070106; // as after a reset, but entry 1, for WRITE_THROUGH, combines writes
   enum { CR4_UMIP = 1 << 11, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, EFER_NXE = 1 << 11 };
   const struct cpuid has = cpuid(0).eax >= 7 ? cpuid(7) : (struct cpuid){0, 0, 0, 0};
   u64 cr4;
@@ -84,6 +87,7 @@ static void protect(void) {
     write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_NXE);
     no_execute = 1ull << 63;
   }
+  if (cpuid(1).edx & 1 << 16) write_msr(MSR_PAT, PAT);
   device_rights = PRESENT | WRITE | WRITE_THROUGH | CACHE_DISABLE | no_execute;
 }
 
@@ -150,6 +154,16 @@ volatile void *paging_map_device(u64 physical) {
   map(next, PAGE_DOWN(physical), PAGE, device_rights);
   next += PAGE;
   return (volatile void *)(next - PAGE + physical % PAGE);
+}
+
+// The screen's memory for the shim, its writes combined (PAT, SDM 11.12): uncached, a picture takes a
+// blink. Before there are tables, it is where it is. NULL for what cannot be.
+volatile void *paging_map_screen(u64 physical, u64 bytes) {
+  if (!root) return physical + bytes <= LOW_END ? (volatile void *)physical : NULL;
+  const u64 offset = physical % LARGE_PAGE;
+  if (bytes > 1u << 28 || physical & ~(ADDRESS | (PAGE - 1))) return NULL;
+  map(SCREEN + PAGE_DOWN(offset), PAGE_DOWN(physical), PAGE_UP(offset % PAGE + bytes), WRITE | WRITE_THROUGH | no_execute);
+  return (volatile void *)(SCREEN + offset);
 }
 
 // 4 KiB pages, so that a neighbour's registers in the same 2 MiB stay out of reach.

@@ -73,6 +73,7 @@ static void once(void) { // a trap while explaining a trap must not go round for
   static bool stopping;
   if (stopping) power_stop(EXIT_EXCEPTION);
   stopping = true;
+  screen_show();
 }
 
 void trap_stop(const struct trap_frame *f) {

@@ -164,6 +164,9 @@ function parseWord(word: usize, length: u32): void {
       return;
     }
     expected = "cubic, reno, vegas or bbr";
+  } else if (textEquals(word, keyLength, "console")) {
+    if (isConsole(value, valueLength)) return;
+    expected = "serial, screen or both";
   } else if (textEquals(word, keyLength, "ecn")) {
     if (setEcn(value, valueLength)) return;
     expected = "off, passive, on or accurate";
@@ -317,6 +320,15 @@ function setLevel(value: usize, length: u32): bool {
   else if (textEquals(value, length, "debug")) setLogLevel(Level.Debug);
   else return false;
   return true;
+}
+
+/** For the shim, which reads it by itself: the console is older than the kernel. */
+function isConsole(value: usize, length: u32): bool {
+  return (
+    textEquals(value, length, "serial") ||
+    textEquals(value, length, "screen") ||
+    textEquals(value, length, "both")
+  );
 }
 
 function setEcn(value: usize, length: u32): bool {

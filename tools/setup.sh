@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a target of the Makefile needs and this machine lacks: Debian packages, as root or
-# through sudo, and the npm packages. Usage: tools/setup.sh build|hosted|run|debug|check|fuzz|test|bench
+# through sudo, and the npm packages. Usage: tools/setup.sh build|image|hosted|run|debug|check|fuzz|test|bench
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,6 +27,15 @@ need_build() {
     *) need gcc gcc && need ld binutils ;;
   esac
 }
+# The file that boots everywhere: GRUB for both kinds of firmware, and what makes its file systems.
+need_image() {
+  need_build
+  need grub-mkimage grub-common
+  [ -d /usr/lib/grub/i386-pc ] || packages="$packages grub-pc-bin"
+  [ -d /usr/lib/grub/x86_64-efi ] || packages="$packages grub-efi-amd64-bin"
+  need xorriso xorriso
+  need mformat mtools
+}
 need_hosted() {
   need_build
   [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"
@@ -49,6 +58,8 @@ need_fuzz() {
 }
 need_test() {
   need_run
+  need_image
+  [ -e /usr/share/ovmf/OVMF.fd ] || packages="$packages ovmf"
   need_fuzz
   need gdb gdb
   need clang clang
@@ -78,6 +89,7 @@ need_bench() {
 
 case ${1:?} in
   build) need_build ;;
+  image) need_image ;;
   hosted) need_hosted ;;
   run) need_run ;;
   debug) need_run && need gdb gdb ;;

@@ -107,13 +107,13 @@ export async function onUserNetwork(
 ): Promise<void> {
   const hostPort = await freePort();
   const machine = Machine.start({
-    kernel: imageOf(app).image,
+    ...(extra.disk ? {} : { kernel: imageOf(app).image }),
     accel: "tcg",
     network: { kind: "user", forwards: [{ protocol: "tcp", hostPort, guestPort: 80 }] },
     ...extra,
   });
   try {
-    await answering(machine, hostPort);
+    await answering(machine, hostPort, extra.disk ? 90_000 : 30_000);
     await work(`http://127.0.0.1:${hostPort}`, machine);
     assert.equal(machine.ending, null, `the machine ended:\n${machine.tail()}`);
   } finally {

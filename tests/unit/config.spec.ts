@@ -184,6 +184,13 @@ describe("the command line", () => {
     expect<u32>(logLevel()).toBe(Level.Warn);
   });
 
+  it("console= is the shim's, and checked", () => {
+    expect(complaint("console=screen")).toBe("");
+    expect(complaint("console=serial")).toBe("");
+    expect(complaint("console=both")).toBe("");
+    mentions(complaint("console=printer"), "expected serial, screen or both");
+  });
+
   it("takes how connections use ECN, and refuses another way", () => {
     parse("");
     expect<u32>(config.ecn).toBe(EcnMode.Passive);

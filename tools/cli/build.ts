@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
@@ -7,10 +15,11 @@ import { Module } from "../aot/module.ts";
 import { buildHosted } from "../hosted/build.ts";
 import { buildFuzzer } from "../hosted/fuzzer.ts";
 import { buildImage } from "../image/build.ts";
+import { buildDisk } from "../image/disk.ts";
 import { buildPack } from "../pack/pack.ts";
 import { compile } from "./compile.ts";
 import { exclusively } from "./lock.ts";
-import { Failure, hostedOf, imageOf, project, root } from "./project.ts";
+import { Failure, disksOf, hostedOf, imageOf, project, root } from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
 
@@ -201,4 +210,23 @@ export async function buildFuzz(app: string | null): Promise<string> {
     });
   });
   return out;
+}
+
+/** Seconds that the boot menu waits: long enough to press a key. */
+const MENU_SECONDS = 3;
+
+/** Builds an app's image, and from it the file that boots as a CD and as a disk. */
+export async function buildDisks(options: BuildOptions, append: string): Promise<void> {
+  await build(options);
+  const { image, folder } = imageOf(options.app);
+  const { iso, disk, folder: work } = disksOf(options.app);
+  await inFolder(folder, () =>
+    step(`make ${relative(root, iso)}`, () =>
+      orFailure(async () => {
+        buildDisk({ image, out: iso, work, append, timeout: MENU_SECONDS });
+        rmSync(disk, { force: true });
+        linkSync(iso, disk);
+      }),
+    ),
+  );
 }

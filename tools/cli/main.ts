@@ -1,12 +1,12 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ACCELS } from "../qemu/accel.ts";
 import { MACHINES, NICS, type Nic, defaultNic, nicTrouble } from "../qemu/machine.ts";
 import { bench } from "../bench/bench.ts";
-import { type BuildOptions, build, buildHostedBoth } from "./build.ts";
+import { type BuildOptions, build, buildDisks, buildHostedBoth } from "./build.ts";
 import { check, format } from "./check.ts";
-import { DEFAULT_APP, Failure, appNames, hostedOf, imageOf, project } from "./project.ts";
+import { DEFAULT_APP, Failure, appNames, disksOf, hostedOf, imageOf, project } from "./project.ts";
 import { FUZZ_TARGETS, fuzz } from "./fuzz.ts";
 import { duration, note } from "./progress.ts";
 import { type RunOptions, run } from "./run.ts";
@@ -57,6 +57,9 @@ const app = (): Option =>
 const compiler = (): Option =>
   new Option("--cc <command>", "gcc or clang").env("CC").default("gcc").argParser(parseCompiler);
 
+const append = (): Option =>
+  new Option("--append <words>", "kernel command line").env("APPEND").default("");
+
 // A make variable that is set to nothing asks for nothing.
 for (const name of ["APP", "CC", "PORT", "MACHINE", "NIC", "MEM", "ACCEL"]) {
   if (process.env[name] === "") delete process.env[name];
@@ -80,6 +83,20 @@ program
     await build(options);
     const { image } = imageOf(options.app);
     note(`${image.slice(project().length + 1)} is ready (${duration(performance.now() - start)})`);
+  });
+
+program
+  .command("image")
+  .description("make the file that boots as a CD and as a USB disk, on BIOS and UEFI")
+  .addOption(app())
+  .addOption(compiler())
+  .addOption(append())
+  .action(async (options: BuildOptions & { append: string }) => {
+    await buildDisks(options, options.append);
+    const { iso, disk } = disksOf(options.app);
+    const names = [iso, disk].map((path) => path.slice(project().length + 1)).join(" and ");
+    const kib = Math.ceil(statSync(iso).size / 1024);
+    note(`${names} are ready, one file of ${kib} KiB; docs/hardware.md says how to boot it`);
   });
 
 program
@@ -117,7 +134,7 @@ function runLike(name: string, description: string): Command {
       new Option("--memory <MiB>", "memory").env("MEM").argParser(parseMemory).default(128),
     )
     .addOption(new Option("--accel <kind>", "how").env("ACCEL").choices(ACCELS).default("auto"))
-    .addOption(new Option("--append <words>", "kernel command line").env("APPEND").default(""));
+    .addOption(append());
 }
 
 /** The options with a card that the machine can have. */

@@ -64,6 +64,16 @@ export function imageOf(app: string): { image: string; symbols: string; folder: 
   };
 }
 
+/** Where what boots on real machines is built: the same file for a CD and for a disk. */
+export function disksOf(app: string): { iso: string; disk: string; folder: string } {
+  const name = app === DEFAULT_APP ? "skerry" : app;
+  return {
+    iso: project("build", `${name}.iso`),
+    disk: project("build", `${name}.img`),
+    folder: project("build", "apps", app, "disk"),
+  };
+}
+
 /** Where the Linux-process build goes: the default app's program is build/skerry-hosted. */
 export function hostedOf(app: string): {
   program: string;

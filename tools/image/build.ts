@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { readSections } from "./elf.ts";
+import { fontBytes } from "./font.ts";
 import { symbolTable } from "./symbols.ts";
 
 export interface ImageOptions {
@@ -160,6 +161,9 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     // The shim has a memcpy of its own; -O2 must not turn its loop into a call of itself.
     if (/\.[cS]$/.test(file)) compile(join(boot, file), file, ["-O2", "-fno-builtin"]);
   }
+  const font = join(objects, "font.bin");
+  writeFileSync(font, fontBytes(join(boot, "font.txt")));
+  embed(font, "font");
   if (options.pack) embed(options.pack, "pack");
   await twoAtATime(jobs.splice(0));
 

@@ -139,7 +139,9 @@ function nicArguments(nic: Nic, network: Network, index: number): string[] {
 }
 
 function diskArguments({ file, as }: Disk): string[] {
-  const drive = `if=none,id=boot,format=raw,readonly=on,file=${file}`;
+  // A hard disk must be writable: what is written goes nowhere.
+  const rights = as === "disk" ? "snapshot=on" : "readonly=on";
+  const drive = `if=none,id=boot,format=raw,${rights},file=${file}`;
   const device = {
     cd: ["-device", "ide-cd,drive=boot,bootindex=0"],
     disk: ["-device", "ide-hd,drive=boot,bootindex=0"],
