@@ -76,6 +76,9 @@ export function tupleHash(
   return <u32>sipHash(key, words, tupleWords(words, local, localPort, remote, remotePort));
 }
 
+/** In a table half full three of four stand in the first place, and nearly all in so many: a line of the cache. */
+const NEAR: u32 = 8;
+
 
 @unmanaged
 export class Demux {
@@ -121,10 +124,15 @@ export class Demux {
     prefetch(this.at(hash & this.mask));
   }
 
-  /** Address of what has this hash, if it stands where it is looked for first; else 0. */
+  /** Address of what has this hash, if it stands near where it is looked for first; else 0. */
   @inline likely(hash: u32): usize {
-    const entry = this.at(hash & this.mask);
-    return load<u32>(entry) == hash ? load<usize>(entry, 4) : 0;
+    const mask = this.mask;
+    for (let i: u32 = 0; i < NEAR; i++) {
+      const entry = this.at((hash + i) & mask);
+      const found = load<usize>(entry, 4);
+      if (!found || load<u32>(entry) == hash) return found;
+    }
+    return 0;
   }
 
   /** Adds what is not in it, under `tuple.hash`. The caller keeps within the capacity. */

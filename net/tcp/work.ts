@@ -78,7 +78,8 @@ function take(t: Tcb): bool {
   }
   tcpStats.working++;
   const keepaliveAt = t.keepaliveAt;
-  memory.fill(at, 0, WORK_BYTES);
+  // The congestion control clears its own words when it begins.
+  memory.fill(at, 0, CONTROL_AT);
   t.setWork(at);
   const work = t.work;
   work.keepaliveAt = keepaliveAt;

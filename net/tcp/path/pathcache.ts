@@ -33,10 +33,13 @@ export class Path {
 const WAYS: u32 = 4;
 const SETS: u32 = 64;
 let table: usize = 0;
+/** Whether any path has ever been learnt: most machines meet none. */
+let learnt = false;
 
 /** Reserves the table. Start-up only. */
 export function pathsInit(): void {
   table = reserve(SETS * WAYS * <u32>offsetof<Path>(), 8);
+  learnt = false;
 }
 
 
@@ -52,6 +55,7 @@ export function pathsInit(): void {
 
 /** What is known of the path to `address`, or null: then it carries what the link does. */
 export function pathTo(address: IpAddress, now: u64): Path | null {
+  if (!learnt) return null;
   let path = changetype<Path>(setOf(address));
   for (let i: u32 = 0; i < WAYS; i++, path = after(path)) {
     if (path.low && path.address.equals(address)) {
@@ -66,6 +70,7 @@ export function pathTo(address: IpAddress, now: u64): Path | null {
 export function pathLearn(address: IpAddress, now: u64): Path {
   const known = pathTo(address, now);
   if (known !== null) return known;
+  learnt = true;
   let oldest = changetype<Path>(setOf(address));
   let path = oldest;
   for (let i: u32 = 1; i < WAYS; i++) {
