@@ -70,7 +70,8 @@ static bool is_code(u64 address) { return address >= (u64)image_start && address
 
 static bool is_stack(u64 address) {
   const u64 start = (u64)kernel_stack_guard, end = (u64)ist_stacks + IST_STACKS * (PAGE + IST_STACK_BYTES);
-  return address >= start && address <= end - 16 && address % 8 == 0 && !paging_is_guard(address);
+  if (address % 8) return false;
+  return guest_is_stack(address) || (address >= start && address <= end - 16 && !paging_is_guard(address));
 }
 
 void backtrace(u64 rip, u64 rsp, u64 rbp) {

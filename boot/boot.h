@@ -2,6 +2,7 @@
 #pragma once
 
 #include "host.h"
+#include "wasm.h"
 
 #define HIGH 0xffffffff80000000u // linker.ld: virtual less physical, as linked
 #define LOW_END 0x100000000u     // where the kernel's pointers end, and what the shim looks at
@@ -50,6 +51,8 @@ struct range paging_ram(void); // what is the kernel's
 volatile void *paging_map_device(u64 physical);
 volatile void *paging_map_screen(u64 physical, u64 bytes);
 bool paging_is_guard(u64 address);
+u64 paging_no_execute(void); // the bit, or 0 where there is none
+void paging_root_set(u32 index, u64 entry);
 // console.c
 void console_start(void);
 void console_choose(const char *line, u32 length);
@@ -85,6 +88,13 @@ void interrupts_start(void);
 void timer_start(void);
 void timer_calibrate(void);
 void sleep_until(u64 deadline);
+void guest_slice(u64 deadline);
+// guest.c
+extern struct guest *guest_running; // or NULL
+void guest_start(void);
+__attribute__((noreturn)) void guest_trap(enum wasm_trap_kind kind, u64 rip, u64 rsp, u64 rbp);
+enum wasm_trap_kind guest_fault(u64 address);
+bool guest_is_stack(u64 address);
 // linker.ld, entry.S
 extern u8 image_start[], code_end[], constants_start[], constants_end[], data_start[], image_end[];
 extern u8 pack_start[], pack_end[];
@@ -93,4 +103,4 @@ extern const struct { // tools/image/symbols.ts
   u32 scopes, rows, row_count;
   char strings[];
 } symbols;
-enum { IST_STACKS = 4, IST_STACK_BYTES = 8192 };
+enum { IST_STACKS = 5, IST_INTERRUPTS = 5, IST_STACK_BYTES = 8192 };

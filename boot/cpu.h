@@ -6,6 +6,7 @@
 #define MSR_APIC_BASE 0x1bu
 #define MSR_PAT 0x277u
 #define MSR_EFER 0xc0000080u
+#define MSR_GS_BASE 0xc0000101u
 
 struct cpuid { u32 eax, ebx, ecx, edx; };
 static inline struct cpuid cpuid(u32 leaf) {

@@ -145,4 +145,4 @@ kernel_stack_guard:
   .skip 4096 + KERNEL_STACK_BYTES
 kernel_stack_top:
 ist_stacks:
-  .skip 4 * (4096 + IST_STACK_BYTES)
+  .skip 5 * (4096 + IST_STACK_BYTES)

@@ -34,6 +34,11 @@ u64 host_interruptMessage(u32 number);
 u32 host_interruptOpen(u32 line);
 void host_interruptMask(u32 line, u32 masked);
 u64 host_interruptsPending(void);
+u32 host_guestModules(void);
+void host_guestModule(u32 index, u32 into);
+u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes);
+u32 host_guestResume(u32 record, u64 deadline);
+void host_guestEnd(u32 record);
 
 #define HOST_PORT(bits, a)                                                    \
   static inline u32 host_portIn##bits(u32 port) {                             \

@@ -104,21 +104,35 @@ void interrupt_taken(u32 number) {
   in_service = number != NUMBER_SPURIOUS;
 }
 
+// Only when the device has been served: a level-triggered line would be found raised still. An interrupt of
+// the 8259A's has nothing to end here, which does no harm.
+static void end_of_interrupt(void) {
+  if (in_service) apic[EOI / 4] = 0;
+  in_service = false;
+}
+
 // Until `deadline` on host_monotonic's scale or an open line; sometimes sooner, never later.
 void sleep_until(u64 deadline) {
   const u64 now = host_monotonic();
   if (deadline <= now) return;
   if (deadline != ~0ull) timer_arm(deadline - now);
-  // Only now, when the device has been served: a level-triggered line would be found raised still. An
-  // interrupt of the 8259A's has nothing to end here, which does no harm.
-  if (in_service) apic[EOI / 4] = 0;
-  in_service = false;
+  end_of_interrupt();
   __asm__ volatile("sti; hlt" ::: "memory");
   apic[INITIAL_COUNT / 4] = 0;
 }
 
+// Has a guest interrupted at `deadline`, if nothing else has interrupted it before.
+void guest_slice(u64 deadline) {
+  static u64 armed;
+  end_of_interrupt();
+  if (deadline == armed) return;
+  const u64 now = host_monotonic();
+  armed = deadline;
+  timer_arm(deadline > now ? deadline - now : 0);
+}
+
 void interrupts_start(void) {
-  for (u32 i = 0; i <= NUMBER_TIMER; i++) traps_gate(VECTOR_FIRST + i, interrupt_entries + 8 * i, 0);
-  traps_gate(VECTOR_SPURIOUS, interrupt_entries + 8 * NUMBER_SPURIOUS, 0);
+  for (u32 i = 0; i <= NUMBER_TIMER; i++) traps_gate(VECTOR_FIRST + i, interrupt_entries + 8 * i, IST_INTERRUPTS);
+  traps_gate(VECTOR_SPURIOUS, interrupt_entries + 8 * NUMBER_SPURIOUS, IST_INTERRUPTS);
   lines_start();
 }

@@ -11,6 +11,7 @@ void boot_main(u32 magic, u32 information, u32 offset, u64 tsc_at_entry) {
   acpi_read();
   paging_start();
   screen_show();
+  guest_start();
   interrupts_start();
   timer_start();
   clock_start(tsc_at_entry);

@@ -146,6 +146,9 @@ void paging_start(void) {
   tables_limit += EARLY_TABLES;
 }
 
+u64 paging_no_execute(void) { return no_execute; }
+void paging_root_set(u32 index, u64 entry) { root[index] = entry; }
+
 struct range paging_ram(void) { return ram; }
 
 // One page of registers, for the shim.

@@ -25,8 +25,9 @@ exception:
   cld
   call trap_stop
 
-// Interrupts arrive only at the `hlt` of interrupts.c, and stay off after the return: one ends one
-// sleep, so that a level-triggered line cannot storm before it is served.
+// Interrupts arrive at the `hlt` of interrupts.c, and stay off after the return: one ends one sleep, so
+// that a level-triggered line cannot storm before it is served. Or they find a guest at work, which then
+// waits for the kernel to look. They have a stack of their own: a guest's may be full.
 interrupt:
   .irp register, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
   pushq %\register
@@ -36,6 +37,8 @@ interrupt:
   shrq $3, %rdi
   cld
   call interrupt_taken // the processor's frame is aligned, and ten words on it keep the ABI's rule
+  cmpq $0, guest_running
+  jne guest_interrupted
   .irp register, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
   popq %\register
   .endr

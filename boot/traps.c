@@ -82,11 +82,13 @@ void trap_stop(const struct trap_frame *f) {
   const u64 error = has_error ? f->pushed[0] : 0;
   const u64 rip = f->pushed[has_error], rsp = f->pushed[has_error + 3];
   const char *name = exception_names[vector];
+  u64 address;
+  __asm__("mov %%cr2, %0" : "=r"(address));
+  if (guest_running && vector != NMI && vector != DOUBLE_FAULT && vector != MACHINE_CHECK)
+    guest_trap(vector == PAGE_FAULT ? guest_fault(address) : WASM_TRAP_UNREACHABLE, rip, rsp, f->rbp);
   once();
   print("\n*** %s, error %llx, at %llx\n", name ? name : "reserved exception", error, rip);
   if (vector == PAGE_FAULT) {
-    u64 address;
-    __asm__("mov %%cr2, %0" : "=r"(address));
     const char *deed = error & WAS_FETCH ? "fetch" : error & WAS_WRITE ? "write" : "read";
     print("    %s at %llx: %s\n", deed, address, hint(address, error));
   }
@@ -110,6 +112,8 @@ __attribute__((noreturn)) static void stop(const u64 *frame, enum exit_code code
 }
 void panic(const char *what) { stop(__builtin_frame_address(0), EXIT_PANIC, "boot", what, ~0ull); }
 void wasm_trap(enum wasm_trap_kind kind) {
+  const u64 *frame = __builtin_frame_address(0);
+  if (guest_running) guest_trap(kind, frame[1] - 1, (u64)(frame + 2), frame[0]);
   stop(__builtin_frame_address(0), EXIT_WASM_TRAP, "trap", wasm_trap_text(kind), ~0ull);
 }
 void host_panic(u32 text, u32 length) {

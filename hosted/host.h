@@ -58,6 +58,15 @@ HOST_NOTHING(8) HOST_NOTHING(16)
 /// The card has a line.
 static inline u64 host_interruptMessage(u32 number) { return (void)number, 0; }
 
+/// No Wasm programs are linked to a process: nothing asks for the rest.
+static inline u32 host_guestModules(void) { return 0; }
+static inline void host_guestModule(u32 index, u32 into) { (void)index, (void)into; }
+static inline u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes) {
+  return (void)module, (void)area, (void)length, (void)stack_bytes, 0;
+}
+static inline u32 host_guestResume(u32 record, u64 deadline) { return (void)record, (void)deadline, 0; }
+static inline void host_guestEnd(u32 record) { (void)record; }
+
 #define HOST_CELL(bits)                                                                        \
   static inline u##bits host_dmaRead##bits(u32 at) { return *WASM_PLACE(volatile u##bits, at); } \
   static inline void host_dmaWrite##bits(u32 at, u##bits value) { *WASM_PLACE(volatile u##bits, at) = value; }

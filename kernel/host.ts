@@ -218,3 +218,96 @@ export declare function interruptMask(line: u32, masked: bool): void;
 /** What fired since the last call, bit n for number n; clears it. */
 @external("host", "interruptsPending")
 export declare function interruptsPending(): u64;
+
+// ---- Guests ------------------------------------------------------------------------------
+
+/** Most arguments of a guest's call. */
+export const GUEST_ARGUMENTS: u32 = 12;
+
+/** Why `guestResume` came back. */
+export const enum GuestReason {
+  /** The guest made call `GuestRecord.call`. Resuming it gives it `result`. */
+  Called = 0,
+  /** Its start function returned. It cannot be resumed. */
+  Finished = 1,
+  /** It did what Wasm forbids, as `trap` says; the host has printed where. It cannot be resumed. */
+  Trapped = 2,
+  /** The deadline or a device's interrupt. Resuming it goes on where it was. */
+  Interrupted = 3,
+}
+
+/** A guest, as kernel and host share it. */
+@unmanaged
+export class GuestRecord {
+  /** The guest's linear memory: an address of the kernel's, and its bytes, which may grow in each run. */
+  memory: usize;
+  memoryBytes: u32;
+  call: u32;
+  /** As tools/aot/runtime/wasm.h numbers them. */
+  trap: u32;
+  /** Each as an integer of 64 bits, whatever its type. */
+  private arguments: u64;
+  private arguments1: u64;
+  private arguments2: u64;
+  private arguments3: u64;
+  private arguments4: u64;
+  private arguments5: u64;
+  private arguments6: u64;
+  private arguments7: u64;
+  private arguments8: u64;
+  private arguments9: u64;
+  private arguments10: u64;
+  private arguments11: u64;
+  result: u64;
+
+  /** Argument `index`, below `GUEST_ARGUMENTS`. */
+  @inline argument(index: u32): u64 {
+    return load<u64>(
+      changetype<usize>(this) + ((<usize>index) << 3),
+      offsetof<GuestRecord>("arguments"),
+    );
+  }
+}
+
+/** Filled by `guestModule`. */
+@unmanaged
+export class GuestModule {
+  /** Pages of 64 KiB that its memory begins with, and may grow to. */
+  pages: u32;
+  pagesMost: u32;
+  /** UTF-8, behind this. */
+  nameLength: u32;
+
+
+  @inline get name(): usize {
+    return changetype<usize>(this) + offsetof<GuestModule>();
+  }
+}
+
+/** Bytes of a `GuestModule` with its name. */
+export const GUEST_MODULE_BYTES: u32 = 64;
+
+/** The Wasm modules that are part of this image. */
+@external("host", "guestModules")
+export declare function guestModules(): u32;
+
+/** Fills the `GuestModule` at `into`; `index` is below `guestModules()`. */
+@external("host", "guestModule")
+export declare function guestModule(index: u32, into: usize): void;
+
+/**
+ * Makes a guest of a module in `length` bytes of RAM at `area`, both whole pages of 4 KiB, which the
+ * kernel leaves alone until `guestEnd`: its tables, stack of `stackBytes` (at most 1 MiB), globals and
+ * linear memory, which can grow as far as there is room. Returns the address of its `GuestRecord`, or 0 when
+ * that is too little or there are 64 guests. The first `guestResume` instantiates and starts it.
+ */
+@external("host", "guestMake")
+export declare function guestMake(module: u32, area: usize, length: u32, stackBytes: u32): usize;
+
+/** Runs the guest until a `GuestReason`, which it returns; at the latest at `deadline`, `monotonic` ns. */
+@external("host", "guestResume")
+export declare function guestResume(record: usize, deadline: u64): u32;
+
+/** Ends the guest. Its RAM is the kernel's again. Cost: its memory, in pages. */
+@external("host", "guestEnd")
+export declare function guestEnd(record: usize): void;

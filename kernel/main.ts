@@ -20,6 +20,7 @@ import {
 } from "./idle";
 import { boot, memoryInit } from "./memory";
 import { poolsInit } from "./packet";
+import { guestsInit, guestsRun } from "./guest/guests";
 import { randomInit } from "./random";
 import { SOCKETS_MAX, socketsInit } from "./socket";
 import { SECOND, Timer, timersAdvance } from "./timer";
@@ -53,6 +54,7 @@ export function init(): void {
   socketsInit(endpoints);
   netInit(endpoints);
   appStart();
+  guestsInit();
 }
 
 /**
@@ -89,6 +91,7 @@ function work(at: u64, woken: bool): bool {
   }
   timersAdvance(at);
   appReady();
+  if (guestsRun()) found++;
   if (netOutput(at)) found++;
   // The loopback has received what it was just sent.
   const own = loopback;

@@ -44,23 +44,34 @@ need_run() {
   need_build
   need qemu-system-x86_64 qemu-system-x86
 }
-# libFuzzer comes with clang's run-time library, whose package has clang's version in its name.
-need_fuzz() {
-  need_hosted
-  need clang clang
+# need_clang_rt FILE SUFFIX: FILE of clang's run-time library; its package has clang's version in its name.
+need_clang_rt() {
   if command -v clang >/dev/null 2>&1; then
-    [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] && return
+    [ -e "$1" ] && return
     version=$(clang -dumpversion)
   else
     version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
   fi
-  [ -z "${version%%.*}" ] || packages="$packages libclang-rt-${version%%.*}-dev"
+  [ -z "${version%%.*}" ] || packages="$packages libclang-rt-${version%%.*}-dev$2"
+}
+need_fuzz() {
+  need_hosted
+  need clang clang
+  need_clang_rt "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null)" ""
+}
+# A C compiler for Wasm programs.
+need_wasi() {
+  need clang clang
+  need wasm-ld lld
+  [ -e /usr/include/wasm32-wasi/stdio.h ] || packages="$packages wasi-libc"
+  need_clang_rt "$(clang --target=wasm32-wasi -print-libgcc-file-name 2>/dev/null)" -wasm32
 }
 need_test() {
   need_run
   need_image
   [ -e /usr/share/ovmf/OVMF.fd ] || packages="$packages ovmf"
   need_fuzz
+  need_wasi
   need gdb gdb
   need clang clang
   need ld.lld lld

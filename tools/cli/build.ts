@@ -8,18 +8,19 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
 import { Module } from "../aot/module.ts";
 import { buildHosted } from "../hosted/build.ts";
 import { buildFuzzer } from "../hosted/fuzzer.ts";
+import { type GuestCode, guestCode } from "../guest/guest.ts";
 import { buildImage } from "../image/build.ts";
 import { buildDisk } from "../image/disk.ts";
 import { buildPack } from "../pack/pack.ts";
 import { compile } from "./compile.ts";
 import { exclusively } from "./lock.ts";
-import { Failure, disksOf, hostedOf, imageOf, project, root } from "./project.ts";
+import { Failure, disksOf, hostedOf, imageOf, imageOfGuests, project, root } from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
 
@@ -33,6 +34,13 @@ export interface BuildOptions {
   app: string;
   /** gcc or clang. */
   cc: string;
+  /** Wasm programs in place of the app. */
+  guests?: string[];
+}
+
+/** The image that these options ask for, and the one with its symbols. */
+export function imageFor({ app, guests = [] }: BuildOptions): { image: string; symbols: string } {
+  return guests.length ? imageOfGuests(guests) : imageOf(app);
 }
 
 /** The tools themselves are an input of what they make. */
@@ -47,8 +55,10 @@ function filesUnder(folder: string): string[] {
 
 /** A program to link with the kernel, and where its image goes. */
 export interface Program {
-  /** Its first source, relative to the project. */
-  entry: string;
+  /** Its first source, relative to the project; null for the kernel alone. */
+  entry: string | null;
+  /** Wasm modules that become guests, each named by its file. */
+  guests?: string[];
   /** Folder of files for its pack. */
   site: string | null;
   /** Where what lies between source and image is kept. */
@@ -58,8 +68,12 @@ export interface Program {
   cc: string;
 }
 
-/** Builds an app's image unless it is up to date. */
-export async function build({ app, cc }: BuildOptions): Promise<void> {
+/** Builds an image, of an app or of Wasm modules, unless it is up to date. */
+export async function build({ app, cc, guests = [] }: BuildOptions): Promise<void> {
+  if (guests.length) {
+    const { image, folder } = imageOfGuests(guests);
+    return buildProgram({ entry: null, guests, site: null, folder, image, cc });
+  }
   const { image, folder } = imageOf(app);
   const site = project("apps", app, "site");
   const entry = `apps/${app}/main.ts`;
@@ -136,16 +150,40 @@ export async function buildProgram(program: Program): Promise<void> {
   await inFolder(program.folder, () => buildStages(program));
 }
 
-async function buildStages({ entry, site, folder, image, cc }: Program): Promise<void> {
+/** A file's module as a guest; its source map, where one lies beside it, gives its lines. */
+function guestOf(file: string): GuestCode {
+  const map = `${file}.map`;
+  try {
+    return guestCode(
+      basename(file).replace(/\.wasm$/, ""),
+      readFileSync(file),
+      existsSync(map) ? readFileSync(map, "utf8") : undefined,
+    );
+  } catch (error) {
+    throw new Failure(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function buildStages(program: Program): Promise<void> {
+  const { entry, site, folder, image, cc, guests: modules = [] } = program;
+  const guests = modules.map(guestOf);
   const { c, pack, memoryPages } = await translated(entry, site, folder);
   const symbols = image.replace(/\.elf$/, ".debug.elf");
   const shim = [...filesUnder(project("boot")), ...filesUnder(project("tools/aot/runtime"))];
-  await once(join(folder, "image.stamp.json"), compilerKey(cc), [image, symbols], async () => {
-    const files = pack ? { pack } : {};
-    const options = { kernelC: c, memoryPages: memoryPages(), out: image, cc, root, ...files };
-    await step(`make ${relative(root, image)} (${cc})`, () => orFailure(() => buildImage(options)));
-    return [c, ...shim, ...(pack ? [pack] : [])];
-  });
+  await once(
+    join(folder, "image.stamp.json"),
+    compilerKey(cc) + modules.join(),
+    [image, symbols],
+    async () => {
+      const files = pack ? { pack } : {};
+      const kernel = { kernelC: c, memoryPages: memoryPages(), guests };
+      const options = { ...kernel, out: image, cc, root, ...files };
+      await step(`make ${relative(root, image)} (${cc})`, () =>
+        orFailure(() => buildImage(options)),
+      );
+      return [c, ...shim, ...modules, ...(pack ? [pack] : [])];
+    },
+  );
 }
 
 /** Makes the Linux process, or its library, of a translated kernel, unless it is up to date. */

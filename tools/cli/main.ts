@@ -4,9 +4,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { ACCELS } from "../qemu/accel.ts";
 import { MACHINES, NICS, type Nic, defaultNic, nicTrouble } from "../qemu/machine.ts";
 import { bench } from "../bench/bench.ts";
-import { type BuildOptions, build, buildDisks, buildHostedBoth } from "./build.ts";
+import { type BuildOptions, build, buildDisks, buildHostedBoth, imageFor } from "./build.ts";
 import { check, format } from "./check.ts";
-import { DEFAULT_APP, Failure, appNames, disksOf, hostedOf, imageOf, project } from "./project.ts";
+import { DEFAULT_APP, Failure, appNames, disksOf, hostedOf, project } from "./project.ts";
 import { FUZZ_TARGETS, fuzz } from "./fuzz.ts";
 import { duration, note } from "./progress.ts";
 import { type RunOptions, run } from "./run.ts";
@@ -65,6 +65,9 @@ for (const name of ["APP", "CC", "PORT", "MACHINE", "NIC", "MEM", "ACCEL"]) {
   if (process.env[name] === "") delete process.env[name];
 }
 
+/** What `build` and `run` take. */
+const MODULES = "WASI programs to run in place of the app: .wasm files";
+
 const program = new Command("skerry")
   .description("Builds and runs operating-system images written in TypeScript.")
   .version(
@@ -76,12 +79,13 @@ const program = new Command("skerry")
 program
   .command("build")
   .description("make the image")
+  .argument("[modules...]", MODULES)
   .addOption(app())
   .addOption(compiler())
-  .action(async (options: BuildOptions) => {
+  .action(async (guests: string[], options: BuildOptions) => {
     const start = performance.now();
-    await build(options);
-    const { image } = imageOf(options.app);
+    await build({ ...options, guests });
+    const { image } = imageFor({ ...options, guests });
     note(`${image.slice(project().length + 1)} is ready (${duration(performance.now() - start)})`);
   });
 
@@ -116,6 +120,7 @@ function runLike(name: string, description: string): Command {
   return program
     .command(name)
     .description(description)
+    .argument("[modules...]", MODULES)
     .addOption(app())
     .addOption(compiler())
     .addOption(
@@ -145,11 +150,13 @@ function withNic(options: Omit<RunOptions, "nic"> & { nic?: string }): RunOption
   return { ...options, nic: nic as Nic };
 }
 
-runLike("run", "build, boot under QEMU, print the URL").action(async (options: RunOptions) => {
-  process.exitCode = await run(withNic(options));
-});
-runLike("debug", "boot and wait for gdb").action(async (options: RunOptions) => {
-  process.exitCode = await run(withNic(options), true);
+runLike("run", "build, boot under QEMU, print the URL").action(
+  async (guests: string[], options: RunOptions) => {
+    process.exitCode = await run(withNic({ ...options, guests }));
+  },
+);
+runLike("debug", "boot and wait for gdb").action(async (guests: string[], options: RunOptions) => {
+  process.exitCode = await run(withNic({ ...options, guests }), true);
 });
 
 program

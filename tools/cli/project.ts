@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Where things lie in the project, and how a command reports that it cannot go on. */
@@ -71,6 +71,20 @@ export function disksOf(app: string): { iso: string; disk: string; folder: strin
     iso: project("build", `${name}.iso`),
     disk: project("build", `${name}.img`),
     folder: project("build", "apps", app, "disk"),
+  };
+}
+
+/** Where the image of Wasm modules is built, by the first one's file. */
+export function imageOfGuests(modules: string[]): {
+  image: string;
+  symbols: string;
+  folder: string;
+} {
+  const name = basename(modules[0]!).replace(/\.wasm$/, "");
+  return {
+    image: project("build", "guests", `${name}.elf`),
+    symbols: project("build", "guests", `${name}.debug.elf`),
+    folder: project("build", "guests", name),
   };
 }
 

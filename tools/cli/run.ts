@@ -4,8 +4,8 @@ import { loadedEnd } from "../image/elf.ts";
 import { type Accel, chooseAccel } from "../qemu/accel.ts";
 import { type Forward, Machine, type MachineType, type Nic } from "../qemu/machine.ts";
 import { freePort, requirePort } from "../qemu/ports.ts";
-import { type BuildOptions, build } from "./build.ts";
-import { Failure, imageOf, serviceOf } from "./project.ts";
+import { type BuildOptions, build, imageFor } from "./build.ts";
+import { Failure, serviceOf } from "./project.ts";
 import { note } from "./progress.ts";
 
 /** `skerry run` and `skerry debug`: a machine on QEMU's user network, until Ctrl-C. */
@@ -94,7 +94,7 @@ export async function run(options: RunOptions, debug = false): Promise<number> {
   const port = options.port ?? service.hostPort;
   await requirePort(port);
   await build(options);
-  const { image, symbols } = imageOf(app);
+  const { image, symbols } = imageFor(options);
   requireMemory(image, options.memory);
   const accel = await chooseAccel(debug ? "tcg" : options.accel, image, note);
   await requirePort(port);

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { type GuestCode, guestTable } from "../guest/guest.ts";
 import { readSections } from "./elf.ts";
 import { fontBytes } from "./font.ts";
 import { symbolTable } from "./symbols.ts";
@@ -21,6 +22,8 @@ export interface ImageOptions {
   kernelC: string;
   /** The pages of 64 KiB that kernel.wasm declares: its static data ends within them. At most 16. */
   memoryPages?: number;
+  /** Wasm programs that are part of the image. */
+  guests?: GuestCode[];
   /** A file to link in whole as the file pack (`BootInfo.pack`). */
   pack?: string;
   /** The image to write. The same with debugging information goes beside it, as `<name>.debug.elf`. */
@@ -51,7 +54,6 @@ export interface ImageReport {
 const FLAGS = [
   "-std=gnu11",
   "-ffreestanding",
-  "-mgeneral-regs-only",
   "-mno-red-zone",
   "-fno-strict-aliasing",
   "-fwrapv",
@@ -64,8 +66,14 @@ const FLAGS = [
   "-fcf-protection=none",
   "-fno-asynchronous-unwind-tables",
   "-g",
-  "-DWASM_MEMORY_ZERO",
 ];
+
+/** All code but the guests' leaves vector registers alone: nobody saves them for it. */
+const GENERAL = "-mgeneral-regs-only";
+/** The kernel's memory, and with it the shim's notion of it. */
+const KERNEL_MEMORY = "-DWASM_MEMORY_ZERO";
+/** Arithmetic as Wasm has it: see wasm.h. */
+const FLOATING = ["-ffp-contract=off", "-fno-math-errno"];
 
 /** Runs a tool to its end; what it printed, or an error of one line. */
 function run(tool: string, args: string[], cwd: string, what: string): Promise<string> {
@@ -150,7 +158,10 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     compile(source, section, [], [readFileSync(file)]);
   };
 
+  // What a guest's memory begins at is in a register (gcc) or in GS's base (clang).
+  const guestMemory = `-DWASM_MEMORY_${clang ? "GS" : "REGISTER"}`;
   compile(resolve(options.kernelC), "kernel", [
+    ...[GENERAL, KERNEL_MEMORY],
     options.debug ? "-Og" : "-O2",
     '-DWASM_IMPORTS="host.h"',
     "-Wno-unused",
@@ -159,7 +170,28 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   ]);
   for (const file of readdirSync(boot).sort()) {
     // The shim has a memcpy of its own; -O2 must not turn its loop into a call of itself.
-    if (/\.[cS]$/.test(file)) compile(join(boot, file), file, ["-O2", "-fno-builtin"]);
+    const memory = file === "guest.c" ? guestMemory : KERNEL_MEMORY;
+    if (/\.[cS]$/.test(file))
+      compile(join(boot, file), file, [GENERAL, memory, "-O2", "-fno-builtin"]);
+  }
+  const guests = options.guests ?? [];
+  const written = (file: string, text: string): string => {
+    writeFileSync(join(objects, file), text);
+    return join(objects, file);
+  };
+  compile(written("guests.c", guestTable(guests)), "guests", [GENERAL, guestMemory]);
+  for (const { prefix, c, header } of guests) {
+    const imports = written(`${prefix}.h`, header);
+    const signalling = clang ? "-ffp-exception-behavior=maytrap" : "-fsignaling-nans";
+    compile(
+      written(`${prefix}.c`, c),
+      prefix,
+      [
+        ...[guestMemory, `-DWASM_IMPORTS=${JSON.stringify(imports)}`, "-O2", "-Wno-unused"],
+        ...[...FLOATING, signalling, ...(clang ? [] : ["-fno-tree-tail-merge"])],
+      ],
+      [...headers, readFileSync(imports)],
+    );
   }
   const font = join(objects, "font.bin");
   writeFileSync(font, fontBytes(join(boot, "font.txt")));
