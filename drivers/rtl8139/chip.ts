@@ -7,6 +7,7 @@ import {
   mmioWrite32,
   mmioWrite8,
 } from "../../kernel/host";
+import { Packet, PacketQueue } from "../../kernel/packet";
 import { MICROSECOND } from "../../kernel/timer";
 import { Device } from "../device";
 import { PciFunction } from "../pci";
@@ -61,6 +62,10 @@ export class Rtl8139 {
   receivePackets: usize;
   /** C+: the next descriptor that the chip fills. Classic: offset of the next frame's header. */
   receiveNext: u32;
+  /** C+: packets taken out of the ring that `poll` has not passed on yet; a `PacketQueue`. */
+  private readyHead: Packet | null;
+  private readyTail: Packet | null;
+  readyLength: u32;
 
   /** C+: descriptors. Classic: four buffers. */
   transmitRing: usize;
@@ -79,6 +84,11 @@ export class Rtl8139 {
 
   /** The next of the NICs that have been stopped and whose memory the next start may take. */
   spare: Rtl8139 | null;
+
+
+  @inline get ready(): PacketQueue {
+    return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Rtl8139>("readyHead"));
+  }
 
 
   @inline read8(register: u32): u32 {
