@@ -201,8 +201,8 @@ function harvest(nic: Rtl8139): u32 {
     length < ETHERNET_HEADER + FCS ||
     length > RECEIVE_BUFFER
   ) {
-    // A frame that fills several buffers counts once, at its end.
-    if (status & LS) device.receiveErrors++;
+    // A frame that fills several buffers counts once, at its start.
+    if (status & FS) device.receiveErrors++;
     return false;
   }
   const fresh = allocate(PoolId.Standard, Purpose.Refill, 0);

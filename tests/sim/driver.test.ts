@@ -14,7 +14,8 @@ onEachNic((kind) => {
       `comes up${bridged ? " behind a bridge" : ""}`,
       (world) => {
         const { machine } = world.station({ ip: "10.0.0.2/24", bridged });
-        machine.expectLine(new RegExp(`eth0 ${kind.model} mac=52:54:00:5a:01:01`));
+        const model = kind.model.replace("+", "\\+");
+        machine.expectLine(new RegExp(`eth0 ${model} mac=52:54:00:5a:01:01`));
         machine.expectLine(new RegExp(`eth0 link up mbit=${kind.mbit} duplex=full`), 3 * SECOND);
         machine.expectLine(new RegExp(`${bridged ? "01:01.0" : "00:03.0"} [0-9a-f]{4}:`));
       },
