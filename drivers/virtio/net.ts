@@ -104,6 +104,8 @@ const RING: u32 = 256;
 const CONTROL_RING: u32 = 16;
 /** Fewer would not do for one packet, or one command. */
 const LEAST_RING: u32 = 4;
+/** Receive buffers that hold a packet of 64 KiB, and some. */
+const PACKET_BUFFERS: u32 = 64;
 /** What the rest of the kernel is left at least, bytes. */
 const MEMORY_LEFT: u32 = 65536;
 
@@ -282,11 +284,13 @@ function bringUp(nic: VirtioNet): bool {
   return true;
 }
 
-/** What to ask for: packets larger than a buffer only where buffers are merged. */
+/** What to ask for: packets of 64 KiB only where buffers are merged, and there are enough for one. */
 function wanted(t: Transport): u64 {
   let features = WANTED;
   const offered = t.features;
-  if (!(offered & F_MRG_RXBUF)) features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
+  if (!(offered & F_MRG_RXBUF) || t.queueSize(RECEIVE) < PACKET_BUFFERS) {
+    features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
+  }
   // Each needs another (5.1.3.1).
   if (!(offered & F_GUEST_CSUM)) features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
   if (!(offered & F_CSUM)) features &= ~(F_HOST_TSO4 | F_HOST_ECN);

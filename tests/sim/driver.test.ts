@@ -15,8 +15,9 @@ onEachNic((kind) => {
       (world) => {
         const { machine } = world.station({ ip: "10.0.0.2/24", bridged });
         const model = kind.model.replace("+", "\\+");
+        const mbit = kind.mbitSaid ?? kind.mbit;
         machine.expectLine(new RegExp(`eth0 ${model} mac=52:54:00:5a:01:01`));
-        machine.expectLine(new RegExp(`eth0 link up mbit=${kind.mbit} duplex=full`), 3 * SECOND);
+        machine.expectLine(new RegExp(`eth0 link up mbit=${mbit} duplex=full`), 3 * SECOND);
         machine.expectLine(new RegExp(`${bridged ? "01:01.0" : "00:03.0"} [0-9a-f]{4}:`));
       },
       {},

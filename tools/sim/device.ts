@@ -27,6 +27,12 @@ export interface Host {
 /** A PCI device of a machine. */
 export interface PciDevice {
   readonly pci: PciFunction;
+  /**
+   * Where its registers are if no bus lists it (virtio-mmio): it is then not on PCI, and the kernel is told
+   * of it, and of its line, on the command line. `read` and `write` are of BAR 0.
+   */
+  readonly fixed?: { address: number; size: number } | undefined;
+  readonly line?: number;
   /** Called once when it is plugged in; `mastering`: whether its DMA reaches memory now. */
   plugged(host: Host, mastering: () => boolean): void;
   read(bar: number, offset: number, width: number): number;

@@ -142,7 +142,10 @@ export class Machine implements Host {
     // Static data is defined to start as zeros; RAM is what its last user left.
     this.memory.fill(0, 0, this.kernel.staticPages * PAGE);
     let at = this.kernel.staticPages * PAGE;
-    const text = new TextEncoder().encode(options.commandLine ?? "");
+    const named = (options.devices ?? []).flatMap(({ fixed, line }) =>
+      fixed ? [`virtio_mmio.device=${fixed.size}@0x${fixed.address.toString(16)}:${line}`] : [],
+    );
+    const text = new TextEncoder().encode([options.commandLine ?? "", ...named].join(" ").trim());
     this.memory.set(text, at);
     this.commandLine = at;
     this.commandLineLength = text.length;
@@ -391,7 +394,7 @@ export class Machine implements Host {
     const ideBar = { kind: "io", size: 16, address: 0xc040 } as const;
     root.add(1, 1, new PciFunction({ ...ide, bars: [ideBar] }));
     options.devices?.forEach((device, i) => {
-      root.add(3 + i, 0, device.pci);
+      if (!device.fixed) root.add(3 + i, 0, device.pci);
       device.plugged(this, () => true);
       this.devices.push(device);
     });
@@ -412,6 +415,11 @@ export class Machine implements Host {
   /** The device that decodes an address of memory or I/O space, the BAR and the offset in it. */
   private decode(kind: "memory" | "io", address: number): [PciDevice, number, number] | undefined {
     for (const device of this.devices) {
+      if (device.fixed) {
+        const at = address - device.fixed.address;
+        if (kind === "memory" && at >= 0 && at < device.fixed.size) return [device, 0, at];
+        continue;
+      }
       for (let i = 0; i < device.pci.bars.length; i++) {
         const bar = device.pci.bars[i]!;
         if ((bar.kind === "io") !== (kind === "io")) continue;

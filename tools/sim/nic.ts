@@ -78,10 +78,13 @@ export interface NicKind {
   name: string;
   /** `Device.model`. */
   model: string;
-  /** Mbit/s of its link. */
+  /** Mbit/s of its link; and what its driver says of one whose speed it is not told. */
   mbit: number;
+  mbitSaid?: number;
   /** Checks and fills in TCP's and UDP's checksums. */
   checksums: boolean;
+  /** Checks IPv4's header checksum as well. */
+  checksIp: boolean;
   /** Cuts packets into TCP segments. */
   segmentation: boolean;
   /** Packets are copied in and out of it: none is ever in its rings, and each has its own doorbell. */

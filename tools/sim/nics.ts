@@ -1,6 +1,8 @@
 import { E1000, type Variant, VARIANTS } from "./e1000.ts";
 import type { NicKind } from "./nic.ts";
 import { type Chip, CHIPS, Rtl8139 } from "./rtl8139.ts";
+import { Feature } from "./virtio.ts";
+import { Net, VirtioNet, type VirtioOptions } from "./virtio-net.ts";
 
 /** Every NIC model. Tests that any NIC must pass run over this list, most seeds on its first. */
 export const NICS: readonly NicKind[] = [
@@ -9,6 +11,25 @@ export const NICS: readonly NicKind[] = [
   e1000("e1000-82545em", VARIANTS["82545EM"]),
   rtl8139("rtl8139", CHIPS.classic),
   rtl8139("rtl8139c+", CHIPS.plus),
+  virtio("virtio-net-pci", {}),
+  // What devices were before 1.0: a header apart, no merged buffers, flags in place of the event index.
+  virtio("virtio-net-pci,disable-modern=on", {
+    kind: "legacy",
+    without: [Feature.ANY_LAYOUT, Feature.EVENT_IDX, Net.MRG_RXBUF, Net.GUEST_TSO4],
+  }),
+];
+
+/** Further kinds, for the tests of their own drivers. */
+const MORE: readonly NicKind[] = [
+  virtio("virtio-net-pci,vectors=3", { messages: 3 }),
+  virtio("virtio-net-pci,transitional", { kind: "transitional" }),
+  virtio("virtio-net-pci,disable-modern=on,vectors=3", { kind: "legacy", messages: 3 }),
+  virtio("virtio-net-device", { kind: "mmio2" }),
+  virtio("virtio-net-device,force-legacy=on", { kind: "mmio1" }),
+  virtio("virtio-net-pci,short", { receiveSize: 32 }),
+  virtio("virtio-net-pci,plain", {
+    without: Object.values(Net).filter((bit) => bit !== Net.STATUS && bit !== Net.SPEED_DUPLEX),
+  }),
 ];
 
 function e1000(name: string, variant: Variant): NicKind {
@@ -17,6 +38,7 @@ function e1000(name: string, variant: Variant): NicKind {
     model: `Intel ${variant.name}`,
     mbit: 1000,
     checksums: true,
+    checksIp: true,
     segmentation: variant.segmentation,
     copies: false,
     countsMissed: true,
@@ -30,6 +52,7 @@ function rtl8139(name: string, chip: Chip): NicKind {
     model: chip.plus ? "Realtek RTL8139C+" : "Realtek RTL8139",
     mbit: 100,
     checksums: chip.plus,
+    checksIp: chip.plus,
     segmentation: chip.plus,
     copies: !chip.plus,
     countsMissed: true,
@@ -37,9 +60,25 @@ function rtl8139(name: string, chip: Chip): NicKind {
   };
 }
 
+function virtio(name: string, options: Partial<VirtioOptions>): NicKind {
+  const has = (bit: number) => !options.without?.includes(bit);
+  return {
+    name,
+    model: "virtio-net",
+    mbit: 1000,
+    ...(has(Net.SPEED_DUPLEX) && options.kind !== "legacy" ? {} : { mbitSaid: 10_000 }),
+    checksums: has(Net.CSUM) && has(Net.GUEST_CSUM),
+    checksIp: false,
+    segmentation: has(Net.HOST_TSO4),
+    copies: false,
+    countsMissed: false,
+    make: (more) => new VirtioNet({ ...options, ...more }),
+  };
+}
+
 /** The kind of this name. */
 export function nicKind(name: string): NicKind {
-  const kind = NICS.find((candidate) => candidate.name === name);
+  const kind = [...NICS, ...MORE].find((candidate) => candidate.name === name);
   if (!kind)
     throw new Error(`no NIC model "${name}"; there is ${NICS.map((k) => k.name).join(", ")}`);
   return kind;

@@ -82,6 +82,11 @@ export class PciFunction {
     this.config.setUint16(0x06, this.config.getUint16(0x06, true) | 0x10, true);
   }
 
+  /** Lets software change the bits of `mask` in the dword at `register`. */
+  allow(register: number, mask: number): void {
+    this.writable.setUint32(register, mask, true);
+  }
+
   get command(): number {
     return this.config.getUint16(0x04, true);
   }

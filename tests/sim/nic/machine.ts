@@ -14,7 +14,8 @@ import {
   idleWake,
   idleWorked,
 } from "../../../kernel/idle";
-import { memoryInit, reserve } from "../../../kernel/memory";
+import { configParse } from "../../../kernel/config";
+import { boot, memoryInit, reserve } from "../../../kernel/memory";
 import {
   Owner,
   Packet,
@@ -68,6 +69,7 @@ let resetAsked: bool = false;
 export function init(): void {
   clockUpdate();
   memoryInit();
+  configParse(boot.commandLine, boot.commandLineLength);
   poolsInit();
   groups = reserve(256, 8);
   constant = reserve(CONSTANT, 64);
