@@ -19,7 +19,19 @@ import { cookiesOutstanding } from "./opening/cookies";
 import { delivery, deliveryBegin } from "./recovery/delivery";
 import { connectionFind, connectionFindBy, missedHash } from "./demux";
 import { markDirty } from "./dirty";
-import { Ecn, ecnAnswered, ECN_AGREED, ecnInput, ecnNote, ecnOf, ecnRetry } from "./ecn/ecn";
+import {
+  Ecn,
+  ecnAnswered,
+  ecnAnsweredAgain,
+  ecnAnswerMarked,
+  ecnCrossed,
+  ecnCrossedAnswer,
+  ECN_AGREED,
+  ecnInput,
+  ecnNote,
+  ecnOf,
+  ecnRetry,
+} from "./ecn/ecn";
 import { FastOpen, fastOpenAnswered, fastOpenSettled } from "./opening/fastopen";
 import { timestampClock } from "./opening/isn";
 import {
@@ -307,6 +319,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   if (!acknowledges) {
     // Simultaneous open: our SYN again, now with an ACK.
     setState(t, State.SynReceived);
+    ecnCrossed(t, flags, arrived);
     t.work.synDue = true;
     t.clear(TcbFlag.RttTiming);
     packet.release();
@@ -319,6 +332,7 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   deliveryBegin();
   acknowledge(t, ack, now);
   takeBack(t);
+  ecnAnswerMarked(t, flags, now);
   opened(t, now);
   // Feedback about the SYN and ACK fits on an ACK without data only (RFC 9768, 3.2.2.1).
   if (t.ecn & Ecn.Accurate) sendAck(t, now);
@@ -388,6 +402,8 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
         sackDuplicate(t, seq, seq + packet.length, now);
       }
       answer(t, packet.length, now);
+      const again = flags & TcpFlag.SYN && flags & TcpFlag.ACK && seq == t.work.irs;
+      if (again && t.has(TcbFlag.AckNow)) ecnAnsweredAgain(t, flags, ecnOf(packet), now);
     }
     packet.release();
     return;
@@ -447,7 +463,8 @@ function synchronized(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void
   acknowledgment(t, seq, ack, window, pure, now);
   if (withSyn) takeBack(t);
   if (t.ecn & ECN_AGREED) {
-    ecnInput(t, packet, header.flags, t.sndUna - una, flight, cwnd, seq == t.rcvNxt, now);
+    if (header.flags & TcpFlag.SYN) ecnCrossedAnswer(t);
+    else ecnInput(t, packet, header.flags, t.sndUna - una, flight, cwnd, seq == t.rcvNxt, now);
   }
   if (t.has(TcbFlag.FinQueued) && t.sndUna == t.sndEnd + 1 && finAcknowledged(t, now)) {
     packet.release();

@@ -9,7 +9,7 @@ import { mostSlots, receiveRoom } from "./queues/budget";
 import { congestionOf } from "./congestion/congestion";
 import { scaleFor, segmentOverhead } from "./connection";
 import { timestampClock } from "./opening/isn";
-import { accurateFlags, accurateOption } from "./ecn/accecn";
+import { accurateFlags, accurateOption, accurateRoom } from "./ecn/accecn";
 import { Ecn, ecnAsk, ecnNewData } from "./ecn/ecn";
 import { markDirty } from "./dirty";
 import {
@@ -284,8 +284,9 @@ function sendSegment(t: Tcb, length: u32, mss: u32, fin: bool, now: u64): bool {
 
 /** The next `length` bytes in the slot in which they were copied, if they are a segment and lie so. */
 @inline function inPlace(t: Tcb, extent: Extent | null, length: u32, mss: u32): Packet | null {
-  // How long a SACK option is turns out later.
+  // How long a SACK option is turns out later, and that of accurate ECN.
   if (extent === null || !length || length > mss || t.has(TcbFlag.SackDue)) return null;
+  if (t.ecn & Ecn.Accurate && accurateRoom(t)) return null;
   return sendInPlace(extent, t.sndNxt, length, TCP_HEADER + segmentOverhead(t));
 }
 
@@ -436,7 +437,8 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
   }
   if (t.ecn & Ecn.Accurate) {
     flags |= accurateFlags(t, payload);
-    if (!payload) optionsLength = accurateOption(t, optionsAt(packet), optionsLength);
+    const each: u32 = packet.segmentSize ? packet.segmentSize : payload;
+    optionsLength = accurateOption(t, optionsAt(packet), optionsLength, each);
   } else if (t.ecn & Ecn.Echo) {
     flags |= TcpFlag.ECE;
   }

@@ -2,7 +2,13 @@ import { EcnMode } from "../../../kernel/config";
 import { Packet } from "../../../kernel/packet";
 import { IP_ECN, IpEcn, Ipv4Header } from "../../wire/ipv4";
 import { TcpFlag } from "../../wire/tcp";
-import { accurateInput, accurateReflect, accurateStart } from "./accecn";
+import {
+  accurateCrossed,
+  accurateInput,
+  accurateReflect,
+  accurateReflectAgain,
+  accurateStart,
+} from "./accecn";
 import { congestionOf } from "../congestion/congestion";
 import { markDirty } from "../dirty";
 import { rtoNs } from "../recovery/rtt";
@@ -43,8 +49,10 @@ const ACE: u32 = 7;
 /** ACE of a SYN that asks for classic feedback (RFC 3168, 6.1.1), and of one for accurate. */
 const ASK_CLASSIC: u32 = 3;
 const ASK_ACCURATE: u32 = 7;
-/** ACE of a SYN and ACK that grants classic feedback. */
+/** ACE of a SYN and ACK that grants classic feedback, with or without a nonce. */
 const GRANT_CLASSIC: u32 = 1;
+/** The latter is unused today: who asked for accurate feedback takes it for a grant (RFC 9768, 3.1.3). */
+const GRANT_RESERVED: u32 = 5;
 
 let defaultMode: EcnMode = EcnMode.Passive;
 
@@ -135,20 +143,50 @@ export function ecnAnswered(t: Tcb, flags: u32, arrived: u32): void {
   // A peer that sends all of a SYN's flags back knows none of them (RFC 3168, 6.1.1.2).
   if (ace == 0 || ace == ASK_ACCURATE) return;
   let agreed: u32;
-  if ((ace & 3) == GRANT_CLASSIC) {
-    agreed = Ecn.Classic | Ecn.Capable;
+  if (ace == GRANT_CLASSIC || (ace == GRANT_RESERVED && mode != EcnMode.Accurate)) {
+    agreed = Ecn.Classic;
+    // RFC 3168, 6.1.1: once a SYN went without the flags, no packet may be marked.
+    if (!(t.ecn & Ecn.Unasked)) agreed |= Ecn.Capable;
   } else if (mode == EcnMode.Accurate) {
     agreed = Ecn.Accurate;
     accurateStart(t);
     accurateReflect(t, arrived);
     // Our SYN cannot have been marked: what says so was changed on the way (RFC 9768, 3.2.2.3).
-    if (ace == aceOfCodepoint(IpEcn.NotCapable)) agreed |= Ecn.Capable;
+    if (ace == aceOfCodepoint(IpEcn.NotCapable) || ace == GRANT_RESERVED) agreed |= Ecn.Capable;
   } else {
     return;
   }
-  // RFC 3168, 6.1.1: once a SYN went without the flags, no packet may be marked.
-  if (t.ecn & Ecn.Unasked) agreed &= ~Ecn.Capable;
   t.ecn |= <u8>agreed;
+}
+
+/** The same when its ACK has been taken: a mark of our SYN is answered (RFC 9768, 3.2.2.2). */
+export function ecnAnswerMarked(t: Tcb, flags: u32, now: u64): void {
+  if (!(t.ecn & Ecn.Accurate) || aceOf(flags) != aceOfCodepoint(IpEcn.Congested)) return;
+  congested(t, 0, t.cwnd, now);
+}
+
+/** The peer's SYN and ACK has come again, to a connection that stands. */
+export function ecnAnsweredAgain(t: Tcb, flags: u32, arrived: u32, now: u64): void {
+  const ace = aceOf(flags);
+  // Only one that grants accurate feedback is answered so (RFC 9768, 3.2.2.1).
+  if (!(t.ecn & Ecn.Accurate) || ace == 0 || ace == ASK_ACCURATE || ace == GRANT_CLASSIC) return;
+  accurateReflectAgain(t, arrived, now);
+}
+
+/**
+ * A SYN has crossed ours, with `flags` and the codepoint `arrived`: each side grants what it would to
+ * any SYN (RFC 9768, 3.1.2).
+ */
+export function ecnCrossed(t: Tcb, flags: u32, arrived: u32): void {
+  synFlags = flags;
+  const agreed = ecnGrant(ecnMode(t));
+  t.work.synFlags = <u16>ecnGrantFlags(agreed, arrived);
+  ecnGranted(t, agreed);
+}
+
+/** Its SYN and ACK has come, whose flags are no count (RFC 9768, 3.2.2). */
+export function ecnCrossedAnswer(t: Tcb): void {
+  if (t.ecn & Ecn.Accurate) accurateCrossed(t);
 }
 
 let synFlags: u32 = 0;
@@ -180,6 +218,16 @@ export function ecnGrant(mode: EcnMode): u32 {
  */
 @inline export function ecnGrantAgain(agreed: u32): u32 {
   return aceOf(synFlags) ? agreed : agreed & ~(<u32>Ecn.Capable);
+}
+
+/**
+ * Whether the SYN has come again for the other kind of feedback: who sent it cannot know which grant
+ * arrives, and such a handshake is to be reset (RFC 9768, 3.1.5).
+ */
+export function ecnGrantContradicted(agreed: u32): bool {
+  const ace = aceOf(synFlags);
+  if (!ace || !(agreed & ECN_AGREED)) return false;
+  return (ace == ASK_CLASSIC) != ((agreed & Ecn.Classic) != 0);
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   ecnArrived,
   ecnGrant,
   ecnGrantAgain,
+  ecnGrantContradicted,
   ecnGranted,
   ecnGrantedKind,
   ecnGrantFlags,
@@ -200,7 +201,22 @@ export function requestInput(
   const rcvNxt = request.irs + 1;
   // The peer did not get our answer.
   if ((flags & (TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST)) == TcpFlag.SYN && seq == request.irs) {
+    if (ecnGrantContradicted(request.ecn)) {
+      replyReset(
+        request.local,
+        request.localPort,
+        request.remote,
+        request.remotePort,
+        flags,
+        seq,
+        ack,
+        length,
+      );
+      requestDrop(request);
+      return Handshake.Done;
+    }
     request.ecn = <u8>ecnGrantAgain(request.ecn);
+    request.arrived = <u8>ecnArrived();
     requestAnswer(request, now);
     return Handshake.Done;
   }

@@ -1,4 +1,6 @@
 import { TcpOption } from "../../wire/tcp";
+import { accurateRoom } from "../ecn/accecn";
+import { Ecn } from "../ecn/ecn";
 import { TIMESTAMPS_LENGTH } from "../options";
 import { sendAck } from "../output";
 import { nextRun, runEnd, runStart } from "../queues/reassembly";
@@ -73,10 +75,10 @@ export function sackOverlap(t: Tcb, start: u32, end: u32): void {
   return min<u32>(work.outOfOrderRuns + u32(work.dsackStart != work.dsackEnd), most);
 }
 
-/** Payload bytes of a full-size segment as things stand: SACK blocks leave less room. */
+/** Payload bytes of a full-size segment as things stand: options that are due leave less room. */
 @inline export function payloadSize(t: Tcb): u32 {
   const mss: u32 = t.sndMss;
-  if (!t.has(TcbFlag.SackDue)) return mss;
+  if (!t.has(TcbFlag.SackDue)) return t.ecn & Ecn.Accurate ? mss - accurateRoom(t) : mss;
   const taken = SACK_HEAD + blocks(t, t.work) * SACK_BLOCK;
   return mss > 2 * taken ? mss - taken : mss;
 }

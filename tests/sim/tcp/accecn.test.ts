@@ -138,18 +138,79 @@ simulate("RFC 9768, 3.1.2: a SYN for classic feedback is granted that", (world) 
   peer.expect({ flags: SYN | ACK | ECE });
 });
 
-for (const code of [0b001, 0b101]) {
-  simulate(`RFC 9768, 3.1.2: a grant of ${code.toString(2)} is classic feedback`, (world) => {
-    const { program, socket, peer } = asking(world);
-    peer.take(peer.expect({ flags: ASK }));
-    peer.send({ flags: SYN | ACK | ace(code), options: OPTIONS });
-    peer.expect({ flags: ACK });
-    program.send(socket, pattern(100));
-    peer.take(peer.expect({ flags: ACK, length: 100, ecn: ECT0 }));
-    peer.send({ payload: pattern(10), ecn: CE });
-    peer.expect({ flags: ACK | ECE });
-  });
+simulate("RFC 9768, 3.1.2: a grant of 001 is classic feedback", (world) => {
+  const { program, socket, peer } = asking(world);
+  peer.take(peer.expect({ flags: ASK }));
+  peer.send({ flags: SYN | ACK | ECE, options: OPTIONS });
+  peer.expect({ flags: ACK });
+  program.send(socket, pattern(100));
+  peer.take(peer.expect({ flags: ACK, length: 100, ecn: ECT0 }));
+  peer.send({ payload: pattern(10), ecn: CE });
+  peer.expect({ flags: ACK | ECE });
+});
+
+simulate("RFC 9768, 3.1.3: a grant of 101, unused today, is one of accurate feedback", (world) => {
+  const { program, socket, peer } = asking(world);
+  peer.take(peer.expect({ flags: ASK }));
+  peer.send({ flags: SYN | ACK | ace(0b101), options: OPTIONS });
+  peer.expect({ flags: ACK | ace(CODE[NOT_ECT]) });
+  program.send(socket, pattern(100));
+  peer.take(peer.expect({ flags: ACK | ace(5), length: 100, ecn: ECT0 }));
+});
+
+simulate("RFC 9768, 3.1.2: SYNs that cross agree on what either would grant", (world) => {
+  const { program, socket, peer } = asking(world);
+  const syn = peer.take(peer.expect({ flags: ASK }));
+  peer.send({ flags: ASK, options: OPTIONS, ecn: ECT1 });
+  peer.expect({ flags: SYN | ACK | ace(CODE[ECT1]), seq: syn.seq });
+  const both = { seq: peer.iss, ack: syn.seq + 1, options: OPTIONS };
+  peer.send({ ...both, flags: SYN | ACK | ace(CODE[NOT_ECT]) });
+  world.run(MILLISECOND);
+  program.send(socket, pattern(100));
+  peer.take(peer.expect({ flags: ACK | ace(5), length: 100, ecn: ECT0 }));
+  peer.send({ flags: ACK | ace(6), payload: pattern(10), ecn: CE });
+  peer.expect({ flags: ACK | ace(6) });
+  assert.equal(program.tcp.ecnReductions, 1);
+});
+
+simulate("RFC 9768, 3.1.2: SYNs that cross, one of them for classic feedback", (world) => {
+  const { program, socket, peer } = asking(world);
+  const syn = peer.take(peer.expect({ flags: ASK }));
+  peer.send({ flags: SYN | CWR | ECE, options: OPTIONS });
+  peer.expect({ flags: SYN | ACK | ECE, seq: syn.seq });
+  peer.send({ flags: ACK, ack: syn.seq + 1, payload: pattern(10), ecn: CE });
+  peer.expect({ flags: ACK | ECE });
+  program.send(socket, pattern(100));
+  peer.expect({ flags: ACK | ECE, length: 100, ecn: ECT0 });
+});
+
+for (const [first, second] of [
+  [ASK, SYN | CWR | ECE],
+  [SYN | CWR | ECE, ASK],
+] as const) {
+  simulate(
+    `RFC 9768, 3.1.5: SYNs of ${aceOf(first)} and ${aceOf(second)} in one handshake are reset`,
+    (world) => {
+      const program = ready(world, "passive");
+      program.listen(PORT);
+      const peer = world.peer().tcp(MACHINE, PORT, 4000);
+      peer.send({ flags: first, options: OPTIONS, seq: peer.iss });
+      peer.expect({ ack: peer.iss + 1 });
+      peer.send({ flags: second, options: OPTIONS, seq: peer.iss });
+      peer.expect({ flags: RST | ACK, ack: peer.iss + 1 });
+      assert.equal(program.tcp.halfOpen, 0);
+    },
+  );
 }
+
+simulate("RFC 9768, 3.1.5: the grant tells how the latest SYN came", (world) => {
+  ready(world, "passive").listen(PORT);
+  const peer = world.peer().tcp(MACHINE, PORT, 4000);
+  peer.send({ flags: ASK, options: OPTIONS, seq: peer.iss });
+  peer.expect({ flags: SYN | ACK | ace(CODE[NOT_ECT]) });
+  peer.send({ flags: ASK, options: OPTIONS, seq: peer.iss, ecn: CE });
+  peer.expect({ flags: SYN | ACK | ace(CODE[CE]) });
+});
 
 for (const code of [0b000, 0b111]) {
   simulate(`RFC 9768, 3.1.2: an answer of ${code} is no grant`, (world) => {
@@ -172,7 +233,7 @@ simulate("RFC 9768, 3.1.4.1: the SYN asks twice, then no more", (world) => {
 });
 
 simulate(
-  "RFC 9768, 3.1.5: after a SYN that did not ask, nothing is markable, but feedback is given",
+  "RFC 9768, 3.1.4.1: a grant after a SYN that did not ask is good for who asked before",
   (world) => {
     const { program, socket, peer } = asking(world);
     peer.expect({ flags: ASK });
@@ -181,7 +242,7 @@ simulate(
     peer.send({ flags: SYN | ACK | ace(CODE[NOT_ECT]), options: OPTIONS });
     peer.expect({ flags: ACK | ace(CODE[NOT_ECT]) });
     program.send(socket, pattern(100));
-    peer.take(peer.expect({ length: 100, ecn: NOT_ECT }));
+    peer.take(peer.expect({ length: 100, ecn: ECT0 }));
     peer.send({ flags: ACK | ace(5), payload: pattern(10), ecn: CE });
     peer.expect({ flags: ACK | ace(6) });
   },
@@ -224,10 +285,40 @@ for (const code of [CODE[ECT0], CODE[ECT1], CODE[CE]]) {
     (world) => {
       const { program, socket, peer } = granted(world, { last: code });
       program.send(socket, pattern(100));
-      peer.expect({ flags: ACK | ace(5), length: 100, ecn: NOT_ECT });
+      peer.take(peer.expect({ flags: ACK | ace(5), length: 100, ecn: NOT_ECT }));
+      // A mark is answered (3.2.2.2), then and later on (3.1.5).
+      const first = code === CODE[CE] ? 1 : 0;
+      assert.equal(program.tcp.ecnReductions, first);
+      peer.send({ flags: ACK | ace(6 + first) });
+      world.run(MILLISECOND);
+      assert.equal(program.tcp.ecnReductions, first + 1);
     },
   );
 }
+
+simulate("RFC 9768, 3.2.2.2: a grant that says our SYN was marked shrinks the window", (world) => {
+  const { program, socket, peer } = asking(world);
+  peer.take(peer.expect({ flags: ASK }));
+  peer.send({ flags: SYN | ACK | ace(CODE[CE]), options: OPTIONS });
+  peer.expect({ flags: ACK | ace(CODE[NOT_ECT]) });
+  program.send(socket, pattern(20_000));
+  for (let i = 0; i < 2; i++) peer.expect({ length: 1460, ecn: NOT_ECT });
+  peer.expectNone(50 * MILLISECOND);
+});
+
+simulate("RFC 9768, 3.2.2.1: a SYN and ACK that comes again has its own answer", (world) => {
+  const { peer, program, socket } = opened(world, OPTIONS, CE);
+  program.send(socket, pattern(10));
+  peer.take(peer.expect({ flags: ACK | ace(6), length: 10 }));
+  // A mark counts once, however many copies have one.
+  for (const ecn of [CE, ECT0]) {
+    const again = { flags: SYN | ACK | ace(CODE[NOT_ECT]), seq: peer.iss, options: OPTIONS, ecn };
+    peer.send(again);
+    peer.expect({ flags: ACK | ace(CODE[ecn as keyof typeof CODE]), length: 0 });
+  }
+  peer.send({ flags: ACK | ace(5), payload: pattern(10) });
+  peer.expect({ flags: ACK | ace(6), length: 0 });
+});
 
 simulate(
   "RFC 9768, 3.2.2.1: a last ACK of zero was cleared: feedback goes one way only",
@@ -297,12 +388,34 @@ simulate("RFC 9768, 3.2.2.2: a marked packet outside the window does not count",
   peer.expect({ flags: ACK | ace(5), ack: peer.sndNxt });
 });
 
+simulate("RFC 9768, 3.2.2.5.1: data that is marked after what was not is told at once", (world) => {
+  const { peer } = granted(world);
+  const data = { flags: ACK | ace(5), payload: pattern(10) };
+  for (let i = 0; i < 2; i++) {
+    peer.send({ ...data, ecn: CE });
+    peer.expect({ flags: ACK | ace(6 + i) }, 5 * MILLISECOND);
+    peer.send({ ...data, ecn: ECT0 });
+    peer.expectNone(10 * MILLISECOND);
+    peer.expect({ flags: ACK | ace(6 + i) });
+  }
+});
+
 simulate("RFC 9768, 3.2.2.5.1: two marks are acknowledged at once", (world) => {
   const { peer } = granted(world);
   peer.send({ flags: ACK | ace(5), payload: pattern(10), ecn: CE });
+  peer.expect({ flags: ACK | ace(6) }, 5 * MILLISECOND);
+  peer.send({ flags: ACK | ace(5), payload: pattern(10), ecn: CE });
   peer.expectNone(10 * MILLISECOND);
   peer.send({ flags: ACK | ace(5), payload: pattern(10), ecn: CE });
-  peer.expect({ flags: ACK | ace(7) }, 5 * MILLISECOND);
+  peer.expect({ flags: ACK | ace(0) }, 5 * MILLISECOND);
+});
+
+simulate("RFC 9768, 3.2.2.5.1: of marked ACKs alone the third is acknowledged", (world) => {
+  const { peer } = granted(world);
+  for (let i = 0; i < 2; i++) peer.send({ flags: ACK | ace(5), ecn: CE });
+  peer.expectNone(100 * MILLISECOND);
+  peer.send({ flags: ACK | ace(5), ecn: CE });
+  peer.expect({ flags: ACK | ace(0) }, 5 * MILLISECOND);
 });
 
 simulate("RFC 9768, 3.2.2.5.1: of marks in one burst no ACE covers more than six", (world) => {
@@ -396,6 +509,68 @@ simulate("RFC 9768, 3.2.3.3: an ACK without news has no option", (world) => {
   peer.send({ flags: ACK | ace(5), payload: pattern(1000) });
   assert.equal(peer.expect({ ack: peer.sndNxt }).options.accurateEcn, undefined);
 });
+
+simulate("RFC 9768, 3.2.3.3: what has ever changed comes with what is news", (world) => {
+  const { peer } = granted(world, { option: true });
+  peer.send({ flags: ACK | ace(5), payload: pattern(300), ecn: CE });
+  assert.deepEqual(peer.expect({ ack: peer.sndNxt }).options.accurateEcn, [172, 1, 300]);
+  peer.send({ flags: ACK | ace(5), payload: pattern(1000), ecn: ECT0 });
+  assert.deepEqual(peer.expect({ ack: peer.sndNxt }).options.accurateEcn, [172, 1001, 300]);
+});
+
+simulate("RFC 9768, 3.2.3.3: beside SACK blocks only the news has room", (world) => {
+  const { peer } = granted(world, {
+    option: true,
+    options: { timestamps: [1, 0], sackPermitted: true },
+  });
+  const data = { flags: ACK | ace(5), payload: pattern(100) };
+  for (const ecn of [CE, ECT1]) peer.send({ ...data, ecn });
+  world.run(100 * MILLISECOND);
+  const from = peer.sndNxt;
+  peer.peer.inbox = [];
+  peer.send({ ...data, seq: from + 200, ecn: ECT1 });
+  peer.send({ ...data, seq: from + 400, ecn: ECT1 });
+  world.run(100 * MILLISECOND);
+  const first = peer.peer.inbox.find((frame) => frame.tcp)!.tcp!;
+  assert.equal(first.options.sack?.length, 2);
+  assert.deepEqual(first.options.accurateEcn, [174, 301, 100]);
+});
+
+simulate(
+  "RFC 9768, 3.2.3.3: an ACK that goes with data has the option, and room for it",
+  (world) => {
+    const { peer, program, socket } = granted(world, { option: true });
+    peer.send({ flags: ACK | ace(5), payload: pattern(1000), ecn: ECT0 });
+    world.run(5 * MILLISECOND);
+    program.send(socket, pattern(5000));
+    const first = peer.take(peer.expect({ ack: peer.sndNxt }));
+    assert.deepEqual(first.options.accurateEcn, [172, 1001]);
+    assert.equal(first.payload.length, 1452);
+  },
+);
+
+simulate("RFC 9768, 3.2.3.3: data that acknowledges nothing has no option", (world) => {
+  const { peer, program, socket } = granted(world, { option: true });
+  peer.send({ flags: ACK | ace(5), payload: pattern(1000), ecn: ECT0 });
+  assert.ok(peer.expect({ ack: peer.sndNxt }).options.accurateEcn);
+  program.send(socket, pattern(5000));
+  const first = peer.take(peer.expect({ length: 1460 }));
+  assert.equal(first.options.accurateEcn, undefined);
+});
+
+simulate(
+  "RFC 9768, 3.2.3.2.5: marked bytes without a marked packet are somebody's lie",
+  (world) => {
+    const all = granted(world, { option: true });
+    const { peer, program, socket } = all;
+    program.send(socket, pattern(2920));
+    for (let i = 0; i < 2; i++) peer.take(peer.expect({ length: 1460, ecn: ECT0 }));
+    peer.send({ flags: ACK | ace(5), options: { accurateEcn: [172, 1461, 1460] } });
+    world.run(MILLISECOND);
+    program.send(socket, pattern(100));
+    peer.expect({ length: 100, ecn: NOT_ECT });
+  },
+);
 
 simulate("RFC 9768, 3.2.3.2.1: who never sent the option gets none", (world) => {
   const { peer } = granted(world);
