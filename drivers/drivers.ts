@@ -3,6 +3,7 @@
  * its file and a line here.
  */
 import "./e1000";
+import "./e1000e";
 import "./memory-link";
 import "./rtl8139";
 import "./virtio/net";
