@@ -166,39 +166,39 @@ export class E1000 implements Nic {
   /** True while the transmitter is stuck. */
   hung = false;
 
-  private host!: Host;
-  private mastering!: () => boolean;
-  private random!: Random;
-  private link: Link | undefined;
-  private readonly eeprom: Eeprom;
-  private readonly phy: Phy;
-  private readonly registers = new Map<number, number>();
-  private readonly statistics = new Float64Array((R.STATISTICS_END - R.CRCERRS) / 4);
-  private readonly multicast = new Uint32Array(128);
-  private readonly vlanFilter = new Uint32Array(128);
-  private readonly addresses = new Uint32Array(32);
-  private readonly rx = new Ring();
-  private readonly tx = new Ring();
+  protected host!: Host;
+  protected mastering!: () => boolean;
+  protected random!: Random;
+  protected link: Link | undefined;
+  protected readonly eeprom: Eeprom;
+  protected readonly phy: Phy;
+  protected readonly registers = new Map<number, number>();
+  protected readonly statistics = new Float64Array((R.STATISTICS_END - R.CRCERRS) / 4);
+  protected readonly multicast = new Uint32Array(128);
+  protected readonly vlanFilter = new Uint32Array(128);
+  protected readonly addresses = new Uint32Array(32);
+  protected readonly rx = new Ring();
+  protected readonly tx = new Ring();
   /** Granules of memory that receive buffers cover. */
-  private posted = new Uint8Array(0);
-  private fifo: QueuedFrame[] = [];
-  private fifoBytes = 0;
-  private context: Context | undefined;
-  private assembly: Assembly | undefined;
-  private icr = 0;
-  private asserted = false;
-  private lastInterrupt = -Infinity;
+  protected posted = new Uint8Array(0);
+  protected fifo: QueuedFrame[] = [];
+  protected fifoBytes = 0;
+  protected context: Context | undefined;
+  protected assembly: Assembly | undefined;
+  protected icr = 0;
+  protected asserted = false;
+  protected lastInterrupt = -Infinity;
   /** Counts resets, so that what was scheduled before one is void after it. */
-  private epoch = 0;
-  private resetAt = -Infinity;
-  private linkUp = false;
-  private txBusy = false;
+  protected epoch = 0;
+  protected resetAt = -Infinity;
+  protected linkUp = false;
+  protected txBusy = false;
   /** Descriptors sent whose write-back is still to come. */
-  private writeBacks: number[] = [];
-  private writeBackDue = false;
-  private mdioDone = 0;
-  private ioAddress = 0;
-  private receiveTimer = { due: Infinity, latest: Infinity };
+  protected writeBacks: number[] = [];
+  protected writeBackDue = false;
+  protected mdioDone = 0;
+  protected ioAddress = 0;
+  protected receiveTimer = { due: Infinity, latest: Infinity };
 
   constructor(options: E1000Options) {
     this.variant = options.variant ?? VARIANTS["82540EM"];
@@ -208,7 +208,12 @@ export class E1000 implements Nic {
     this.faults = { ...NO_FAULTS, ...options.faults };
     this.eeprom = new Eeprom(options.mac);
     this.phy = new Phy(this.variant.phyId2);
-    this.pci = new PciFunction({
+    this.pci = this.makeFunction(options);
+  }
+
+  /** What it is on the PCI bus. Called by the constructor. */
+  protected makeFunction(options: E1000Options): PciFunction {
+    const pci = new PciFunction({
       vendor: 0x8086,
       device: this.variant.device,
       classCode: 0x020000,
@@ -220,7 +225,8 @@ export class E1000 implements Nic {
         { kind: "io", size: IO_SIZE, address: 0xc000 },
       ],
     });
-    this.pci.addCapability(0xdc, [0x01, 0, 0x22, 0xc8, 0, 0, 0, 0]);
+    pci.addCapability(0xdc, [0x01, 0, 0x22, 0xc8, 0, 0, 0, 0]);
+    return pci;
   }
 
   plugged(host: Host, mastering: () => boolean): void {
@@ -267,12 +273,8 @@ export class E1000 implements Nic {
         return this.get(R.EERD);
       case R.MDIC:
         return this.get(R.MDIC) | (time >= this.mdioDone ? 1 << 28 : 0);
-      case R.ICR: {
-        const causes = this.icr;
-        this.icr = 0;
-        this.updateLine();
-        return causes;
-      }
+      case R.ICR:
+        return this.readCauses();
       case R.ICS:
       case R.IMC:
         return 0;
@@ -288,7 +290,8 @@ export class E1000 implements Nic {
     if (offset >= R.CRCERRS && offset < R.STATISTICS_END) return this.readStatistic(offset);
     const table = this.table(offset);
     if (table) return table[0][table[1]]!;
-    if (!WRITABLE.has(offset)) this.fault(`read of ${register(offset)}, which does not exist`);
+    if (this.writableBits(offset) === undefined)
+      this.fault(`read of ${register(offset)}, which does not exist`);
     return this.get(offset);
   }
 
@@ -307,7 +310,7 @@ export class E1000 implements Nic {
     }
     if (offset === R.EERD) return this.writeEerd(value);
     if (offset === R.MDIC) return this.writeMdic(value);
-    const allowed = WRITABLE.get(offset);
+    const allowed = this.writableBits(offset);
     if (allowed === undefined) this.fault(`write to ${register(offset)}, which is not writable`);
     // Read-only bits that a read-modify-write carries along are harmless.
     const readOnly = offset === R.EECD ? 0x3f80 : 0;
@@ -362,15 +365,20 @@ export class E1000 implements Nic {
     this.registers.set(offset, value);
   }
 
-  private get(offset: number): number {
+  /** The bits of a register that software may set, or undefined where there is no register. */
+  protected writableBits(offset: number): number | undefined {
+    return WRITABLE.get(offset);
+  }
+
+  protected get(offset: number): number {
     return this.registers.get(offset) ?? 0;
   }
 
-  private fault(text: string): never {
+  protected fault(text: string): never {
     throw new DriverFault(`${this.name}: ${text}`);
   }
 
-  private checkAccess(offset: number, width: number, what: string): void {
+  protected checkAccess(offset: number, width: number, what: string): void {
     if (width !== 4 || offset & 3) {
       this.fault(
         `${what} of ${width} bytes at ${register(offset)}: registers are 32 bits (SDM 13.2)`,
@@ -383,14 +391,14 @@ export class E1000 implements Nic {
   }
 
   /** The MTA, VFTA and receive address arrays: the array and the index in it. */
-  private table(offset: number): [Uint32Array, number] | undefined {
+  protected table(offset: number): [Uint32Array, number] | undefined {
     if (offset >= R.MTA && offset < R.MTA + 512) return [this.multicast, (offset - R.MTA) >> 2];
     if (offset >= R.RAL && offset < R.RAL + 128) return [this.addresses, (offset - R.RAL) >> 2];
     if (offset >= R.VFTA && offset < R.VFTA + 512) return [this.vlanFilter, (offset - R.VFTA) >> 2];
     return undefined;
   }
 
-  private writeCtrl(value: number): void {
+  protected writeCtrl(value: number): void {
     if (value & Ctrl.RST) {
       this.counts.resets++;
       this.restore();
@@ -403,7 +411,7 @@ export class E1000 implements Nic {
   }
 
   /** What CTRL.RST does (SDM 14.9): all registers to their defaults, all work forgotten. */
-  private restore(): void {
+  protected restore(): void {
     this.epoch++;
     this.registers.clear();
     this.registers.set(R.PBA, 0x00100030);
@@ -428,7 +436,7 @@ export class E1000 implements Nic {
     this.updateLine();
   }
 
-  private writeEecd(value: number): void {
+  protected writeEecd(value: number): void {
     const driving = value & (Eecd.CS | Eecd.SK);
     if (driving && this.variant.eepromRequest && !(value & Eecd.REQ)) {
       this.fault("EECD drives the EEPROM without EE_REQ and EE_GNT (SDM 5.3.1)");
@@ -437,7 +445,7 @@ export class E1000 implements Nic {
     this.eeprom.drive(!!(value & Eecd.CS), !!(value & Eecd.SK), !!(value & Eecd.DI));
   }
 
-  private writeEerd(value: number): void {
+  protected writeEerd(value: number): void {
     if (!this.variant.eerd) return;
     if (!(value & 1)) return;
     const word = (value >>> 8) & 0xff;
@@ -445,7 +453,7 @@ export class E1000 implements Nic {
     this.registers.set(R.EERD, ((this.eeprom.words[word]! << 16) | (word << 8) | 0x10) >>> 0);
   }
 
-  private writeMdic(value: number): void {
+  protected writeMdic(value: number): void {
     const { time } = this.host;
     if (time < this.mdioDone) this.fault("MDIC written before its ready bit was set");
     const address = (value >>> 16) & 31;
@@ -460,7 +468,7 @@ export class E1000 implements Nic {
     this.mdioDone = time + MDIO_TIME;
   }
 
-  private readStatistic(offset: number): number {
+  protected readStatistic(offset: number): number {
     const index = (offset - R.CRCERRS) >> 2;
     const value = this.statistics[index]!;
     // 64-bit counters hold their value in the low half's place; the high half's read clears both.
@@ -476,12 +484,12 @@ export class E1000 implements Nic {
     return value;
   }
 
-  private count(offset: number, amount = 1): void {
+  protected count(offset: number, amount = 1): void {
     this.statistics[(offset - R.CRCERRS) >> 2]! += amount;
   }
 
   /** Counts a good frame of `length` bytes, FCS included, by size (SDM 13.7.24 to 13.7.29). */
-  private countSize(first: number, length: number): void {
+  protected countSize(first: number, length: number): void {
     const bounds = [64, 127, 255, 511, 1023];
     const index = bounds.findIndex((bound) => length <= bound);
     this.count(first + (index < 0 ? 5 : index) * 4);
@@ -489,12 +497,20 @@ export class E1000 implements Nic {
 
   // ---- Interrupts (SDM 13.4.17 to 13.4.21) --------------------------------------------------
 
-  private cause(causes: number): void {
+  /** A read of ICR: it clears what it shows. */
+  protected readCauses(): number {
+    const causes = this.icr;
+    this.icr = 0;
+    this.updateLine();
+    return causes;
+  }
+
+  protected cause(causes: number): void {
     this.icr |= causes;
     this.updateLine();
   }
 
-  private updateLine(): void {
+  protected updateLine(): void {
     const active = (this.icr & this.get(R.IMS)) !== 0;
     if (!active) {
       if (this.asserted) this.host.setLine(this.line, false);
@@ -513,7 +529,7 @@ export class E1000 implements Nic {
     else this.assertLine();
   }
 
-  private assertLine(): void {
+  protected assertLine(): void {
     if (this.asserted || !(this.icr & this.get(R.IMS))) return;
     if (this.pci.command & Command.InterruptDisable) return;
     this.asserted = true;
@@ -523,7 +539,7 @@ export class E1000 implements Nic {
   }
 
   /** Runs `action` at `at` unless the device is reset before. */
-  private later(at: number, action: () => void): void {
+  protected later(at: number, action: () => void): void {
     const { epoch } = this;
     this.host.simulation.at(at, () => {
       if (epoch === this.epoch) action();
@@ -538,12 +554,12 @@ export class E1000 implements Nic {
     if (up) this.negotiate(settles);
   }
 
-  private negotiate(settles: number): void {
+  protected negotiate(settles: number): void {
     this.refreshLink();
     if (settles !== Infinity) this.host.simulation.at(settles, () => this.refreshLink());
   }
 
-  private refreshLink(): void {
+  protected refreshLink(): void {
     const up = (this.get(R.CTRL) & Ctrl.SLU) !== 0 && this.phy.up(this.host.time);
     if (up === this.linkUp) return;
     this.linkUp = up;
@@ -554,7 +570,7 @@ export class E1000 implements Nic {
 
   // ---- Rings ------------------------------------------------------------------------------
 
-  private openRing(ring: Ring, low: number, what: string): void {
+  protected openRing(ring: Ring, low: number, what: string): void {
     const length = this.get(low + 8);
     const base = this.get(low) + this.get(low + 4) * 2 ** 32;
     if (length === 0) this.fault(`${what} enabled with a ring of length 0`);
@@ -567,14 +583,14 @@ export class E1000 implements Nic {
     ring.open(base, length / 16);
   }
 
-  private writeHead(offset: number, value: number): void {
+  protected writeHead(offset: number, value: number): void {
     const enabled = offset === R.RDH ? this.get(R.RCTL) & Rctl.EN : this.get(R.TCTL) & Tctl.EN;
     if (enabled) this.fault(`${register(offset)} written while the unit is enabled`);
     if (value) this.fault(`${register(offset)} ← ${value}: only 0 may be written (SDM 13.4.27)`);
     (offset === R.RDH ? this.rx : this.tx).head = 0;
   }
 
-  private writeRctl(value: number): void {
+  protected writeRctl(value: number): void {
     const was = this.get(R.RCTL);
     this.registers.set(R.RCTL, value);
     if (!(value & Rctl.EN) || was & Rctl.EN) return;
@@ -587,7 +603,7 @@ export class E1000 implements Nic {
     if (tail !== this.rx.head) this.writeRdt(tail);
   }
 
-  private writeTctl(value: number): void {
+  protected writeTctl(value: number): void {
     const was = this.get(R.TCTL);
     this.registers.set(R.TCTL, value);
     if (!(value & Tctl.EN) || was & Tctl.EN) return;
@@ -599,7 +615,7 @@ export class E1000 implements Nic {
   }
 
   /** Checks that a new tail is in the ring and hands over no more than the free part. */
-  private checkTail(ring: Ring, tail: number, name: string): void {
+  protected checkTail(ring: Ring, tail: number, name: string): void {
     if (tail >= ring.count) this.fault(`${name} ← ${tail} in a ring of ${ring.count} descriptors`);
     const added = ring.distance(ring.tail, tail);
     const free = ring.distance(ring.tail, (ring.head + ring.count - 1) % ring.count);
@@ -608,7 +624,7 @@ export class E1000 implements Nic {
     }
   }
 
-  private remember(ring: Ring, index: number): void {
+  protected remember(ring: Ring, index: number): void {
     const at = ring.base + index * 16;
     const { view } = this.host;
     for (let i = 0; i < 4; i++) ring.snapshot[index * 4 + i] = view.getUint32(at + i * 4, true);
@@ -616,7 +632,7 @@ export class E1000 implements Nic {
   }
 
   /** The words of an owned descriptor are still what was handed over. */
-  private checkUntouched(ring: Ring, index: number, name: string): void {
+  protected checkUntouched(ring: Ring, index: number, name: string): void {
     const at = ring.base + index * 16;
     for (let i = 0; i < 4; i++) {
       const now = this.host.view.getUint32(at + i * 4, true);
@@ -627,7 +643,7 @@ export class E1000 implements Nic {
 
   // ---- Transmit (SDM 3.3) -------------------------------------------------------------------
 
-  private writeTdt(tail: number): void {
+  protected writeTdt(tail: number): void {
     const { tx, host } = this;
     this.counts.doorbells++;
     if (!(this.get(R.TCTL) & Tctl.EN)) {
@@ -672,7 +688,7 @@ export class E1000 implements Nic {
   }
 
   /** Takes descriptors up to the end of a frame and puts it on the wire; then the next. */
-  private pump(): void {
+  protected pump(): void {
     const { tx, host } = this;
     if (this.txBusy || this.hung || !this.linkUp || !(this.get(R.TCTL) & Tctl.EN)) return;
     while (tx.head !== tx.tail) {
@@ -700,7 +716,7 @@ export class E1000 implements Nic {
     this.icr |= Cause.TXQE;
   }
 
-  private transmit({ first, parts, length }: Assembly, last: number): void {
+  protected transmit({ first, parts, length }: Assembly, last: number): void {
     const { tx, host } = this;
     const bytes = new Uint8Array(length);
     let at = 0;
@@ -737,7 +753,7 @@ export class E1000 implements Nic {
     });
   }
 
-  private countSent(frame: Uint8Array): void {
+  protected countSent(frame: Uint8Array): void {
     this.counts.sent++;
     this.count(R.GPTC);
     this.count(R.TPT);
@@ -749,7 +765,7 @@ export class E1000 implements Nic {
   }
 
   /** Applies checksum insertion and segmentation: the frames that leave. */
-  private offload(
+  protected offload(
     bytes: Uint8Array,
     first: number,
     command: number,
@@ -788,7 +804,7 @@ export class E1000 implements Nic {
   }
 
   /** Sums `[start, end]` (end 0: to the last byte) and stores the complement at `offset`. */
-  private insert(bytes: Uint8Array, start: number, offset: number, end: number): void {
+  protected insert(bytes: Uint8Array, start: number, offset: number, end: number): void {
     if (offset + 2 > bytes.length || start >= bytes.length || end >= bytes.length) {
       this.fault(
         `checksum from ${start} to ${end} at ${offset} in a frame of ${bytes.length} bytes`,
@@ -800,7 +816,7 @@ export class E1000 implements Nic {
   }
 
   /** TCP segmentation (SDM 3.5). */
-  private segment(bytes: Uint8Array, context: Context, options: number): Uint8Array[] {
+  protected segment(bytes: Uint8Array, context: Context, options: number): Uint8Array[] {
     const { header, mss, ipcss, tucss } = context;
     if (header === 0 || header > bytes.length || mss === 0)
       this.fault("segmentation without HDRLEN or MSS");
@@ -846,7 +862,7 @@ export class E1000 implements Nic {
   }
 
   /** Marks descriptors done (SDM 3.3.3.2), at once or, by fault, late and together. */
-  private writeBack(indices: number[]): void {
+  protected writeBack(indices: number[]): void {
     this.writeBacks.push(...indices);
     const { completionDelay } = this.faults;
     if (!completionDelay) return this.flushWriteBacks();
@@ -857,7 +873,7 @@ export class E1000 implements Nic {
     );
   }
 
-  private flushWriteBacks(): void {
+  protected flushWriteBacks(): void {
     const { tx, host } = this;
     let cause = 0;
     for (const index of this.writeBacks) {
@@ -885,18 +901,18 @@ export class E1000 implements Nic {
 
   // ---- Receive (SDM 3.2) --------------------------------------------------------------------
 
-  private bufferSize(): number {
+  protected bufferSize(): number {
     const rctl = this.get(R.RCTL);
     const code = (rctl >>> 16) & 3;
     return rctl & Rctl.BSEX ? [0, 16384, 8192, 4096][code]! : 2048 >> code;
   }
 
   /** Bytes of a buffer that the device may write. */
-  private reach(): number {
+  protected reach(): number {
     return Math.min(this.bufferSize(), this.get(R.RCTL) & Rctl.LPE ? RX_MAX_LONG : RX_MAX);
   }
 
-  private writeRdt(tail: number): void {
+  protected writeRdt(tail: number): void {
     const { rx, host } = this;
     this.counts.doorbells++;
     if (!(this.get(R.RCTL) & Rctl.EN)) {
@@ -946,12 +962,12 @@ export class E1000 implements Nic {
     this.accept(frame, damaged);
   }
 
-  private overrun(): void {
+  protected overrun(): void {
     this.count(R.MPC);
     this.cause(Cause.RXO);
   }
 
-  private accept(frame: Uint8Array, damaged: boolean): void {
+  protected accept(frame: Uint8Array, damaged: boolean): void {
     const rctl = this.get(R.RCTL);
     const length = frame.length + 4;
     this.count(R.TPR);
@@ -978,7 +994,7 @@ export class E1000 implements Nic {
   }
 
   /** The address filters (SDM 3.2.1, 13.5). */
-  private wanted(frame: Uint8Array): boolean {
+  protected wanted(frame: Uint8Array): boolean {
     const rctl = this.get(R.RCTL);
     const low = (frame[0]! | (frame[1]! << 8) | (frame[2]! << 16) | (frame[3]! << 24)) >>> 0;
     const high = frame[4]! | (frame[5]! << 8);
@@ -995,7 +1011,7 @@ export class E1000 implements Nic {
     return ((this.multicast[hash >>> 5]! >>> (hash & 31)) & 1) === 1;
   }
 
-  private drainFifo(): void {
+  protected drainFifo(): void {
     const { rx } = this;
     const size = this.bufferSize();
     while (this.fifo.length) {
@@ -1012,7 +1028,7 @@ export class E1000 implements Nic {
     }
   }
 
-  private store(frame: Uint8Array, length: number, damaged: boolean): void {
+  protected store(frame: Uint8Array, length: number, damaged: boolean): void {
     const size = this.bufferSize();
     const { status, checksum } = this.inspect(frame);
     for (let at = 0; at < length; at += size) {
@@ -1033,7 +1049,7 @@ export class E1000 implements Nic {
   }
 
   /** Writes one receive buffer and its descriptor, and gives both back. */
-  private finish(bytes: Uint8Array, length: number, checksum: number, status: number): void {
+  protected finish(bytes: Uint8Array, length: number, checksum: number, status: number): void {
     const { rx, host } = this;
     const index = rx.head;
     this.checkUntouched(rx, index, "receive");
@@ -1054,7 +1070,7 @@ export class E1000 implements Nic {
   }
 
   /** A descriptor whose length is not that of anything in its buffer. */
-  private lie(): void {
+  protected lie(): void {
     const { rx } = this;
     if (rx.distance(rx.head, rx.tail) < 2) return;
     const length = this.random.pick([0, 1, 13, this.bufferSize() + 1, 16384, 65535]);
@@ -1064,7 +1080,7 @@ export class E1000 implements Nic {
   }
 
   /** RXT0 at once, or after RDTR, restarted by each frame and bounded by RADV (SDM 13.4.30). */
-  private notifyReceive(): void {
+  protected notifyReceive(): void {
     const delay = (this.get(R.RDTR) & 0xffff) * 1024;
     if (!delay) return this.cause(Cause.RXT0);
     const { time } = this.host;
@@ -1081,7 +1097,7 @@ export class E1000 implements Nic {
   }
 
   /** Receive checksum offload (SDM 3.2.9): what the status says of IPv4, TCP and UDP checksums. */
-  private inspect(frame: Uint8Array): { status: number; checksum: number } {
+  protected inspect(frame: Uint8Array): { status: number; checksum: number } {
     const rxcsum = this.get(R.RXCSUM);
     const start = rxcsum & 0xff;
     const checksum = fold(wordSum(frame, Math.min(start, frame.length), frame.length));

@@ -1,4 +1,5 @@
 import { E1000, type Variant, VARIANTS } from "./e1000.ts";
+import { E1000e, VARIANT_82574 } from "./e1000e.ts";
 import type { NicKind } from "./nic.ts";
 import { type Chip, CHIPS, Rtl8139 } from "./rtl8139.ts";
 import { Feature } from "./virtio.ts";
@@ -9,6 +10,7 @@ export const NICS: readonly NicKind[] = [
   e1000("e1000", VARIANTS["82540EM"]),
   e1000("e1000-82544gc", VARIANTS["82544GC"]),
   e1000("e1000-82545em", VARIANTS["82545EM"]),
+  { ...e1000("e1000e", VARIANT_82574), make: (options) => new E1000e(options) },
   rtl8139("rtl8139", CHIPS.classic),
   rtl8139("rtl8139c+", CHIPS.plus),
   virtio("virtio-net-pci", {}),

@@ -7,7 +7,7 @@ import { ACK, FIN, parse, PSH } from "../../../tools/sim/frames.ts";
 import { type Kernel, loadKernel } from "../../../tools/sim/kernel.ts";
 import { Link, type LinkConditions, type Port } from "../../../tools/sim/link.ts";
 import { macAddress, Machine, type MachineOptions } from "../../../tools/sim/machine.ts";
-import type { Nic, NicFaults } from "../../../tools/sim/nic.ts";
+import type { Nic, NicFaults, NicOptions } from "../../../tools/sim/nic.ts";
 import { nicKind, NICS } from "../../../tools/sim/nics.ts";
 import { MILLISECOND, Simulation } from "../../../tools/sim/simulation.ts";
 
@@ -91,6 +91,8 @@ export class Bench<N extends Nic = Nic> {
     options: {
       /** By name; the first of the list unless told. */
       nic?: string;
+      /** Instead of as its kind makes it. */
+      model?: (options: NicOptions) => Nic;
       faults?: Partial<NicFaults>;
       conditions?: Partial<LinkConditions>;
       seed?: number;
@@ -102,7 +104,8 @@ export class Bench<N extends Nic = Nic> {
   ) {
     this.simulation = new Simulation(options.seed ?? 1);
     const kind = nicKind(options.nic ?? NICS[0]!.name);
-    const made = kind.make({ mac: OWN, ...(options.faults && { faults: options.faults }) });
+    const make = options.model ?? kind.make;
+    const made = make({ mac: OWN, ...(options.faults && { faults: options.faults }) });
     this.nic = made as N;
     options.before?.(this.nic);
     this.machine = new Machine(this.simulation, {
