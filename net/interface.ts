@@ -154,7 +154,10 @@ let freeRecords: InterfaceAddress | null = null;
 let count: u32 = 0;
 let addressCount: u32 = 0;
 let loopback: Interface | null = null;
-/** Goes up whenever an address, a gateway or a link changes: cached routes are valid for one value. */
+/**
+ * Goes up whenever an address, a gateway, a link or a neighbour's place changes: cached routes are valid for
+ * one value.
+ */
 let changes: u32 = 1;
 
 /** Interfaces in the table. */
@@ -177,12 +180,12 @@ let changes: u32 = 1;
   return addressCount;
 }
 
-/** A value that differs after each change of addresses, gateways or links. */
+/** A value that differs after each change of addresses, gateways, links or neighbours' places. */
 @inline export function interfaceGeneration(): u32 {
   return changes;
 }
 
-/** Says that an address, a gateway or a link has changed. */
+/** Says that an address, a gateway, a link or a neighbour's place has changed. */
 export function interfacesChanged(): void {
   changes++;
 }

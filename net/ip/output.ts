@@ -6,7 +6,15 @@ import { neighbourFor, neighbourSend, NeighbourState } from "../link/neighbour";
 import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
 import { IpAddress } from "../wire/address";
-import { EtherType, MAC_BROADCAST, multicastMacV4 } from "../wire/ethernet";
+import {
+  EtherType,
+  ETHERNET_HEADER,
+  ethernetPut,
+  ethernetWord0,
+  ethernetWord6,
+  MAC_BROADCAST,
+  multicastMacV4,
+} from "../wire/ethernet";
 import { IPV4_HEADER, IPV4_LENGTH_MAX, ipv4Build } from "../wire/ipv4";
 import { Route, RouteKind, routeTo } from "./route";
 import { ipStats } from "./stats";
@@ -55,7 +63,6 @@ export function ipSend(
     packet.release();
     return -Errno.EMSGSIZE;
   }
-  packet.checksumStart += <u16>IPV4_HEADER;
   ipv4Build(
     packet.prepend(IPV4_HEADER),
     length,
@@ -66,6 +73,20 @@ export function ipSend(
     destination.v4,
   );
   ipStats.sent++;
+  const neighbour = route.neighbour;
+  if (neighbour !== null && neighbour.state == NeighbourState.Reachable) {
+    // Most packets: the frame's header is known.
+    packet.checksumStart += <u16>(IPV4_HEADER + ETHERNET_HEADER);
+    ethernetPut(packet.prepend(ETHERNET_HEADER), route.frame0, route.frame6);
+    neighbour.used = true;
+    return linkQueue(route.iface, packet);
+  }
+  return resolve(route, packet, destination);
+}
+
+/** Sends a datagram by a route whose neighbour is yet to be found, does not answer, or is no single one. */
+function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
+  packet.checksumStart += <u16>IPV4_HEADER;
   if (route.kind == RouteKind.Unicast) return sendUnicast(route, packet);
   if (route.kind == RouteKind.Local) return linkQueue(route.iface, packet);
   const mac = route.kind == RouteKind.Broadcast ? MAC_BROADCAST : multicastMacV4(destination.v4);
@@ -84,22 +105,17 @@ export function ipSend(
 
 
 @inline function sendUnicast(route: Route, packet: Packet): i32 {
-  let neighbour = route.neighbour;
-  // Entries are never freed memory, only given to another address.
-  if (
-    neighbour === null ||
-    neighbour.state == NeighbourState.Free ||
-    neighbour.lo != route.nextLo ||
-    neighbour.hi != route.nextHi ||
-    neighbour.iface != route.iface
-  ) {
-    neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
+  const neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
+  if (neighbour === null) {
+    ipStats.noNeighbour++;
+    packet.release();
+    return -Errno.ENOBUFS;
+  }
+  if (neighbour.state == NeighbourState.Reachable) {
+    // Whatever moves the neighbour outdates the route.
     route.neighbour = neighbour;
-    if (neighbour === null) {
-      ipStats.noNeighbour++;
-      packet.release();
-      return -Errno.ENOBUFS;
-    }
+    route.frame0 = ethernetWord0(neighbour.mac, route.iface.device.mac);
+    route.frame6 = ethernetWord6(route.iface.device.mac, EtherType.IPv4);
   }
   return neighbourSend(neighbour, packet);
 }

@@ -24,8 +24,9 @@ import { Neighbour } from "../link/neighbour";
  * Where a datagram goes first (RFC 1122, 3.3.1): to ourselves, to the destination when it is on the
  * link, or to the default router.
  *
- * The answers are kept in a table of destinations, one place each: a second packet to the same
- * destination costs one comparison. A change of addresses, gateways or links outdates them all.
+ * The answers are kept in a table of destinations, one place each, with the neighbour and the frame's
+ * header: a second packet to the same destination costs one comparison. A change of addresses, gateways,
+ * links or a neighbour's place outdates them all.
  */
 
 /** How the link layer finds the receiver. */
@@ -40,7 +41,7 @@ export const enum RouteKind {
   Local = 3,
 }
 
-/** The first hop to a destination. 64 bytes. Valid until the next look-up. */
+/** The first hop to a destination. 128 bytes. Valid until the next look-up. */
 @unmanaged
 export class Route {
   hi: u64;
@@ -52,20 +53,23 @@ export class Route {
   sourceHi: u64;
   sourceLo: u64;
   iface: Interface;
-  /** The next hop's entry, if it has been looked up; may have been given to another address since. */
+  /** The next hop's entry, once it has answered. */
   neighbour: Neighbour | null;
   /** `interfaceGeneration()` for which this holds. */
   generation: u32;
   /** `RouteKind`. */
   kind: u32;
+  /** With `neighbour`: the header of a frame to it (`ethernetPut`). */
+  frame0: u64;
+  frame6: u64;
 }
 
 const ROUTES: u32 = 256;
-const routes: usize = memory.data(256 * 64, 64);
+const routes: usize = memory.data(256 * 128, 64);
 
 /** The route to an address, or null when there is none. */
 @inline export function routeTo(hi: u64, lo: u64): Route | null {
-  const at = routes + ((<usize>(addressHash(hi, lo, 0) & (ROUTES - 1))) << 6);
+  const at = routes + ((<usize>(addressHash(hi, lo, 0) & (ROUTES - 1))) << 7);
   const route = changetype<Route>(at);
   if (route.lo == lo && route.hi == hi && route.generation == interfaceGeneration()) return route;
   return compute(route, hi, lo) ? route : null;

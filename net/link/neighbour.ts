@@ -6,7 +6,7 @@ import { debug } from "../../kernel/log";
 import { now } from "../../kernel/clock";
 import { addressHash } from "../hash";
 import { localError } from "../icmp/error";
-import { Interface } from "../interface";
+import { Interface, interfacesChanged } from "../interface";
 import { IpError } from "../ip/protocol";
 import { TokenBucket } from "../ratelimit";
 import { EtherType } from "../wire/ethernet";
@@ -184,6 +184,8 @@ function destroy(entry: Neighbour): void {
     link = load<usize>(link) + offsetof<Neighbour>("hashNext");
   }
   store<usize>(link, changetype<usize>(entry.hashNext));
+  // Routes remember entries.
+  interfacesChanged();
   entry.state = NeighbourState.Free;
   entry.hashNext = free;
   free = entry;
@@ -344,6 +346,8 @@ function confirm(entry: Neighbour, mac: u64): void {
     neighbourStats.changed++;
     debug("neighbour").text("moved").key("address").ip(entry.address).key("mac").mac(mac).end();
   }
+  // Routes remember where it was.
+  if (entry.mac && entry.mac != mac) interfacesChanged();
   entry.mac = mac;
   entry.state = NeighbourState.Reachable;
   entry.used = false;

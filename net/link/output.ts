@@ -31,7 +31,7 @@ export function linkEase(): void {
  * device, which takes the queue at the end of the step. Owns the packet from here on. Returns 0,
  * -ENETDOWN without a link, -ENOBUFS when the device does not keep up.
  */
-export function linkQueue(iface: Interface, packet: Packet): i32 {
+@inline export function linkQueue(iface: Interface, packet: Packet): i32 {
   const device = iface.device;
   if (!iface.up) {
     iface.downDropped++;

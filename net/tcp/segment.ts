@@ -44,16 +44,9 @@ export function segmentSend(
   const length = TCP_HEADER + optionsLength;
   const header = changetype<TcpHeader>(packet.data);
   packet.length += length;
-  header.sourcePort = tuple.localPort;
-  header.destinationPort = tuple.remotePort;
-  header.sequence = seq;
-  header.acknowledgment = ack;
-  header.headerLength = length;
-  header.flags = flags;
-  header.window = window;
-  header.urgentPointer = 0;
   // The device, or the link layer for it, sums the rest.
-  header.checksum = <u16>pseudoHeaderSum(tuple.local, tuple.remote, Protocol.TCP, length + payload);
+  const sum = pseudoHeaderSum(tuple.local, tuple.remote, Protocol.TCP, length + payload);
+  header.write(tuple.localPort, tuple.remotePort, seq, ack, length, flags, window, sum);
   packet.flags |= <u8>PacketFlag.ChecksumPending;
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>TCP_CHECKSUM_OFFSET;

@@ -26,7 +26,7 @@ import { IpAddress } from "./address";
  * Folds a sum of 64-bit words to 16 bits. A word added to itself with its halves exchanged holds their
  * sum, the carry come in again, in its upper half.
  */
-@inline function fold64(total: u64): u32 {
+@inline export function fold64(total: u64): u32 {
   const half = <u32>((total + rotl<u64>(total, 32)) >> 32);
   return (half + rotl<u32>(half, 16)) >>> 16;
 }
@@ -71,14 +71,9 @@ export function sum(address: usize, length: u32, initial: u32): u32 {
   return fold64(total);
 }
 
-/** The sum of three words that lie, or are to lie, one after the other. */
-@inline export function sumOf(first: u64, second: u64, third: u32): u32 {
-  return fold64(add(add(first, second), third));
-}
-
 /** `sum` of the 20 bytes of an IPv4 header without options. */
 @inline export function sum20(address: usize): u32 {
-  return sumOf(load<u64>(address), load<u64>(address, 8), load<u32>(address, 16));
+  return fold64(add(add(load<u64>(address), load<u64>(address, 8)), load<u32>(address, 16)));
 }
 
 /** The sum of a run of bytes that starts at an odd position (RFC 1071, 2.B): its bytes swapped. */
@@ -109,7 +104,7 @@ export function sum(address: usize, length: u32, initial: u32): u32 {
  * RFC 8200, 8.1). `length` is the transport header's and its payload's. Both addresses are of one
  * family.
  */
-export function pseudoHeaderSum(
+@inline export function pseudoHeaderSum(
   source: IpAddress,
   destination: IpAddress,
   protocol: u32,

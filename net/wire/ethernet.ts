@@ -46,9 +46,22 @@ export const MAC_BROADCAST: u64 = 0xffff_ffff_ffff;
 
 /** Writes a header: `ETHERNET_HEADER` bytes at `at`. */
 @inline export function ethernetBuild(at: usize, destination: u64, source: u64, type: u32): void {
-  // The first store's last two bytes are the second one's first.
-  store<u64>(at, bswap(destination << 16));
-  store<u64>(at, bswap((source << 16) | type), 6);
+  ethernetPut(at, ethernetWord0(destination, source), ethernetWord6(source, type));
+}
+
+/** A header's first eight bytes as they stand in memory, and the eight from the seventh on. */
+@inline export function ethernetWord0(destination: u64, source: u64): u64 {
+  return bswap((destination << 16) | (source >> 32));
+}
+
+@inline export function ethernetWord6(source: u64, type: u32): u64 {
+  return bswap((source << 16) | type);
+}
+
+/** Writes a header of which both words are known. */
+@inline export function ethernetPut(at: usize, word0: u64, word6: u64): void {
+  store<u64>(at, word0);
+  store<u64>(at, word6, 6);
 }
 
 /** The header over bytes of which at least `ETHERNET_HEADER` are there. */

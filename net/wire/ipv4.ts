@@ -1,4 +1,4 @@
-import { sum, sum20, sumOf } from "./checksum";
+import { fold64, sum, sum20 } from "./checksum";
 
 /**
  * The IPv4 header (RFC 791, 3.1).
@@ -188,7 +188,7 @@ function checkOptions(at: usize, headerLength: u32): Ipv4Fault {
  * Writes a header without options, `IPV4_HEADER` bytes at `at`, checksum included. The datagram is
  * never to be fragmented, so its identification says nothing and is zero (RFC 6864, 4.1).
  */
-export function ipv4Build(
+@inline export function ipv4Build(
   at: usize,
   totalLength: u32,
   trafficClass: u32,
@@ -198,14 +198,13 @@ export function ipv4Build(
   destination: u32,
 ): void {
   // Summed as it is made: a load of what smaller stores have just written would wait for them.
-  const first =
-    (<u64>(0x45 | (trafficClass << 8))) |
-    ((<u64>bswap(<u16>totalLength)) << 16) |
-    ((<u64>bswap(<u16>Ipv4Fragment.DontFragment)) << 48);
-  const second = (<u64>(ttl | (protocol << 8))) | ((<u64>bswap(source)) << 32);
-  const third = bswap(destination);
-  const checksum = sumOf(first, second, third) ^ 0xffff;
-  store<u64>(at, first);
-  store<u64>(at, second | ((<u64>checksum) << 16), 8);
-  store<u32>(at, third, 16);
+  const first: u32 = 0x45 | (trafficClass << 8) | ((<u32>bswap(<u16>totalLength)) << 16);
+  const second: u32 = (<u32>bswap(<u16>Ipv4Fragment.DontFragment)) << 16;
+  const third: u32 = ttl | (protocol << 8);
+  const from = bswap(source);
+  const to = bswap(destination);
+  const checksum = fold64(<u64>first + second + third + from + to) ^ 0xffff;
+  store<u64>(at, (<u64>first) | ((<u64>second) << 32));
+  store<u64>(at, (<u64>(third | (checksum << 16))) | ((<u64>from) << 32), 8);
+  store<u32>(at, to, 16);
 }

@@ -152,6 +152,28 @@ export class TcpHeader {
     store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 18);
   }
 
+  /** All fields, of which the checksum is as it stands in memory; the urgent pointer is 0. */
+  @inline write(
+    sourcePort: u32,
+    destinationPort: u32,
+    sequence: u32,
+    acknowledgment: u32,
+    headerLength: u32,
+    flags: u32,
+    window: u32,
+    checksum: u32,
+  ): void {
+    const ports = bswap<u32>((sourcePort << 16) | destinationPort);
+    const third = bswap<u32>((headerLength << 26) | (flags << 16) | window);
+    store<u64>(changetype<usize>(this), (<u64>ports) | ((<u64>bswap<u32>(sequence)) << 32));
+    store<u64>(
+      changetype<usize>(this),
+      (<u64>bswap<u32>(acknowledgment)) | ((<u64>third) << 32),
+      8,
+    );
+    store<u32>(changetype<usize>(this), checksum, 16);
+  }
+
   /** Address of the first option. */
   @inline get options(): usize {
     return changetype<usize>(this) + TCP_HEADER;
