@@ -110,6 +110,16 @@ const NO_LOCALS: ReadonlySet<number> = new Set();
 /** Longer expressions are cut into temporaries, for compilers that bound nesting, and for readers. */
 const MAX_EXPRESSION = 320;
 
+/**
+ * The name of the value whose bytes `a | b` has in reverse, as AssemblyScript's `bswap<u32>` puts it, else
+ * null. C compilers know the form by themselves, until they know a part of the value.
+ */
+function byteSwapped(a: Value, b: Value): string | null {
+  const [, left] = /^wasm_rotl32\((\w+) & 4278255360u, 8u\)$/.exec(a.bare) ?? [];
+  const [, right] = /^wasm_rotr32\((\w+) & 16711935u, 8u\)$/.exec(b.bare) ?? [];
+  return left !== undefined && left === right ? left : null;
+}
+
 export class FunctionEmitter {
   readonly statements: Statement[] = [];
   readonly localNames: readonly string[];
@@ -672,6 +682,8 @@ export class FunctionEmitter {
     if (last !== undefined)
       c = c.replace(/\(\$1 & (31|63)\)/, (_, mask: string) => `${last & BigInt(mask)}`);
     const alone = /^wasm_/.test(c);
+    const swapped = op.name === "i32.or" ? byteSwapped(operands[0]!, operands[1]!) : null;
+    if (swapped) c = `wasm_bswap32(${swapped})`;
     const text = c.replace(/\$(.)/g, (_, what: string) => {
       if (what === "o") return `${instr.offset}u`;
       if (what === "l") return `${instr.lane}`;

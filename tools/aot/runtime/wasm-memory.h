@@ -8,14 +8,20 @@ typedef u16 wasm_u16 __attribute__((aligned(1), may_alias));
 typedef u32 wasm_u32 __attribute__((aligned(1), may_alias));
 typedef u64 wasm_u64 __attribute__((aligned(1), may_alias));
 
+// A member of a structure, not a sum: of sums that it meets twice gcc keeps the values, most of them on the
+// stack, where an instruction would have had the offset for nothing.
+#define WASM_MEMBER(type, start, offset)                                                               \
+  (&((struct { u8 before[offset]; type it; } __attribute__((packed, may_alias)) *)(start))->it)
+
 #if defined(WASM_MEMORY_ZERO)
-#define WASM_AT(type, address, offset) ((type *)(uintptr_t)((u64)(address) + (offset)))
+#define WASM_AT(type, address, offset) WASM_MEMBER(type, (uintptr_t)(u64)(address), offset)
 #define WASM_BASE ((u8 *)0)
 #elif defined(WASM_PLACE)
-#define WASM_AT(type, address, offset) WASM_PLACE(type, (u64)(address) + (offset))
 #ifdef WASM_MEMORY_REGISTER
+#define WASM_AT(type, address, offset) WASM_MEMBER(type, wasm_base + (u64)(address), offset)
 #define WASM_BASE wasm_base
 #else
+#define WASM_AT(type, address, offset) WASM_PLACE(type, (u64)(address) + (offset))
 #define WASM_BASE (WASM_MEMORY.base)
 #endif
 #define WASM_MEMORY_BYTES (WASM_MEMORY.bytes)

@@ -151,6 +151,7 @@ WASM_INLINE u32 wasm_popcnt32(u32 x) { return (u32)wasm_popcnt64(x); }
 
 WASM_INLINE u32 wasm_rotl32(u32 x, u32 n) { return (x << (n & 31)) | (x >> (-n & 31)); }
 WASM_INLINE u32 wasm_rotr32(u32 x, u32 n) { return (x >> (n & 31)) | (x << (-n & 31)); }
+WASM_INLINE u32 wasm_bswap32(u32 x) { return __builtin_bswap32(x); }
 WASM_INLINE u64 wasm_rotl64(u64 x, u64 n) { return (x << (n & 63)) | (x >> (-n & 63)); }
 WASM_INLINE u64 wasm_rotr64(u64 x, u64 n) { return (x >> (n & 63)) | (x << (-n & 63)); }
 
