@@ -18,6 +18,8 @@ import {
   PoolId,
   Purpose,
   allocate,
+  allocateBurst,
+  burstLength,
   slotSize,
 } from "../kernel/packet";
 import { Bus } from "./bus";
@@ -208,7 +210,7 @@ function bringUp(link: MemoryLink): void {
   return changetype<Packet>(load<usize>(cell(link.receivePackets, count)));
 }
 
-/** Frees what was sent and takes up to `budget` frames; a fresh packet takes each one's place. */
+/** Frees what was sent and takes up to `budget` frames; one without a packet to take its place is dropped. */
 function poll(device: Device, budget: u32): u32 {
   const link = linkOf(device);
   reclaim(link);
@@ -216,10 +218,36 @@ function poll(device: Device, budget: u32): u32 {
   const done = min<u32>(dmaRead32(link.area + RECEIVED) - first, budget);
   if (!done) return 0;
   dmaReadBarrier();
+  const ring = link.area + RECEIVE_RING;
+  const packets = link.receivePackets;
+  const received = device.received;
+  const flagsGood = <u8>(PacketFlag.NetworkChecksumGood | PacketFlag.TransportChecksumGood);
+  let fresh = allocateBurst(PoolId.Standard, done);
+  let bytes: u64 = 0;
   for (let count = first; count != first + done; count++) {
-    accept(device, link, count);
-    offer(link, count);
+    const at = ring + ((count & (RING - 1)) << 4);
+    if (fresh !== null) {
+      // A fresh packet takes the place of the one that goes up.
+      const place = cell(packets, count);
+      const packet = changetype<Packet>(load<usize>(place));
+      const next = fresh.next;
+      fresh.exchange(packet);
+      store<usize>(place, changetype<usize>(fresh));
+      const length = <u32>(dmaRead64(at) >> 32);
+      packet.length = length;
+      packet.iface = device.index;
+      if (dmaRead64(at + 8) & CHECKSUM) packet.flags = flagsGood;
+      bytes += length;
+      received.push(packet);
+      dmaWrite64(at, ((<u64>slotSize(PoolId.Standard)) << 32) | (<u64>fresh.slot));
+      fresh = next;
+    } else {
+      device.receiveDropped++;
+      offer(link, count);
+    }
   }
+  device.receivedPackets += burstLength();
+  device.receivedBytes += bytes;
   link.received = first + done;
   device.receiveDescriptors += done;
   link.owed += done;
@@ -230,27 +258,6 @@ function poll(device: Device, budget: u32): u32 {
     device.receiveDoorbells++;
   }
   return done;
-}
-
-/** Passes the frame of descriptor `count` on; without a fresh packet it is dropped and its own used again. */
-@inline function accept(device: Device, link: MemoryLink, count: u32): void {
-  const at = link.area + RECEIVE_RING + ((count & (RING - 1)) << 4);
-  const fresh = allocate(PoolId.Standard, Purpose.Refill, 0);
-  if (fresh === null) {
-    device.receiveDropped++;
-    return;
-  }
-  const packet = receivePacket(link, count);
-  fresh.exchange(packet);
-  store<usize>(cell(link.receivePackets, count), changetype<usize>(fresh));
-  packet.length = <u32>(dmaRead64(at) >> 32);
-  packet.iface = device.index;
-  if (dmaRead64(at + 8) & CHECKSUM) {
-    packet.flags = <u8>(PacketFlag.NetworkChecksumGood | PacketFlag.TransportChecksumGood);
-  }
-  device.receivedPackets++;
-  device.receivedBytes += packet.length;
-  device.received.push(packet);
 }
 
 /** Takes back every packet that the device could have written to. Only once it has no area. */

@@ -197,6 +197,18 @@ export class Packet {
     this.references++;
   }
 
+  /** Begins a life with the stack. */
+  @inline take(headroom: u32): void {
+    this.owner = <u8>Owner.Stack;
+    this.flags = 0;
+    this.references = 1;
+    this.data = this.slot + headroom;
+    this.length = 0;
+    this.fragmentCount = 0;
+    this.trafficClass = 0;
+    this.segmentSize = 0;
+  }
+
   /** Changes owners with another packet of the same pool. */
   @inline exchange(other: Packet): void {
     if (CHECKED) assert(this.pool == other.pool);
@@ -386,16 +398,43 @@ export function allocate(id: PoolId, purpose: Purpose, headroom: u32): Packet | 
   if (free - 1 < pool.lowest) pool.lowest = free - 1;
   pool.count(Owner.Free, -1);
   pool.count(Owner.Stack, 1);
-  packet.owner = <u8>Owner.Stack;
-  packet.references = 1;
   packet.next = null;
-  packet.data = packet.slot + headroom;
-  packet.length = 0;
-  packet.flags = 0;
-  packet.fragmentCount = 0;
-  packet.segmentSize = 0;
-  packet.trafficClass = 0;
+  packet.take(headroom);
   return packet;
+}
+
+/** How many packets `allocateBurst` gave. */
+let burst: u32 = 0;
+
+
+@inline export function burstLength(): u32 {
+  return burst;
+}
+
+/**
+ * `allocate` for a receive ring's refill, up to `count` times: a list by `next`, of `burstLength()` packets
+ * that begin at their slots. The pool is looked at once.
+ */
+export function allocateBurst(id: PoolId, count: u32): Packet | null {
+  const pool = poolOf(id);
+  const free = pool.owned(Owner.Free);
+  const floor = pool.floor(Purpose.Refill);
+  const got = min<u32>(count, free > floor ? free - floor : 0);
+  burst = got;
+  pool.refused += count - got;
+  if (!got) return null;
+  if (free - got < pool.lowest) pool.lowest = free - got;
+  pool.count(Owner.Free, -(<i32>got));
+  pool.count(Owner.Stack, got);
+  const first = pool.free;
+  let packet = changetype<Packet>(first);
+  for (let left = got; ; packet = changetype<Packet>(packet.next)) {
+    packet.take(0);
+    if (!--left) break;
+  }
+  pool.free = packet.next;
+  packet.next = null;
+  return first;
 }
 
 /** A first-in first-out list of packets, linked by `next`. */

@@ -9,7 +9,8 @@ import {
 } from "../interface";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Lo } from "../wire/address";
 import { IcmpType, Unreachable } from "../wire/icmpv4";
-import { Ipv4Fault, Ipv4Header, Protocol, ipv4Check } from "../wire/ipv4";
+import { sum20 } from "../wire/checksum";
+import { IPV4_HEADER, Ipv4Fault, Ipv4Header, Protocol, ipv4Check, ipv4Plain } from "../wire/ipv4";
 import { deliver } from "./protocol";
 import { ipStats } from "./stats";
 
@@ -19,9 +20,36 @@ const ALL_HOSTS: u32 = 0xe000_0001;
 const source = changetype<IpAddress>(memory.data(16, 8));
 const destination = changetype<IpAddress>(memory.data(16, 8));
 
+/** What says nothing good or bad of a datagram that the link brought to us alone. */
+const LINK_GROUP: u32 = PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast;
+
 /** Takes an IPv4 datagram from the link: `packet.data` is its header. Owns the packet. */
 export function ipv4Input(iface: Interface, packet: Packet): void {
   ipStats.received++;
+  // Nearly all: whole, without options, for the interface's address.
+  const header = changetype<Ipv4Header>(packet.data);
+  const flags: u32 = packet.flags;
+  if (packet.length >= IPV4_HEADER && ipv4Plain(packet.data) && !(flags & LINK_GROUP)) {
+    const length = header.totalLength;
+    const from = header.source;
+    const to = header.destination;
+    if (
+      to == iface.v4Address &&
+      length >= IPV4_HEADER &&
+      length <= packet.length &&
+      (flags & PacketFlag.NetworkChecksumGood || sum20(packet.data) == 0xffff) &&
+      !badSource(iface, from)
+    ) {
+      packet.length = length;
+      handUp(iface, packet, IPV4_HEADER, header.protocol, from, to);
+      return;
+    }
+  }
+  anyInput(iface, packet);
+}
+
+/** Any datagram, looked at in full. */
+function anyInput(iface: Interface, packet: Packet): void {
   const summed = (packet.flags & PacketFlag.NetworkChecksumGood) != 0;
   const fault = ipv4Check(packet.data, packet.length, summed);
   if (fault != Ipv4Fault.None) {
@@ -60,10 +88,22 @@ export function ipv4Input(iface: Interface, packet: Packet): void {
     ipStats.fragments++;
     return packet.release();
   }
-  const headerLength = header.headerLength;
-  packet.networkOffset = <u16>(packet.data - packet.slot);
+  handUp(iface, packet, header.headerLength, protocol, from, to);
+}
+
+/** Hands a datagram that is whole and ours to its transport. */
+@inline function handUp(
+  iface: Interface,
+  packet: Packet,
+  headerLength: u32,
+  protocol: u32,
+  from: u32,
+  to: u32,
+): void {
+  const offset = <u32>(packet.data - packet.slot);
+  packet.networkOffset = <u16>offset;
+  packet.transportOffset = <u16>(offset + headerLength);
   packet.strip(headerLength);
-  packet.transportOffset = <u16>(packet.data - packet.slot);
   packet.iface = iface.index;
   source.setV4(from);
   destination.setV4(to);

@@ -1,3 +1,4 @@
+import { swap16 } from "./bytes";
 import { loadMac, storeMac, EtherType } from "./ethernet";
 
 /**
@@ -27,9 +28,9 @@ const ADDRESS_LENGTHS: u32 = 0x0604;
 export function arpValid(at: usize, length: u32): bool {
   return (
     length >= ARP_LENGTH &&
-    bswap(load<u16>(at)) == HARDWARE_ETHERNET &&
-    bswap(load<u16>(at, 2)) == EtherType.IPv4 &&
-    bswap(load<u16>(at, 4)) == ADDRESS_LENGTHS
+    swap16(load<u16>(at)) == HARDWARE_ETHERNET &&
+    swap16(load<u16>(at, 2)) == EtherType.IPv4 &&
+    swap16(load<u16>(at, 4)) == ADDRESS_LENGTHS
   );
 }
 
@@ -38,7 +39,7 @@ export function arpValid(at: usize, length: u32): bool {
 export class ArpPacket {
 
   @inline get operation(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 6));
+    return swap16(load<u16>(changetype<usize>(this), 6));
   }
 
   /** ar$sha. */
@@ -71,10 +72,10 @@ export function arpBuild(
   targetMac: u64,
   targetAddress: u32,
 ): void {
-  store<u16>(at, bswap(<u16>HARDWARE_ETHERNET));
-  store<u16>(at, bswap(<u16>EtherType.IPv4), 2);
-  store<u16>(at, bswap(<u16>ADDRESS_LENGTHS), 4);
-  store<u16>(at, bswap(<u16>operation), 6);
+  store<u16>(at, swap16(<u16>HARDWARE_ETHERNET));
+  store<u16>(at, swap16(<u16>EtherType.IPv4), 2);
+  store<u16>(at, swap16(<u16>ADDRESS_LENGTHS), 4);
+  store<u16>(at, swap16(<u16>operation), 6);
   storeMac(at + 8, senderMac);
   store<u32>(at, bswap(senderAddress), 14);
   storeMac(at + 18, targetMac);

@@ -1,3 +1,5 @@
+import { swap16 } from "./bytes";
+
 /**
  * Ethernet II framing (IEEE 802.3-2018, 3.1; RFC 894; RFC 1042 for the type's meaning).
  *
@@ -31,7 +33,7 @@ export const MAC_BROADCAST: u64 = 0xffff_ffff_ffff;
 /** Writes the 48-bit address `mac` at `at`. */
 @inline export function storeMac(at: usize, mac: u64): void {
   store<u32>(at, bswap(<u32>(mac >> 16)));
-  store<u16>(at, bswap(<u16>mac), 4);
+  store<u16>(at, swap16(<u16>mac), 4);
 }
 
 /** The group bit (IEEE 802.3, 3.2.3): broadcast or multicast. */
@@ -53,6 +55,7 @@ export const MAC_BROADCAST: u64 = 0xffff_ffff_ffff;
 @inline export function ethernetWord0(destination: u64, source: u64): u64 {
   return bswap((destination << 16) | (source >> 32));
 }
+
 
 @inline export function ethernetWord6(source: u64, type: u32): u64 {
   return bswap((source << 16) | type);
@@ -79,6 +82,6 @@ export class EthernetHeader {
 
 
   @inline get type(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 12));
+    return swap16(load<u16>(changetype<usize>(this), 12));
   }
 }

@@ -1,3 +1,4 @@
+import { swap16 } from "./bytes";
 import { sum } from "./checksum";
 
 /**
@@ -87,7 +88,7 @@ export class Icmpv4Header {
 
   /** Of `Unreachable.TooBig`: the MTU of the next hop, 0 from a router older than RFC 1191. */
   @inline get nextHopMtu(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 6));
+    return swap16(load<u16>(changetype<usize>(this), 6));
   }
 
   /** Type and code as one word in load order, for the incremental checksum. */

@@ -1,3 +1,4 @@
+import { swap16 } from "./bytes";
 import { fold64, sum, sum20 } from "./checksum";
 
 /**
@@ -94,17 +95,17 @@ export class Ipv4Header {
 
 
   @inline get totalLength(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 2));
+    return swap16(load<u16>(changetype<usize>(this), 2));
   }
 
 
   @inline get id(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 4));
+    return swap16(load<u16>(changetype<usize>(this), 4));
   }
 
   /** Flags and offset: `Ipv4Fragment`. */
   @inline get fragment(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 6));
+    return swap16(load<u16>(changetype<usize>(this), 6));
   }
 
   /** Whether this is a part of a datagram and not the whole. */
@@ -136,6 +137,14 @@ export class Ipv4Header {
   @inline get destination(): u32 {
     return bswap(load<u32>(changetype<usize>(this), 16));
   }
+}
+
+/** Where a fragment's header differs from a whole datagram's, in load order. */
+const FRAGMENT_BITS: u32 = 0xff3f;
+
+/** Whether the `IPV4_HEADER` bytes at `at` are a header without options, of a datagram that is whole. */
+@inline export function ipv4Plain(at: usize): bool {
+  return load<u8>(at) == 0x45 && !((<u32>load<u16>(at, 6)) & FRAGMENT_BITS);
 }
 
 /**
@@ -198,8 +207,8 @@ function checkOptions(at: usize, headerLength: u32): Ipv4Fault {
   destination: u32,
 ): void {
   // Summed as it is made: a load of what smaller stores have just written would wait for them.
-  const first: u32 = 0x45 | (trafficClass << 8) | ((<u32>bswap(<u16>totalLength)) << 16);
-  const second: u32 = (<u32>bswap(<u16>Ipv4Fragment.DontFragment)) << 16;
+  const first: u32 = 0x45 | (trafficClass << 8) | ((<u32>swap16(<u16>totalLength)) << 16);
+  const second: u32 = (<u32>swap16(<u16>Ipv4Fragment.DontFragment)) << 16;
   const third: u32 = ttl | (protocol << 8);
   const from = bswap(source);
   const to = bswap(destination);

@@ -1,3 +1,5 @@
+import { swap16 } from "./bytes";
+
 /**
  * The TCP header (RFC 9293, 3.1) as typed accessors over its bytes.
  *
@@ -64,22 +66,22 @@ export const enum TcpOption {
 export class TcpHeader {
 
   @inline get sourcePort(): u32 {
-    return bswap<u16>(load<u16>(changetype<usize>(this)));
+    return swap16(load<u16>(changetype<usize>(this)));
   }
 
 
   @inline set sourcePort(value: u32) {
-    store<u16>(changetype<usize>(this), bswap<u16>(<u16>value));
+    store<u16>(changetype<usize>(this), swap16(<u16>value));
   }
 
 
   @inline get destinationPort(): u32 {
-    return bswap<u16>(load<u16>(changetype<usize>(this), 2));
+    return swap16(load<u16>(changetype<usize>(this), 2));
   }
 
 
   @inline set destinationPort(value: u32) {
-    store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 2);
+    store<u16>(changetype<usize>(this), swap16(<u16>value), 2);
   }
 
 
@@ -113,23 +115,23 @@ export class TcpHeader {
 
   /** `TcpFlag` bits. */
   @inline get flags(): u32 {
-    return bswap<u16>(load<u16>(changetype<usize>(this), 12)) & FLAGS;
+    return swap16(load<u16>(changetype<usize>(this), 12)) & FLAGS;
   }
 
   /** After `headerLength`, whose byte holds AE. */
   @inline set flags(value: u32) {
     const length = (<u32>load<u8>(changetype<usize>(this), 12)) & 0xf0;
-    store<u16>(changetype<usize>(this), bswap<u16>(<u16>((length << 8) | value)), 12);
+    store<u16>(changetype<usize>(this), swap16(<u16>((length << 8) | value)), 12);
   }
 
   /** As on the wire: not scaled. */
   @inline get window(): u32 {
-    return bswap<u16>(load<u16>(changetype<usize>(this), 14));
+    return swap16(load<u16>(changetype<usize>(this), 14));
   }
 
 
   @inline set window(value: u32) {
-    store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 14);
+    store<u16>(changetype<usize>(this), swap16(<u16>value), 14);
   }
 
   /** The field's two bytes as they stand in memory. */
@@ -144,12 +146,12 @@ export class TcpHeader {
 
 
   @inline get urgentPointer(): u32 {
-    return bswap<u16>(load<u16>(changetype<usize>(this), 18));
+    return swap16(load<u16>(changetype<usize>(this), 18));
   }
 
 
   @inline set urgentPointer(value: u32) {
-    store<u16>(changetype<usize>(this), bswap<u16>(<u16>value), 18);
+    store<u16>(changetype<usize>(this), swap16(<u16>value), 18);
   }
 
   /** All fields, of which the checksum is as it stands in memory; the urgent pointer is 0. */

@@ -1,3 +1,5 @@
+import { swap16 } from "./bytes";
+
 /**
  * UDP (RFC 768).
  *
@@ -23,17 +25,17 @@ export const UDP_CHECKSUM_OFFSET: u32 = 6;
 export class UdpHeader {
 
   @inline get sourcePort(): u32 {
-    return bswap(load<u16>(changetype<usize>(this)));
+    return swap16(load<u16>(changetype<usize>(this)));
   }
 
 
   @inline get destinationPort(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 2));
+    return swap16(load<u16>(changetype<usize>(this), 2));
   }
 
   /** Of header and payload. */
   @inline get length(): u32 {
-    return bswap(load<u16>(changetype<usize>(this), 4));
+    return swap16(load<u16>(changetype<usize>(this), 4));
   }
 
   /** In load order; 0: the sender computed none. */
@@ -50,8 +52,8 @@ export class UdpHeader {
   length: u32,
   checksum: u32,
 ): void {
-  store<u16>(at, bswap(<u16>sourcePort));
-  store<u16>(at, bswap(<u16>destinationPort), 2);
-  store<u16>(at, bswap(<u16>length), 4);
+  store<u16>(at, swap16(<u16>sourcePort));
+  store<u16>(at, swap16(<u16>destinationPort), 2);
+  store<u16>(at, swap16(<u16>length), 4);
   store<u16>(at, checksum, 6);
 }
