@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Machine, MachineType, Nic } from "../../tools/qemu/machine.ts";
+import { curl, onUserNetwork } from "./lib.ts";
+
+/** The way of an interrupt, and of configuration space, on machines that differ in what they have. */
+
+interface Interface {
+  interrupt: string;
+  interrupts: number;
+}
+
+async function firstInterface(url: string): Promise<Interface> {
+  return JSON.parse((await curl(`${url}/status`)).toString()).interfaces[0];
+}
+
+/** Asks `count` times with pauses, so that the machine sleeps in between; the slowest answer, in ms. */
+async function slowest(url: string, count: number): Promise<number> {
+  let most = 0;
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const before = performance.now();
+    assert.match((await curl(`${url}/`)).toString(), /<html/i);
+    most = Math.max(most, performance.now() - before);
+  }
+  return most;
+}
+
+const WAYS: {
+  machine: MachineType;
+  nic: Nic;
+  /** Properties of QEMU's machine. */
+  but?: string;
+  interrupt: string;
+  says?: RegExp;
+  saysNot?: RegExp;
+}[] = [
+  { machine: "pc", nic: "e1000", interrupt: "line", saysNot: /ECAM/ },
+  { machine: "pc", nic: "e1000", but: "pic=off", interrupt: "line" },
+  { machine: "pc", nic: "e1000", but: "acpi=off", interrupt: "line" },
+  { machine: "q35", nic: "e1000", but: "pic=off", interrupt: "line", says: /pci: ECAM at/ },
+  { machine: "pc", nic: "e1000e", interrupt: "msi-x", says: /8086:10d3.* driver=e1000e/ },
+  { machine: "q35", nic: "e1000e", interrupt: "msi-x", says: /pci: ECAM at/ },
+];
+
+for (const { machine: type, nic, but, interrupt, says, saysNot } of WAYS) {
+  const extra = but ? ["-machine", but] : [];
+  test(`${nic} on ${type}${but ? ` with ${but}` : ""}: ${interrupt}`, async () => {
+    await onUserNetwork("http", { machine: type, nic, extra }, async (url, machine) => {
+      const before = await firstInterface(url);
+      assert.equal(before.interrupt, interrupt);
+      await slowest(url, 10);
+      const after = await firstInterface(url);
+      assert.ok(after.interrupts >= before.interrupts + 10, JSON.stringify([before, after]));
+      assert.doesNotMatch(machine.console, /silent|cannot be routed|fires with no device/);
+      if (says) assert.match(machine.console, says);
+      if (saysNot) assert.doesNotMatch(machine.console, saysNot);
+    });
+  });
+}
+
+/** Masks every line of the 8259s, behind the kernel's back. */
+async function maskLines(machine: Machine): Promise<void> {
+  await machine.monitor.human("o /b 0x21 0xff");
+  await machine.monitor.human("o /b 0xa1 0xff");
+}
+
+test("a line that is masked behind its back: the NIC is polled, and serves on", async () => {
+  const extra = ["-machine", "acpi=off"];
+  await onUserNetwork("http", { nic: "e1000", extra }, async (url, machine) => {
+    assert.equal((await firstInterface(url)).interrupt, "line");
+    await maskLines(machine);
+    // What comes now waits for a timer, until that has been seen often enough.
+    while (!/line is silent, polling/.test(machine.console)) {
+      assert.match((await curl(`${url}/`)).toString(), /<html/i);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    assert.equal((await firstInterface(url)).interrupt, "polled");
+    const most = await slowest(url, 10);
+    assert.ok(most < 500, `an answer took ${most} ms`);
+  });
+});
