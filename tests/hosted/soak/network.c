@@ -18,7 +18,8 @@ struct flying {
 struct direction {
   struct conditions conditions;
   /// When the last frame has left; until when the cards stall, and frames are lost.
-  uint64_t free, receive_stalled, send_stalled, burst_until;
+  uint64_t free, receive_stalled, send_stalled, burst_until, comb_until;
+  bool tooth;
 };
 
 static struct direction directions[2];
@@ -149,7 +150,9 @@ void network_send(int from, const uint8_t *sent, uint32_t length, uint64_t now) 
   }
   // 24 bytes of preamble, start delimiter, FCS and gap (IEEE 802.3, 3.1.1 and 4.4.2).
   d->free = start + ((length < 60 ? 60 : length) + 24) * 8 * SECOND / c->rate;
-  if (now < d->burst_until || chance(dice, c->loss)) {
+  if (now >= d->comb_until && chance(dice, c->comb)) d->comb_until = now + between(dice, 1, c->comb_time);
+  d->tooth = now < d->comb_until && !d->tooth;
+  if (now < d->burst_until || d->tooth || chance(dice, c->loss)) {
     counts.lost++;
     return;
   }

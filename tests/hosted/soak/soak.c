@@ -531,7 +531,7 @@ static void round_of_all(void) {
 static struct conditions trouble(void) {
   struct conditions c = {.delay = 5 * MICROSECOND, .rate = 1000000000, .queue = 1 << 20};
   int kinds = chance(&dice, 0.35) ? 2 : 1;
-  while (kinds--) switch (draw(&dice) % 12) {
+  while (kinds--) switch (draw(&dice) % 13) {
       case 0: break;
       case 1: c.loss = PICK(&dice, ((double[]){0.001, 0.01, 0.05, 0.1})); break;
       case 2:
@@ -569,6 +569,13 @@ static struct conditions trouble(void) {
         c.no_timestamps = chance(&dice, 0.5);
         c.no_scale = chance(&dice, 0.5);
         c.mss = PICK(&dice, ((uint16_t[]){0, 0, 1400, 536, 300}));
+        break;
+      case 11:
+        // A long way, so that many segments are on it.
+        c.delay = logarithmic(&dice, MILLISECOND, 50 * MILLISECOND);
+        c.comb = PICK(&dice, ((double[]){0.001, 0.01}));
+        c.comb_time = 200 * MILLISECOND;
+        c.mss = PICK(&dice, ((uint16_t[]){0, 536, 300}));
         break;
       default: c.mark = PICK(&dice, ((double[]){0.01, 0.1})); break;
     }

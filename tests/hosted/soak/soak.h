@@ -55,6 +55,10 @@ struct conditions {
   /// Stretches of time in which all frames are lost: how often one begins, and how long it is at most.
   double burst;
   uint64_t burst_length;
+  /// Stretches of time in which every second frame is lost, likewise: a receiver gets more runs out of order than
+  /// it keeps.
+  double comb;
+  uint64_t comb_time;
   /// A router that marks instead of dropping (RFC 3168, 5).
   double mark;
   /// A middlebox that blanks options of SYNs, and one that lowers the MSS; 0 for neither.
