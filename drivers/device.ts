@@ -1,9 +1,11 @@
-import { Line, info } from "../kernel/log";
+import { now } from "../kernel/clock";
+import { Line, info, warn } from "../kernel/log";
 import { Packet, PacketQueue } from "../kernel/packet";
 
 /**
  * What the stack knows of a NIC. A driver fills in a `Device` when it starts one and is known
- * by nothing else.
+ * by nothing else. The place in the table stays that of the socket or slot that the NIC was found in,
+ * whether a driver runs it or not (drivers/manager.ts), and with it name and counters.
  *
  * The operations are table indices of functions (a virtual call would need an object header):
  *
@@ -17,8 +19,20 @@ import { Packet, PacketQueue } from "../kernel/packet";
  *     check(device, now)           required   once a second: link state (`setLink`), the device's own counters
  *     setReceiveMode(device)       required   applies `promiscuous`, `allMulticast` and the multicast list
  *     reset(device)                required   back to a working ring; packets in flight are freed
- *     stop(device)                 required   no more DMA, no more interrupts; frees every packet
+ *     stop(device)                 required   no more DMA, no more interrupts; frees every packet of its
+ *                                             rings. Its memory is kept for it (drivers/device-memory.ts)
  */
+
+/** Whether there is a driver at work. */
+export const enum DeviceState {
+  /** None: it was unloaded, and stays so until somebody loads it. */
+  Unloaded = 0,
+  Running = 1,
+  /** The driver could not start it, or resets did not help. It is tried again from time to time. */
+  Failed = 2,
+  /** It does not answer any more. It is looked for from time to time. */
+  Gone = 3,
+}
 
 /** Bits of `Device.features`. */
 export const enum Feature {
@@ -108,8 +122,10 @@ export class Device {
   fullDuplex: bool;
   promiscuous: bool;
   allMulticast: bool;
-  /** Place in the table, and the number in its name. */
+  /** Place in the table. */
   index: u8;
+  /** The number in its name. */
+  number: u8;
   multicastCount: u8;
   /** Whether its message, if it has one, is from a table. */
   messageTable: bool;
@@ -124,11 +140,33 @@ export class Device {
   pendingLength: u32;
   /** Address of `MULTICAST_MAX` 48-bit addresses, 8 bytes each. */
   multicast: usize;
-  /** Name of the model, for people. */
+  /** Names of the model and the driver, for people. */
   model: string;
-  /** What drivers/health.ts remembers: `transmitDone` at its last look, and looks without progress. */
+  driver: string;
+  /** `DeviceState`. */
+  state: u32;
+  /** What its bus found, and the table index of the driver's start. 0 for a device of no bus. */
+  found: usize;
+  startFn: u32;
+
+  /** Health (drivers/health.ts): times that it was given up, or had gone. */
+  failures: u32;
+  /** What it was last reset for, resets that did not help since, and when the next one may be (ns). */
+  trouble: u32;
+  attempts: u32;
+  retryAt: u64;
+  /** Counters at the last check. */
   doneSeen: u64;
-  stuckChecks: u32;
+  receivedSeen: u64;
+  arrivedSeen: u64;
+  receiveInterruptsSeen: u64;
+  /** Checks in a row in which packets should have moved and did not. */
+  stuckChecks: u8;
+  deafChecks: u8;
+  /** Link changes that may still be told one by one, those that were not told, and the last one's time. */
+  linkLines: u8;
+  linkUntold: u32;
+  linkChangedAt: u64;
 
   /**
    * Sets the operations, each as described at the head of this file; here their signatures are
@@ -173,7 +211,8 @@ export class Device {
 
   /** Writes its name into a log line: `info("net")` becomes `net: eth0 …`. */
   nameIn(line: Line): Line {
-    return line.text(this.features & Feature.Loopback ? "lo" : "eth").number(this.index);
+    if (this.features & Feature.Loopback) return line.text("lo");
+    return line.text("eth").number(this.number);
   }
 
   /** Takes over what the driver sees of the link: Mbit/s and duplex count while it is up. */
@@ -187,11 +226,24 @@ export class Device {
     this.speed = speed;
     this.fullDuplex = fullDuplex;
     this.linkChanges++;
+    this.linkChangedAt = now();
+    if (this.linkLines) {
+      this.linkLines--;
+      return this.sayLink();
+    }
+    if (!this.linkUntold++)
+      this.nameIn(warn("net")).text(" link flaps; told when it is still").end();
+  }
+
+  /** Writes the link's state to the log. */
+  sayLink(): void {
     const line = this.nameIn(info("net"));
-    if (up) {
-      line.text(" link up").key("mbit").number(speed);
-      line.key("duplex").text(fullDuplex ? "full" : "half");
+    if (this.linkUp) {
+      line.text(" link up").key("mbit").number(this.speed);
+      line.key("duplex").text(this.fullDuplex ? "full" : "half");
     } else line.text(" link down");
+    if (this.linkUntold) line.key("changes").number(this.linkUntold);
+    this.linkUntold = 0;
     line.end();
   }
 
@@ -230,11 +282,39 @@ export class Device {
     call_indirect<void>(this.resetOp, changetype<usize>(this));
   }
 
-
-  @inline stop(): void {
+  /** Ends the driver's work; nothing is left of it, and to the stack the link is down. */
+  stop(): void {
     call_indirect<void>(this.stopOp, changetype<usize>(this));
+    this.rest();
+  }
+
+  /** A device that no driver serves: what is sent is lost, and nothing comes. */
+  rest(): void {
+    this.serve(lose, nothingCame, ignoreSwitch, ignoreCheck, ignore, ignore, ignore);
+    this.received.clear();
+    this.pending.clear();
+    this.setLink(false, 0, false);
+    this.features = 0;
+    this.context = 0;
+    this.line = NO_LINE;
+    this.messageTable = false;
   }
 }
+
+function lose(device: Device, queue: PacketQueue): void {
+  device.transmitErrors += queue.length;
+  queue.clear();
+}
+
+function nothingCame(_device: Device, _budget: u32): u32 {
+  return 0;
+}
+
+function ignoreSwitch(_device: Device, _on: bool): void {}
+
+function ignoreCheck(_device: Device, _now: u64): void {}
+
+function ignore(_device: Device): void {}
 
 /** Interrupts below are lines. From here on each device has a message: this and its index. */
 export const LINES: u32 = 32;
@@ -242,16 +322,22 @@ export const LINES: u32 = 32;
 /** `Device.line` of a device that cannot interrupt. */
 export const NO_LINE: u32 = 0xff;
 
-/** Devices that the tables have room for. */
-export const DEVICES_MAX: u32 = 32;
+/** NICs that the tables have room for. */
+export const NICS_MAX: u32 = 32;
+
+/** Devices that they have room for: the NICs and the loopback. */
+export const DEVICES_MAX: u32 = 33;
+
+/** Link changes that are told one by one until it has been still for a while. */
+export const LINK_LINES: u8 = 6;
 
 /** Bytes of a row. */
-const ROW: u32 = 320;
+const ROW: u32 = 448;
 
-const devices: usize = memory.data(32 * 320, 64);
+const devices: usize = memory.data(33 * 448, 64);
 let count: u32 = 0;
 
-/** Devices started. */
+/** Devices in the table, whatever their state. */
 @inline export function deviceCount(): u32 {
   return count;
 }
@@ -261,19 +347,14 @@ let count: u32 = 0;
   return changetype<Device>(devices + <usize>index * ROW);
 }
 
-/** A zeroed device for a driver to fill in, or null when the table is full. */
+/** A device that nothing serves yet, or null when the table is full. */
 export function addDevice(): Device | null {
   assert(offsetof<Device>() <= ROW);
   if (count == DEVICES_MAX) return null;
   const device = deviceAt(count);
   device.index = <u8>count;
   count++;
-  device.line = NO_LINE;
+  device.linkLines = LINK_LINES;
+  device.rest();
   return device;
-}
-
-/** Takes back the device that `addDevice` gave last: its start failed. */
-export function dropDevice(): void {
-  count--;
-  memory.fill(changetype<usize>(deviceAt(count)), 0, ROW);
 }

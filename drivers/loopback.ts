@@ -9,7 +9,7 @@ import {
   Purpose,
   allocate,
 } from "../kernel/packet";
-import { Device, Feature, addDevice } from "./device";
+import { Device, DeviceState, Feature, addDevice } from "./device";
 
 /**
  * The loopback device (RFC 1122, 3.2.1.3): what is sent on it is received on it, the same packet
@@ -24,13 +24,15 @@ export function loopbackStart(): Device | null {
   const device = addDevice();
   if (device === null) return null;
   device.model = "loopback";
+  device.driver = "loopback";
+  device.state = DeviceState.Running;
   device.features = Feature.Loopback | Feature.ReceiveChecksum | Feature.TransmitChecksum;
   device.mtu = MTU;
   device.speed = 0;
   device.linkUp = true;
   device.fullDuplex = true;
   device.linkChanges = 1;
-  device.serve(transmit, poll, setInterrupts, check, nothing, nothing, stop);
+  device.serve(transmit, poll, setInterrupts, check, nothing, nothing, nothing);
   return device;
 }
 
@@ -84,8 +86,3 @@ function setInterrupts(_device: Device, _on: bool): void {}
 function check(_device: Device, _now: u64): void {}
 
 function nothing(_device: Device): void {}
-
-function stop(device: Device): void {
-  device.received.clear();
-  device.linkUp = false;
-}

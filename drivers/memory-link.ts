@@ -9,7 +9,6 @@ import {
   mmioWrite32,
 } from "../kernel/host";
 import { error } from "../kernel/log";
-import { reserve, unreserved } from "../kernel/memory";
 import {
   Owner,
   Packet,
@@ -24,7 +23,8 @@ import {
 } from "../kernel/packet";
 import { Bus } from "./bus";
 import { Device, Feature } from "./device";
-import { PciBar, PciFunction, pciBar, pciDisable, pciEnable } from "./pci";
+import { deviceMemory } from "./device-memory";
+import { PciBar, PciFunction, pciBar, pciEnable } from "./pci";
 import { pciId, registerChip } from "./registry";
 
 /**
@@ -107,7 +107,6 @@ const SPEED: u32 = 100_000;
 
 @unmanaged
 class MemoryLink {
-  pci: PciFunction;
   registers: usize;
   /** The shared area. */
   area: usize;
@@ -145,14 +144,17 @@ function start(entry: PciFunction, device: Device): bool {
   pciEnable(entry);
   if (mmioRead32(registers + MAGIC) != MAGIC_VALUE)
     return fail("the registers are another device's");
-  if (unreserved() < 65536) return fail("no memory for its rings: give the machine more RAM");
-
-  const link = changetype<MemoryLink>(reserve(offsetof<MemoryLink>(), 64));
-  link.pci = entry;
+  const link = changetype<MemoryLink>(deviceMemory(device, offsetof<MemoryLink>(), 64));
+  const area = deviceMemory(device, AREA_BYTES, 4096);
+  const receivePackets = deviceMemory(device, RING << 2, 64);
+  const transmitPackets = deviceMemory(device, RING << 2, 64);
+  if (!changetype<usize>(link) || !area || !receivePackets || !transmitPackets) {
+    return fail("no memory for its rings: give the machine more RAM");
+  }
   link.registers = registers;
-  link.area = reserve(AREA_BYTES, 4096);
-  link.receivePackets = reserve(RING << 2, 64);
-  link.transmitPackets = reserve(RING << 2, 64);
+  link.area = area;
+  link.receivePackets = receivePackets;
+  link.transmitPackets = transmitPackets;
   device.context = changetype<usize>(link);
   for (let i: u32 = 0; i < RING; i++) {
     const packet = allocate(PoolId.Standard, Purpose.Refill, 0);
@@ -170,12 +172,9 @@ function start(entry: PciFunction, device: Device): bool {
   if (features & FEATURE_SEGMENTATION) device.features |= Feature.Segmentation;
   device.mac = ((<u64>mmioRead32(registers + MAC_HIGH)) << 32) | mmioRead32(registers + MAC_LOW);
   device.mtu = mmioRead32(registers + MTU);
-  device.speed = SPEED;
-  device.fullDuplex = true;
-  device.linkUp = true;
-  device.linkChanges = 1;
   device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);
   bringUp(link);
+  device.setLink(true, SPEED, true);
   return true;
 }
 
@@ -366,14 +365,8 @@ function reset(device: Device): void {
 function stop(device: Device): void {
   const link = linkOf(device);
   mmioWrite32(link.registers + AREA, 0);
-  pciDisable(link.pci);
   freeTransmit(link, link.filled);
   freeReceive(link);
-  device.received.clear();
-  device.pending.clear();
-  device.linkUp = false;
-  device.speed = 0;
-  device.linkChanges++;
 }
 
 registerChip("link", Bus.Pci, pciId(0x534b, 0x4d4c), "memory link", start);

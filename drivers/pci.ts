@@ -62,7 +62,7 @@ const BAR_IO: u32 = 1;
 const BAR_64: u32 = 4;
 
 /** Functions that the table has room for. */
-const FUNCTIONS_MAX: u32 = 64;
+const FUNCTIONS_MAX: u32 = 128;
 
 /** Entries of a capability list: the space behind the header holds no more. */
 const CAPABILITIES_MAX: u32 = 48;
@@ -114,7 +114,7 @@ export class PciBar {
   io: bool;
 }
 
-const functions: usize = memory.data(64 * 28, 8);
+const functions: usize = memory.data(128 * 28, 8);
 let count: u32 = 0;
 
 /** Buses found and buses walked, a bit each: bridges may lie about their numbers. */
@@ -350,10 +350,20 @@ export function pciEnablePorts(entry: PciFunction): void {
   pciWrite32(entry.address, COMMAND, command | COMMAND_IO);
 }
 
-/** Ends all DMA by the function, whatever its own registers say. */
+/** Whether the function still answers, as what it was; all ones where nothing is. */
+export function pciPresent(entry: PciFunction): bool {
+  return pciRead32(entry.address, ID) == entry.id;
+}
+
+/** Whether the function does what a driver switched on: another one in its place does not. */
+export function pciRunning(entry: PciFunction): bool {
+  return pciPresent(entry) && (pciRead32(entry.address, COMMAND) & COMMAND_MASTER) != 0;
+}
+
+/** Ends all DMA by the function, messages included, whatever its own registers say, and its line. */
 export function pciDisable(entry: PciFunction): void {
   const command = pciRead32(entry.address, COMMAND) & 0xffff;
-  pciWrite32(entry.address, COMMAND, command & ~COMMAND_MASTER);
+  pciWrite32(entry.address, COMMAND, (command & ~COMMAND_MASTER) | COMMAND_INTX_OFF);
 }
 
 /** Offset of the first capability `id` (PCI 6.7), or 0. */

@@ -1,8 +1,5 @@
-import { Line, info, warn } from "../kernel/log";
 import { Bus, Found } from "./bus";
-import { Device, LINES, addDevice, dropDevice } from "./device";
-import { CLASS_NETWORK, PciFunction, pciCount, pciDisable, pciFunction, pciProbe } from "./pci";
-import { virtioMmioAt, virtioMmioCount, virtioMmioScan } from "./virtio/bus";
+import { Device } from "./device";
 
 /**
  * Which driver takes which chip. A driver's module adds a row for each chip that it knows when it
@@ -11,7 +8,7 @@ import { virtioMmioAt, virtioMmioCount, virtioMmioScan } from "./virtio/bus";
 
 /** A chip and the function that starts it. */
 @unmanaged
-class Row {
+export class Chip {
   /** `Bus`. */
   bus: u32;
   /** `Found.id`. */
@@ -19,21 +16,27 @@ class Row {
   /** The revisions that are this chip, first and last: one id may be several. */
   revisionFirst: u32;
   revisionLast: u32;
-  /** Table index of `(found: Found, device: Device) => bool`. */
+  /** Table index of `(found: T, device: Device) => bool`, and bytes of a T. */
   start: u32;
+  foundBytes: u32;
   driver: string;
   model: string;
 }
 
 /** Chips that the table has room for. */
-const ROWS_MAX: u32 = 64;
+export const CHIPS_MAX: u32 = 128;
 
-const rows: usize = memory.data(64 * 28, 8);
+const chips: usize = memory.data(128 * 32, 8);
 let count: u32 = 0;
 
+/** Chips in the table. */
+export function chipCount(): u32 {
+  return count;
+}
 
-@inline function rowAt(index: u32): Row {
-  return changetype<Row>(rows + <usize>index * offsetof<Row>());
+/** Chip `index`, below `chipCount()`. */
+@inline export function chipAt(index: u32): Chip {
+  return changetype<Chip>(chips + <usize>index * offsetof<Chip>());
 }
 
 /** `Found.id` of a PCI function. */
@@ -55,105 +58,24 @@ export function registerChip<T extends Found>(
   first: u32 = 0,
   last: u32 = u32.MAX_VALUE,
 ): void {
-  assert(count < ROWS_MAX);
-  const row = rowAt(count++);
-  row.bus = bus;
-  row.id = id;
-  row.revisionFirst = first;
-  row.revisionLast = last;
-  row.driver = driver;
-  row.model = model;
-  row.start = start.index;
+  assert(count < CHIPS_MAX);
+  const chip = chipAt(count++);
+  chip.bus = bus;
+  chip.id = id;
+  chip.revisionFirst = first;
+  chip.revisionLast = last;
+  chip.start = start.index;
+  chip.foundBytes = offsetof<T>();
+  chip.driver = driver;
+  chip.model = model;
 }
 
-/** Looks at every bus and starts what there is a driver for. */
-export function driversStart(): void {
-  startPci();
-  startVirtioMmio();
-}
-
-/** Lists the PCI functions on the console and starts those with a driver. */
-function startPci(): void {
-  if (!pciProbe() && !virtioMmioCount()) {
-    warn("pci").text("no bus: neither ECAM nor configuration mechanism #1 answers").end();
-  }
-  for (let i: u32 = 0; i < pciCount(); i++) {
-    const entry = pciFunction(i);
-    const row = rowFor(entry);
-    const line = describe(info("pci"), entry).key("class").hex(entry.classCode, 6);
-    if (row !== null) line.key("driver").text(row.driver);
-    line.end();
-    if (row !== null) {
-      if (!start(row, entry)) pciDisable(entry);
-    } else if (entry.classCode >> 16 == CLASS_NETWORK) {
-      describe(warn("pci"), entry).text(" no driver for this network device").end();
-    }
-  }
-}
-
-/** The same for virtio devices at the addresses that were named. */
-function startVirtioMmio(): void {
-  virtioMmioScan();
-  for (let i: u32 = 0; i < virtioMmioCount(); i++) {
-    const found = virtioMmioAt(i);
-    const row = rowFor(found);
-    if (row !== null) {
-      describe(info("virtio"), found).key("driver").text(row.driver).end();
-      start(row, found);
-    } else if (found.id) describe(info("virtio"), found).end();
-    else describe(warn("virtio"), found).text(" there is no device at this address").end();
-  }
-}
-
-/** Where it is and what it is: `00:03.0 8086:100e` on PCI. */
-function describe(line: Line, found: Found): Line {
-  if (found.kind != Bus.Pci) return line.hex(found.address, 8).text(" id ").number(found.id);
-  const entry = changetype<PciFunction>(found);
-  return line
-    .hex(entry.bus, 2)
-    .text(":")
-    .hex(entry.slot, 2)
-    .text(".")
-    .hex(entry.func, 1)
-    .text(" ")
-    .hex(entry.vendor, 4)
-    .text(":")
-    .hex(entry.device, 4);
-}
-
-function rowFor(found: Found): Row | null {
+/** The first row for what was found, or null when no driver knows it. */
+export function chipFor(found: Found): Chip | null {
   for (let i: u32 = 0; i < count; i++) {
-    const row = rowAt(i);
-    if (row.bus != found.kind || row.id != found.id) continue;
-    if (found.revision >= row.revisionFirst && found.revision <= row.revisionLast) return row;
+    const chip = chipAt(i);
+    if (chip.bus != found.kind || chip.id != found.id) continue;
+    if (found.revision >= chip.revisionFirst && found.revision <= chip.revisionLast) return chip;
   }
   return null;
-}
-
-function start(row: Row, found: Found): bool {
-  const device = addDevice();
-  if (device === null) {
-    describe(warn("net"), found).text(" not started, device table full").end();
-    return false;
-  }
-  device.model = row.model;
-  device.line = found.line;
-  if (!call_indirect<bool>(row.start, changetype<usize>(found), changetype<usize>(device))) {
-    describe(warn("net"), found).text(" could not be started, see above").end();
-    dropDevice();
-    return false;
-  }
-  const line = device
-    .nameIn(info("net"))
-    .text(" ")
-    .text(device.model)
-    .key("mac")
-    .mac(device.mac)
-    .key("mtu")
-    .number(device.mtu);
-  line.key("irq");
-  if (device.line < LINES) line.number(device.line);
-  else line.text(device.interruptName);
-  line.end();
-  return true;
 }

@@ -1,10 +1,10 @@
 import { config } from "../kernel/config";
 import { mmioMap, mmioRead32 } from "../kernel/host";
 import { error } from "../kernel/log";
-import { reserve, unreserved } from "../kernel/memory";
 import { Bus } from "./bus";
 import { Device, Feature } from "./device";
-import { PciBar, PciFunction, pciBar, pciDisable, pciEnable } from "./pci";
+import { deviceMemory } from "./device-memory";
+import { PciBar, PciFunction, pciBar, pciEnable } from "./pci";
 import { pciId, registerChip } from "./registry";
 import {
   EARLY_STEP,
@@ -56,10 +56,6 @@ import {
  * they only end sleeps. (TIMERINT, the one means of it, would be two register writes a sleep.)
  */
 
-/** NICs that have been stopped, whose memory is kept for the next start. */
-let classicSpares: Rtl8139 | null = null;
-let cplusSpares: Rtl8139 | null = null;
-
 // ---- Start -------------------------------------------------------------------------------
 
 const bar = changetype<PciBar>(memory.data(offsetof<PciBar>(), 8));
@@ -83,18 +79,13 @@ function start(entry: PciFunction, device: Device, inCplus: bool): bool {
   pciEnable(entry);
   if (mmioRead32(registers + TCR) == 0xffff_ffff) return fail("the registers do not answer");
 
-  const nic = takeMemory(inCplus);
+  const nic = takeMemory(device, inCplus);
   if (nic === null) return fail("no memory for its rings: give the machine more RAM (MEM=)");
   nic.device = device;
-  nic.pci = entry;
   nic.registers = registers;
   nic.early = EARLY_STEP;
   device.context = changetype<usize>(nic);
-  if (!bringToLife(nic)) {
-    keepMemory(nic);
-    return false;
-  }
-  return true;
+  return bringToLife(nic);
 }
 
 function bringToLife(nic: Rtl8139): bool {
@@ -123,27 +114,13 @@ function fail(reason: string): bool {
   return false;
 }
 
-/** Memory for a NIC in either mode: what a stopped one left, or fresh. Null without any. */
-function takeMemory(inCplus: bool): Rtl8139 | null {
-  const kept = inCplus ? cplusSpares : classicSpares;
-  if (kept !== null) {
-    if (inCplus) cplusSpares = kept.spare;
-    else classicSpares = kept.spare;
-    return kept;
-  }
-  const needed = (inCplus ? cplus.RINGS_BYTES : classic.BUFFERS_BYTES) + 2 * offsetof<Rtl8139>();
-  if (unreserved() < needed) return null;
-  const nic = changetype<Rtl8139>(reserve(offsetof<Rtl8139>(), 64));
+/** Memory for a NIC in either mode; null without any. */
+function takeMemory(device: Device, inCplus: bool): Rtl8139 | null {
+  const nic = changetype<Rtl8139>(deviceMemory(device, offsetof<Rtl8139>(), 64));
+  if (!changetype<usize>(nic)) return null;
   nic.cplus = inCplus;
-  if (inCplus) cplus.reserveRings(nic);
-  else classic.reserveBuffers(nic);
-  return nic;
-}
-
-function keepMemory(nic: Rtl8139): void {
-  nic.spare = nic.cplus ? cplusSpares : classicSpares;
-  if (nic.cplus) cplusSpares = nic;
-  else classicSpares = nic;
+  const whole = inCplus ? cplus.takeRings(nic, device) : classic.takeBuffers(nic, device);
+  return whole ? nic : null;
 }
 
 /** Programs a chip that has been reset and lets it run. */
@@ -234,17 +211,12 @@ function reset(device: Device): void {
   readLink(nic);
 }
 
-/** No more DMA and no more interrupts; every packet goes back, and the memory to the next start. */
+/** No more DMA and no more interrupts; every packet of the rings goes back. */
 function stop(device: Device): void {
   const nic = nicOf(device);
   resetChip(nic);
-  pciDisable(nic.pci);
   freeTransmit(nic);
   if (nic.cplus) cplus.freeReceive(nic);
-  device.received.clear();
-  device.pending.clear();
-  device.setLink(false, 0, false);
-  keepMemory(nic);
 }
 
 // ---- Chips -----------------------------------------------------------------------------------

@@ -1,4 +1,12 @@
-import { Device, Feature, LINES, NO_LINE, deviceAt, deviceCount } from "../drivers/device";
+import {
+  Device,
+  DeviceState,
+  Feature,
+  LINES,
+  NO_LINE,
+  deviceAt,
+  deviceCount,
+} from "../drivers/device";
 import { lineMask, lineOpen, lineReroute } from "../drivers/lines";
 import { interruptsPending } from "./host";
 import { warn } from "./log";
@@ -75,24 +83,22 @@ let asleep: bool = false;
 let fired: u64 = 0;
 let slept: u64 = 0;
 
-/** Opens the interrupts of all devices. After the drivers have started. */
-export function idleInit(): void {
-  for (let i: u32 = 0; i < deviceCount(); i++) {
-    const device = deviceAt(i);
-    if (device.line == NO_LINE) continue;
-    if (device.line >= LINES || open & bit(device.line) || lineOpen(device.line)) {
-      open |= bit(device.line);
-      continue;
-    }
-    warn("irq")
-      .text("line cannot be routed, polling")
-      .key("device")
-      .text(device.model)
-      .key("line")
-      .number(device.line)
-      .end();
-    device.line = NO_LINE;
+/** Opens the interrupt of a device that has been started; without one it is polled. */
+export function idleOpen(device: Device): void {
+  if (device.line == NO_LINE) return;
+  if (device.line >= LINES || open & bit(device.line) || lineOpen(device.line)) {
+    open |= bit(device.line);
+    interruptAt(device.line).silent = 0;
+    return;
   }
+  warn("irq")
+    .text("line cannot be routed, polling")
+    .key("device")
+    .text(device.model)
+    .key("line")
+    .number(device.line)
+    .end();
+  device.line = NO_LINE;
 }
 
 /** The start of a step: if it ends a sleep (true), interrupts go off and each one's record is kept. */
@@ -199,7 +205,7 @@ export function idleSleep(now: u64): u64 {
   let polled = false;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
-    if (device.features & Feature.Loopback) continue;
+    if (device.features & Feature.Loopback || device.state != DeviceState.Running) continue;
     if (device.pendingLength != 0 || !interrupting(device)) polled = true;
   }
   asleep = true;

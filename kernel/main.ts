@@ -3,14 +3,13 @@ import "../drivers/drivers";
 import { healthCheck } from "../drivers/health";
 import { linesInit } from "../drivers/lines";
 import { loopbackStart } from "../drivers/loopback";
-import { driversStart } from "../drivers/registry";
+import { devicesStart } from "../drivers/manager";
 import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
 import {
   idleFound,
-  idleInit,
   idlePrepare,
   idleShouldSleep,
   idleSleep,
@@ -45,9 +44,8 @@ export function init(): void {
   poolsInit();
   randomInit();
   linesInit();
-  driversStart();
+  devicesStart();
   loopback = loopbackStart();
-  idleInit();
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
   const endpoints = endpointCapacity(SOCKETS_MAX);

@@ -9,7 +9,9 @@ import { extentsTaken } from "../net/tcp/queues/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
 import { CopyStats, copyStats } from "./copies";
+import * as devices from "./devices";
 import { Errno } from "./errno";
+import { unreserved } from "./memory";
 import { OWNERS, POOLS, poolOf } from "./packet";
 import * as sockets from "./socket";
 import { SocketAddress } from "./socket";
@@ -102,7 +104,7 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32
     case Syscall.Poll:
       return poll(a0, a1);
     case Syscall.Statistics:
-      return statistics(a0, a1, a2);
+      return statistics(a0, a1, a2, a3);
     case Syscall.Events:
       return sockets.events(a0);
     case Syscall.SetOptionData: {
@@ -121,6 +123,16 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32
       return sockets.release(a0);
     case Syscall.SendLease:
       return sockets.sendLease(a0, a1);
+    case Syscall.DeviceCount:
+      return devices.count();
+    case Syscall.DeviceInfo: {
+      const into = memoryOf(a1, Layout.Device);
+      return into ? devices.info(a0, into) : -Errno.EFAULT;
+    }
+    case Syscall.DeviceControl:
+      return devices.control(a0, a1, a2);
+    case Syscall.DeviceRescan:
+      return devices.rescan();
     default:
       return -Errno.ENOSYS;
   }
@@ -161,7 +173,7 @@ function poll(into: u32, count: u32): i32 {
   return written;
 }
 
-function statistics(what: u32, into: u32, length: u32): i32 {
+function statistics(what: u32, into: u32, length: u32, index: u32): i32 {
   const at = memoryOf(into, bounded(length));
   if (!at) return -Errno.EFAULT;
   switch (what) {
@@ -198,7 +210,12 @@ function statistics(what: u32, into: u32, length: u32): i32 {
     case Statistics.Resources:
       store<u32>(scratch, timersArmed());
       store<u32>(scratch, extentsTaken(), 4);
-      return copy(at, length, scratch, 8);
+      store<u32>(scratch, unreserved(), 8);
+      return copy(at, length, scratch, 12);
+    case Statistics.Device: {
+      const from = devices.counters(index);
+      return from ? copy(at, length, from, devices.countersLength()) : -Errno.ENODEV;
+    }
     default:
       return -Errno.EINVAL;
   }

@@ -147,7 +147,7 @@ export const DEVICE_QUEUE_MAX: u32 = 1024;
 const ADDRESSES: u32 = 64;
 const BUCKETS: u32 = 64;
 
-const interfaces: usize = memory.data(32 * 256, 64);
+const interfaces: usize = memory.data(33 * 256, 64);
 const records: usize = memory.data(64 * 128, 64);
 const buckets: usize = memory.data(64 * 4, 64);
 let freeRecords: InterfaceAddress | null = null;
@@ -200,7 +200,7 @@ export function interfacesInit(): void {
   }
 }
 
-/** Adds the row of the device with index `interfaceCount()`. Start-up only. */
+/** Adds the row of the device with index `interfaceCount()`. */
 export function addInterface(device: Device, kind: LinkKind): Interface {
   assert(count < DEVICES_MAX && device.index == count);
   const iface = interfaceAt(count);

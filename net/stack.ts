@@ -1,4 +1,4 @@
-import { Device, Feature, deviceAt, deviceCount } from "../drivers/device";
+import { Device, DeviceState, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { AddressMode, config, EcnMode } from "../kernel/config";
 import { warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
@@ -60,25 +60,40 @@ export function netInit(endpoints: u32): void {
   udpInit(UDP_ENDPOINTS);
   ecnDefault(<EcnMode>config.ecn);
   tcpInit(endpoints - UDP_ENDPOINTS);
-  for (let i: u32 = 0, n = deviceCount(); i < n; i++) {
-    const device = deviceAt(i);
-    const loopback = device.features & Feature.Loopback;
-    addInterface(device, loopback ? LinkKind.Loopback : LinkKind.Ethernet);
-  }
-  configure();
+  const nics = addInterfaces();
+  if (!nics) warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
+  else if (!firstNic()) warn("net").text("no network device could be started").end();
 }
 
-/** Gives the first NIC the configured address, or has every NIC ask for one. */
-function configure(): void {
-  let found = false;
-  for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
-    const iface = interfaceAt(i);
-    if (iface.kind != LinkKind.Ethernet) continue;
-    found = true;
+/** Adds the interfaces of devices that are new, and configures them; returns how many NICs they are. */
+function addInterfaces(): u32 {
+  let nics: u32 = 0;
+  for (let i = interfaceCount(); i < deviceCount(); i++) {
+    const device = deviceAt(i);
+    const loopback = device.features & Feature.Loopback;
+    const iface = addInterface(device, loopback ? LinkKind.Loopback : LinkKind.Ethernet);
+    if (loopback) continue;
+    nics++;
     if (config.mode == AddressMode.Dhcp) dhcpStart(iface);
-    else if (staticStart(iface)) return;
   }
-  if (!found) warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
+  configureFirst();
+  return nics;
+}
+
+/** Gives the configured address to the first NIC that runs, unless one has it already. */
+function configureFirst(): void {
+  const nic = firstNic();
+  if (nic && config.mode != AddressMode.Dhcp) staticStart(interfaceAt(nic - 1));
+}
+
+/** The number of the first NIC that runs, from 1; 0 for none. */
+function firstNic(): u32 {
+  for (let i: u32 = 0; i < interfaceCount(); i++) {
+    const device = deviceAt(i);
+    const nic = interfaceAt(i).kind == LinkKind.Ethernet;
+    if (nic && device.state == DeviceState.Running) return i + 1;
+  }
+  return 0;
 }
 
 /** Takes what `device` has received. */
@@ -100,6 +115,7 @@ export function netInput(device: Device, _now: u64): void {
  */
 export function netOutput(now: u64): bool {
   const more = tcpOutput(now);
+  if (deviceCount() != interfaceCount()) addInterfaces();
   for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
     const iface = interfaceAt(i);
     if (iface.linkChanges != iface.device.linkChanges) linkChanged(iface);
@@ -114,6 +130,8 @@ function linkChanged(iface: Interface): void {
   const device = iface.device;
   iface.linkChanges = device.linkChanges;
   iface.up = device.linkUp;
+  iface.mtu = min<u32>(iface.mtu, device.mtu);
+  configureFirst();
   interfacesChanged();
   neighboursFlush(iface);
   dhcpLinkChanged(iface);

@@ -22,7 +22,7 @@ export function staticStart(iface: Interface): bool {
   for (let i: u32 = 0; i < config.dnsCount; i++) iface.dns(i).copy(config.dns(i));
   iface.dnsCount = config.dnsCount;
   claimAddress(record, Claim.Prompt, 0, 0);
-  const line = info("net").text("eth").number(iface.index).text(" ");
+  const line = iface.device.nameIn(info("net")).text(" ");
   line.ip(config.address).text("/").number(config.prefix);
   if (!config.gateway.isAny) line.text(" gateway ").ip(config.gateway);
   line.text(" (static)").end();

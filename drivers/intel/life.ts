@@ -1,9 +1,9 @@
 import { dmaWrite64, dmaWriteBarrier, mmioMap, mmioRead32 } from "../../kernel/host";
 import { error } from "../../kernel/log";
-import { reserve, unreserved } from "../../kernel/memory";
 import { Device, Feature } from "../device";
+import { deviceMemory } from "../device-memory";
 import { pciInterrupt } from "../msi";
-import { PciBar, PciFunction, pciBar, pciDisable, pciEnable } from "../pci";
+import { PciBar, PciFunction, pciBar, pciEnable } from "../pci";
 import { Chip, IntelNic, NO_CONTEXT, nicOf } from "./nic";
 import { fillRing, freeReceive, poll, receivePacket, setReceiveMode } from "./receive";
 import {
@@ -92,13 +92,11 @@ export function startNic(
   if (!registers) return fail("the registers cannot be mapped");
   pciEnable(entry);
   if (mmioRead32(registers + STATUS) == GONE) return fail("the registers do not answer");
-  if (unreserved() < 65536) {
+  const nic = changetype<IntelNic>(deviceMemory(device, offsetof<IntelNic>(), 64));
+  if (!changetype<usize>(nic) || !takeMemory(nic, device)) {
     return fail("no memory for its rings: give the machine more RAM (MEM=)");
   }
-  const nic = changetype<IntelNic>(reserve(offsetof<IntelNic>(), 64));
-  takeMemory(nic);
   nic.device = device;
-  nic.pci = entry;
   nic.registers = registers;
   nic.chip = chip;
   nic.resetOp = resetChip.index;
@@ -134,15 +132,17 @@ function fail(reason: string): bool {
 
 // ---- Rings (3.2.6, 3.4) ------------------------------------------------------------------
 
-/** Takes the memory of both rings and what goes with them. */
-function takeMemory(nic: IntelNic): void {
-  nic.receiveRing = reserve(RECEIVE_RING << DESCRIPTOR_SHIFT, 128);
-  nic.receivePackets = reserve(RECEIVE_RING << 2, 64);
-  nic.transmitRing = reserve(TRANSMIT_RING << DESCRIPTOR_SHIFT, 128);
-  nic.transmitPackets = reserve(TRANSMIT_RING << 2, 64);
-  nic.reports = reserve(TRANSMIT_RING, 64);
-  nic.multicast = reserve(MTA_WORDS << 2, 64);
-  nic.multicastNew = reserve(MTA_WORDS << 2, 64);
+/** Takes the memory of both rings and what goes with them; false when there is none. */
+function takeMemory(nic: IntelNic, device: Device): bool {
+  nic.receiveRing = deviceMemory(device, RECEIVE_RING << DESCRIPTOR_SHIFT, 128);
+  nic.receivePackets = deviceMemory(device, RECEIVE_RING << 2, 64);
+  nic.transmitRing = deviceMemory(device, TRANSMIT_RING << DESCRIPTOR_SHIFT, 128);
+  nic.transmitPackets = deviceMemory(device, TRANSMIT_RING << 2, 64);
+  nic.reports = deviceMemory(device, TRANSMIT_RING, 64);
+  nic.multicast = deviceMemory(device, MTA_WORDS << 2, 64);
+  nic.multicastNew = deviceMemory(device, MTA_WORDS << 2, 64);
+  if (!nic.receiveRing || !nic.receivePackets || !nic.transmitRing) return false;
+  return nic.transmitPackets && nic.reports && nic.multicast && nic.multicastNew ? true : false;
 }
 
 /** Programs a device that has been reset and lets it run (14.4, 14.5). */
@@ -265,16 +265,10 @@ function reset(device: Device): void {
   readLink(nic);
 }
 
-/** No more DMA and no more interrupts; every packet goes back. */
+/** No more DMA and no more interrupts; every packet of the rings goes back. */
 function stop(device: Device): void {
   const nic = nicOf(device);
   nic.resetChip();
-  pciDisable(nic.pci);
   freeTransmit(nic, nic.transmitNext);
   freeReceive(nic);
-  device.received.clear();
-  device.pending.clear();
-  device.linkUp = false;
-  device.speed = 0;
-  device.linkChanges++;
 }

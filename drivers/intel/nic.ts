@@ -1,6 +1,5 @@
 import { mmioRead32, mmioWrite32 } from "../../kernel/host";
 import { Device } from "../device";
-import { PciFunction } from "../pci";
 
 export const enum Chip {
   /** 82540, 82545 and what is like them. */
@@ -14,7 +13,6 @@ export const enum Chip {
 @unmanaged
 export class IntelNic {
   device: Device;
-  pci: PciFunction;
   /** Where the registers are, for `mmio…`. */
   registers: usize;
   /** `Chip`. */

@@ -10,7 +10,6 @@ import {
 import { Packet, PacketQueue } from "../../kernel/packet";
 import { MICROSECOND } from "../../kernel/timer";
 import { Device } from "../device";
-import { PciFunction } from "../pci";
 import {
   ANAR,
   ANLPAR,
@@ -46,7 +45,6 @@ import {
 @unmanaged
 export class Rtl8139 {
   device: Device;
-  pci: PciFunction;
   /** Where the registers are, for `mmio…`. */
   registers: usize;
   /** Descriptor rings, not the classic ring and its four buffers. */
@@ -77,13 +75,13 @@ export class Rtl8139 {
   /** Classic: buffers whose abort has been cleared, a bit each. */
   aborted: u32;
 
+  /** C+: what follows a frame that is too short, without end. */
+  zeroes: usize;
+
   /** `transmitClean` at the last check. */
   cleanAtCheck: u32;
   /** IMR as it was last when interrupts were on. */
   mask: u32;
-
-  /** The next of the NICs that have been stopped and whose memory the next start may take. */
-  spare: Rtl8139 | null;
 
 
   @inline get ready(): PacketQueue {

@@ -1,8 +1,8 @@
 import { copyStats } from "../../kernel/copies";
 import { dmaRead32, dmaReadBarrier, dmaWriteBarrier } from "../../kernel/host";
-import { reserve } from "../../kernel/memory";
 import { Packet, PacketQueue, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { Device } from "../device";
+import { deviceMemory } from "../device-memory";
 import { EARLY_STEP, ETHERNET_HEADER, FCS, FRAME_LEAST, Rtl8139, nicOf } from "./chip";
 import {
   CAPR,
@@ -57,14 +57,12 @@ const ROOM_LEAST: u32 = 4096;
 const BUFFERS: u32 = 4;
 const BUFFER_SHIFT: u32 = 11;
 
-/** Takes the memory of ring and buffers. Never given back: a NIC that starts again uses it again. */
-export function reserveBuffers(nic: Rtl8139): void {
-  nic.receiveRing = reserve(RING + RING_PAD, 4096);
-  nic.transmitRing = reserve(BUFFERS << BUFFER_SHIFT, 64);
+/** Takes the memory of ring and buffers; false when there is none. */
+export function takeBuffers(nic: Rtl8139, device: Device): bool {
+  nic.receiveRing = deviceMemory(device, RING + RING_PAD, 4096);
+  nic.transmitRing = deviceMemory(device, BUFFERS << BUFFER_SHIFT, 64);
+  return nic.receiveRing != 0 && nic.transmitRing != 0;
 }
-
-/** Bytes that `reserveBuffers` takes at most, alignment included. */
-export const BUFFERS_BYTES: u32 = RING + (BUFFERS << BUFFER_SHIFT) + 2 * 4096;
 
 /** Programs the buffers of a chip that has been reset. What follows is CR.RE and CR.TE. */
 export function openBuffers(nic: Rtl8139): void {

@@ -1,5 +1,4 @@
 import { dmaRead32, dmaReadBarrier, dmaWrite64, dmaWriteBarrier } from "../../kernel/host";
-import { reserve } from "../../kernel/memory";
 import {
   Owner,
   Packet,
@@ -11,6 +10,7 @@ import {
   slotSize,
 } from "../../kernel/packet";
 import { Device } from "../device";
+import { deviceMemory } from "../device-memory";
 import { EARLY_STEP, ETHERNET_HEADER, FCS, FRAME_LEAST, Rtl8139, nicOf } from "./chip";
 import {
   CPCR,
@@ -90,20 +90,16 @@ const LARGE_SEND_MOST: u32 = 65536;
 /** Descriptors of a packet: its own bytes, two fragments, zeroes up to the least length. */
 const PACKET_DESCRIPTORS: u32 = 4;
 
-/** Zeroes that follow a short frame; shared by all chips, which only read them. */
-let zeroes: usize = 0;
-
-/** Takes the memory of both rings. Never given back: a NIC that starts again uses it again. */
-export function reserveRings(nic: Rtl8139): void {
-  nic.receiveRing = reserve(RING_BYTES, RING_ALIGN);
-  nic.transmitRing = reserve(RING_BYTES, RING_ALIGN);
-  nic.receivePackets = reserve(RING << 2, 64);
-  nic.transmitPackets = reserve(RING << 2, 64);
-  if (!zeroes) zeroes = reserve(64, 64);
+/** Takes the memory of both rings and what goes with them; false when there is none. */
+export function takeRings(nic: Rtl8139, device: Device): bool {
+  nic.receiveRing = deviceMemory(device, RING_BYTES, RING_ALIGN);
+  nic.transmitRing = deviceMemory(device, RING_BYTES, RING_ALIGN);
+  nic.receivePackets = deviceMemory(device, RING << 2, 64);
+  nic.transmitPackets = deviceMemory(device, RING << 2, 64);
+  nic.zeroes = deviceMemory(device, 64, 64);
+  if (!nic.receiveRing || !nic.transmitRing) return false;
+  return nic.receivePackets != 0 && nic.transmitPackets != 0 && nic.zeroes != 0;
 }
-
-/** Bytes that `reserveRings` takes at most, alignment included. */
-export const RINGS_BYTES: u32 = 4096;
 
 /** Gives each receive descriptor a packet. All of them or, when packets are short, none. */
 export function fillRing(nic: Rtl8139): bool {
@@ -293,7 +289,7 @@ export function ring(nic: Rtl8139): void {
   }
   // The chip would fill up a short frame by itself, but is known to garble it when it also fills
   // in a checksum.
-  if (short) describe(nic, last, zeroes, command | LS | (FRAME_LEAST - bytes));
+  if (short) describe(nic, last, nic.zeroes, command | LS | (FRAME_LEAST - bytes));
   describe(nic, first, packet.data, command | FS | (first == last ? LS : 0) | packet.length);
   packet.give(Owner.NicTx);
   store<usize>(nic.transmitPackets + ((last & (RING - 1)) << 2), changetype<usize>(packet));

@@ -89,6 +89,11 @@ function parseSize(at: usize, length: u32): i64 {
   return value < 0 || value > (1 << 20) >> shift ? -1 : value << shift;
 }
 
+/** Whether what was found there still answers. */
+export function virtioMmioPresent(device: VirtioMmio): bool {
+  return virtioMmioProbe(device.address, device.length) == device.id;
+}
+
 /** Looks what is at the places that were named. */
 export function virtioMmioScan(): void {
   for (let i: u32 = 0; i < count; i++) {

@@ -1,6 +1,6 @@
 import { warn } from "../../kernel/log";
-import { reserve } from "../../kernel/memory";
 import { Device, MULTICAST_MAX } from "../device";
+import { deviceMemory } from "../device-memory";
 import { LIED, Virtqueue } from "./queue";
 
 /**
@@ -49,15 +49,16 @@ export class Control {
   private underWay: u32;
   private waits: u32;
 
-  /** The queue has been cleared, and is to be used: nothing is under way. */
-  open(filters: bool): void {
+  /** The queue has been cleared, and is to be used: nothing is under way. False without memory. */
+  open(device: Device, filters: bool): bool {
     assert(COMMAND_DATA + 2 * COUNT_BYTES + MULTICAST_MAX * ADDRESS_BYTES <= COMMAND_ANSWER);
-    if (!this.commands) this.commands = reserve(COMMANDS * COMMAND_BYTES, 64);
+    if (!this.commands) this.commands = deviceMemory(device, COMMANDS * COMMAND_BYTES, 64);
     this.filters = filters;
     this.again = false;
     this.issued = 0;
     this.underWay = 0;
     this.waits = 0;
+    return this.commands != 0;
   }
 
   /** Tells the device its address (5.1.6.5.2). Only right after `open`. */

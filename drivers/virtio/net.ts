@@ -1,5 +1,4 @@
 import { error, warn } from "../../kernel/log";
-import { reserve, unreserved } from "../../kernel/memory";
 import {
   Owner,
   Packet,
@@ -13,6 +12,7 @@ import {
 import { random64 } from "../../kernel/random";
 import { Bus } from "../bus";
 import { Device, Feature, InterruptKind } from "../device";
+import { deviceMemory, deviceMemoryAbandon } from "../device-memory";
 import { pciInterrupt } from "../msi";
 import { PciFunction, pciDisable, pciEnable } from "../pci";
 import { pciId, registerChip } from "../registry";
@@ -20,7 +20,7 @@ import { VirtioMmio } from "./bus";
 import { Control } from "./control";
 import { virtioMmio } from "./mmio";
 import { virtioPci } from "./pci";
-import { LIED, Lie, QUEUE_MOST, Virtqueue, lieText, queueBytes } from "./queue";
+import { LIED, Lie, QUEUE_MOST, Virtqueue, lieText } from "./queue";
 import { segmentsOf } from "./segments";
 import {
   Cause,
@@ -106,8 +106,6 @@ const CONTROL_RING: u32 = 16;
 const LEAST_RING: u32 = 4;
 /** Receive buffers that hold a packet of 64 KiB, and some. */
 const PACKET_BUFFERS: u32 = 64;
-/** What the rest of the kernel is left at least, bytes. */
-const MEMORY_LEFT: u32 = 65536;
 
 /** The header before each packet (5.1.6). */
 const HEADER_FLAGS: u32 = 0;
@@ -183,8 +181,8 @@ class VirtioNet {
 // ---- Start (5.1.5) -----------------------------------------------------------------------
 
 function startPci(entry: PciFunction, device: Device): bool {
-  if (!enough()) return false;
   const nic = newNic(device);
+  if (nic === null) return noMemory();
   nic.pci = entry;
   if (!virtioPci(nic.transport, entry, CONFIG_BYTES)) {
     return fail("no registers that can be reached, neither by capabilities nor by ports");
@@ -194,25 +192,31 @@ function startPci(entry: PciFunction, device: Device): bool {
 }
 
 function startMmio(found: VirtioMmio, device: Device): bool {
-  if (!enough()) return false;
   const nic = newNic(device);
+  if (nic === null) return noMemory();
   virtioMmio(nic.transport, found.address, found.length);
   return start(nic);
 }
 
-function enough(): bool {
-  return (
-    unreserved() >= 65536 || fail("no memory for its queues: give the machine more RAM (MEM=)")
-  );
+function noMemory(): bool {
+  return fail("no memory for its queues: give the machine more RAM (MEM=)");
 }
 
-function newNic(device: Device): VirtioNet {
-  const nic = changetype<VirtioNet>(reserve(offsetof<VirtioNet>(), 64));
-  nic.transport = changetype<Transport>(reserve(offsetof<Transport>(), 64));
-  nic.receive = changetype<Virtqueue>(reserve(offsetof<Virtqueue>(), 64));
-  nic.transmit = changetype<Virtqueue>(reserve(offsetof<Virtqueue>(), 64));
-  nic.control = changetype<Control>(reserve(offsetof<Control>(), 64));
-  nic.control.queue = changetype<Virtqueue>(reserve(offsetof<Virtqueue>(), 64));
+/** The driver's own state; null without memory for it. */
+function newNic(device: Device): VirtioNet | null {
+  const at = deviceMemory(device, offsetof<VirtioNet>(), 64);
+  const transport = deviceMemory(device, offsetof<Transport>(), 64);
+  const control = deviceMemory(device, offsetof<Control>(), 64);
+  const receive = deviceMemory(device, offsetof<Virtqueue>(), 64);
+  const transmit = deviceMemory(device, offsetof<Virtqueue>(), 64);
+  const commands = deviceMemory(device, offsetof<Virtqueue>(), 64);
+  if (!at || !transport || !control || !receive || !transmit || !commands) return null;
+  const nic = changetype<VirtioNet>(at);
+  nic.transport = changetype<Transport>(transport);
+  nic.receive = changetype<Virtqueue>(receive);
+  nic.transmit = changetype<Virtqueue>(transmit);
+  nic.control = changetype<Control>(control);
+  nic.control.queue = changetype<Virtqueue>(commands);
   nic.device = device;
   device.context = changetype<usize>(nic);
   return nic;
@@ -224,6 +228,7 @@ function start(nic: VirtioNet): bool {
   if (!bringUp(nic)) {
     silence(nic);
     nic.transport.giveUp();
+    if (!nic.silent) deviceMemoryAbandon(device);
     return false;
   }
   device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);
@@ -262,11 +267,12 @@ function bringUp(nic: VirtioNet): bool {
   if (!openQueue(nic, nic.transmit, TRANSMIT, RING, events)) return false;
   if (agreed & F_CTRL_VQ) {
     if (!openQueue(nic, nic.control.queue, CONTROL, CONTROL_RING, events)) return false;
-    nic.control.open((agreed & F_CTRL_RX) != 0);
-  } else nic.control.open(false);
+    if (!nic.control.open(device, (agreed & F_CTRL_RX) != 0)) return noMemory();
+  } else if (!nic.control.open(device, false)) return noMemory();
   if (nic.headersFor < nic.transmit.size) {
+    nic.headers = deviceMemory(device, nic.transmit.size << HEADER_SHIFT, 64);
+    if (!nic.headers) return noMemory();
     nic.headersFor = nic.transmit.size;
-    nic.headers = reserve(nic.headersFor << HEADER_SHIFT, 64);
   }
   nic.receiveAtCheck = 0;
   nic.stuckReceive = 0;
@@ -307,10 +313,12 @@ function identify(nic: VirtioNet): bool {
   if (agreed & F_MAC) {
     device.mac = nic.transport.configuration(CONFIG_MAC, 1, 6);
     if (!device.mac || (device.mac >> 40) & 1) return fail("the device's address is none");
-  } else if (!device.mac) {
+  } else {
     nic.ownAddress = true;
-    // Locally administered, no group (IEEE 802, 8.4).
-    device.mac = ((random64() >> 16) & ~(<u64>0x0100_0000_0000)) | 0x0200_0000_0000;
+    // Locally administered, no group (IEEE 802, 8.4); the same one after a reset.
+    if (!device.mac) {
+      device.mac = ((random64() >> 16) & ~(<u64>0x0100_0000_0000)) | 0x0200_0000_0000;
+    }
   }
   device.mtu = MTU_MOST;
   if (agreed & F_MTU) {
@@ -329,10 +337,7 @@ function openQueue(nic: VirtioNet, queue: Virtqueue, index: u32, most: u32, even
   if (size < LEAST_RING || size > QUEUE_MOST || size & (size - 1)) {
     return fail("a queue is missing, or of an impossible size");
   }
-  if (!queue.holds(size) && unreserved() < queueBytes(size) + size * 16 + MEMORY_LEFT) {
-    return fail("no memory for its queues: give the machine more RAM (MEM=)");
-  }
-  queue.reserveFor(size);
+  if (!queue.takeMemory(nic.device, size)) return noMemory();
   queue.clear(index, events);
   return t.startQueue(queue) || fail("a queue has no doorbell, or no interrupt");
 }
@@ -792,13 +797,7 @@ function stop(device: Device): void {
   const nic = nicOf(device);
   nic.broken = true;
   silence(nic);
-  const pci = nic.pci;
-  if (pci !== null) pciDisable(pci);
-  device.received.clear();
-  device.pending.clear();
-  device.linkUp = false;
-  device.speed = 0;
-  device.linkChanges++;
+  if (!nic.silent) deviceMemoryAbandon(device);
 }
 
 // ---- Chips (4.1.2, 5) -------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import {
   mmioWrite32,
   portOut16,
 } from "../../kernel/host";
-import { reserve } from "../../kernel/memory";
+import { Device } from "../device";
+import { deviceMemory } from "../device-memory";
 
 /**
  * The split virtqueue (Virtual I/O Device 1.2, section 2.7): how driver and device hand buffers to
@@ -109,23 +110,23 @@ export class Virtqueue {
   index: u32;
   doorbellAddress: usize;
 
-  /** Whether there is memory for `size` descriptors already. */
-  holds(size: u32): bool {
-    return size <= this.capacity;
-  }
-
-  /** Takes memory for `size` descriptors (a power of two), unless it has it from an earlier time. */
-  reserveFor(size: u32): void {
+  /**
+   * Takes memory for `size` descriptors (a power of two), unless it has it from an earlier time; false
+   * when there is none.
+   */
+  takeMemory(device: Device, size: u32): bool {
     if (this.capacity < size) {
+      this.descriptors = deviceMemory(device, queueBytes(size), QUEUE_ALIGN);
+      this.carried = deviceMemory(device, size << 2, 64);
+      this.links = deviceMemory(device, size << 2, 64);
+      this.offeredAt = deviceMemory(device, size << 1, 64);
+      if (!this.descriptors || !this.carried || !this.links || !this.offeredAt) return false;
       this.capacity = size;
-      this.descriptors = reserve(queueBytes(size), QUEUE_ALIGN);
-      this.carried = reserve(size << 2, 64);
-      this.links = reserve(size << 2, 64);
-      this.offeredAt = reserve(size << 1, 64);
     }
     this.size = size;
     this.available = this.descriptors + (size << DESCRIPTOR_SHIFT);
     this.used = this.descriptors + usedOffset(size);
+    return true;
   }
 
   /** Empty, with every descriptor free and interrupts off. The device must not have it. */
@@ -354,7 +355,7 @@ function usedOffset(size: u32): u32 {
 }
 
 /** Bytes of all three parts; the used ring ends in avail_event. */
-export function queueBytes(size: u32): u32 {
+function queueBytes(size: u32): u32 {
   return usedOffset(size) + RING_HEAD + (size << USED_SHIFT) + 2;
 }
 

@@ -115,7 +115,7 @@ class Client {
   }
 }
 
-const clients: usize = memory.data(32 * 128, 8);
+const clients: usize = memory.data(33 * 128, 8);
 const reply = changetype<DhcpReply>(memory.data(offsetof<DhcpReply>(), 8));
 const request = changetype<DhcpRequest>(memory.data(offsetof<DhcpRequest>(), 8));
 const local = changetype<IpAddress>(memory.data(16, 8));
@@ -129,10 +129,10 @@ let endpoint: Udp | null = null;
 
 /** `eth0`, then words. */
 function say(line: Line, client: Client): Line {
-  return line.text("eth").number(client.iface.index).text(": ");
+  return client.iface.device.nameIn(line).text(": ");
 }
 
-/** Starts a client for `iface`. Start-up only. */
+/** Starts a client for `iface`. Once for each. */
 export function dhcpStart(iface: Interface): void {
   assert(offsetof<Client>() <= 128);
   if (endpoint === null) openEndpoint();
@@ -429,13 +429,8 @@ function bind(client: Client): void {
   const bound = client.record;
   if (!fresh || bound === null) return;
   claimAddress(bound, Claim.Prompt, 0, conflict.index);
-  const line = info("net")
-    .text("eth")
-    .number(iface.index)
-    .text(" ")
-    .ipv4(reply.address)
-    .text("/")
-    .number(prefix);
+  const line = iface.device.nameIn(info("net"));
+  line.text(" ").ipv4(reply.address).text("/").number(prefix);
   if (!iface.gateway.isAny) line.text(" gateway ").ip(iface.gateway);
   line.text(" (dhcp, lease ");
   if (reply.leaseTime == DHCP_INFINITY) line.text("for ever)");

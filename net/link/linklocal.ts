@@ -44,7 +44,7 @@ class LinkLocal {
   }
 }
 
-const states: usize = memory.data(32 * 64, 8);
+const states: usize = memory.data(33 * 64, 8);
 const address = changetype<IpAddress>(memory.data(16, 8));
 /** The hash's key and message: nothing secret, the addresses need only differ between stations. */
 const key: usize = memory.data(16, 8);
@@ -92,9 +92,8 @@ function pick(index: usize, _time: u64): void {
 }
 
 function assigned(record: InterfaceAddress): void {
-  info("net")
-    .text("eth")
-    .number(record.iface.index)
+  record.iface.device
+    .nameIn(info("net"))
     .text(" ")
     .ip(record.address)
     .text("/")

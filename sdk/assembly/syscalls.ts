@@ -43,7 +43,10 @@ export const enum Syscall {
   GetOption = 15,
   /** (into, count) → how many `ReadyEntry` were written: sockets with news since they were last named */
   Poll = 16,
-  /** (Statistics, into, length) → bytes of the structure, cut to `length` */
+  /**
+   * (Statistics, into, length, index) → bytes of the structure, cut to `length`. `index` counts for
+   * `Statistics.Device` alone, -ENODEV where there is none.
+   */
   Statistics = 17,
   /** (number) → `SocketEvent` bits that hold now: what Linux's `poll` would report */
   Events = 18,
@@ -63,6 +66,49 @@ export const enum Syscall {
   Release = 22,
   /** (number, lease) → bytes taken, all of them, to be sent from where they lie; ends the lease */
   SendLease = 23,
+  /** () → devices in the table: NICs, whether they run or not, and the loopback. They never move */
+  DeviceCount = 24,
+  /** (index, into): writes `Layout.Device` bytes. -ENODEV for an index that is none */
+  DeviceInfo = 25,
+  /** (index, DeviceCommand, value). -ENODEV likewise, -EOPNOTSUPP for the loopback */
+  DeviceControl = 26,
+  /**
+   * () → how many devices began or ceased to run: looks at the buses again, starts what is new, has come
+   * back or had failed, and gives up what is there no more. What was unloaded stays unloaded
+   */
+  DeviceRescan = 27,
+}
+
+export const enum DeviceCommand {
+  /**
+   * Starts a device that does not run. -EALREADY if it does; -ENXIO if nothing answers at its place:
+   * plug it in again; -EIO if its driver could not start it: the console says why.
+   */
+  Load = 1,
+  /** Stops it until it is loaded: its link goes down, its addresses stay. -EALREADY if it is. */
+  Unload = 2,
+  /** Back to a working device; what was on its way out is lost. -ENETDOWN if it does not run: load it. */
+  Reset = 3,
+  /** Receives every frame, or every group's. `value` 0 or 1, else -EINVAL. Outlives resets and unloading. */
+  Promiscuous = 4,
+  AllMulticast = 5,
+}
+
+/** What `DeviceInfo` says of a device's state; the same as drivers/device.ts. */
+export const enum DeviceStatus {
+  Unloaded = 0,
+  Running = 1,
+  Failed = 2,
+  Gone = 3,
+}
+
+/** Bits of `DeviceInfo`'s flags. */
+export const enum DeviceFlag {
+  Link = 1,
+  FullDuplex = 2,
+  Promiscuous = 4,
+  AllMulticast = 8,
+  Loopback = 16,
 }
 
 export const enum SocketType {
@@ -207,8 +253,10 @@ export const enum Statistics {
   Copies = 11,
   /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
   Link = 10,
-  /** Timers armed, extents in send queues: two u32. */
+  /** Timers armed, extents in send queues, bytes of RAM that nobody has: three u32. */
   Resources = 12,
+  /** The counters of one device, from `receivedPackets` to `resets` of drivers/device.ts, each a u64. */
+  Device = 13,
 }
 
 /** Sizes, in bytes, of what calls read and write. */
@@ -221,4 +269,10 @@ export const enum Layout {
   Pool = 40,
   /** What `Lease` writes. */
   Lease = 12,
+  /**
+   * What `DeviceInfo` writes, u32 unless told: `DeviceStatus`, `DeviceFlag` bits, Mbit/s, MTU; MAC
+   * address as a u64, first byte on top; bus, place on it, id, interrupt's number (255: polled); times
+   * given up, number in its name; ASCII filled up with zeroes: driver (16 bytes), model (32).
+   */
+  Device = 96,
 }

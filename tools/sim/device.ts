@@ -35,6 +35,8 @@ export interface PciDevice {
   readonly line?: number;
   /** Called once when it is plugged in; `mastering`: whether its DMA reaches memory now. */
   plugged(host: Host, mastering: () => boolean): void;
+  /** It was pulled out: it does nothing any more, least of all to memory. */
+  unplugged?(): void;
   read(bar: number, offset: number, width: number): number;
   write(bar: number, offset: number, width: number, value: number): void;
 }

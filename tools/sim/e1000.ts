@@ -65,8 +65,14 @@ export const VARIANTS = {
   },
 } satisfies Record<string, Variant>;
 
+export interface E1000Faults extends NicFaults {
+  /** For each frame received: from it on none reaches memory, until the device is reset. */
+  deaf: number;
+}
+
 export interface E1000Options extends NicOptions {
   variant?: Variant;
+  faults?: Partial<E1000Faults>;
 }
 
 /** Bytes of the register BAR and of the I/O BAR. */
@@ -152,7 +158,7 @@ export class E1000 implements Nic {
   readonly name: string;
   readonly mac: Uint8Array;
   readonly line: number;
-  faults: NicFaults;
+  faults: E1000Faults;
   readonly counts: NicCounts = {
     resets: 0,
     interrupts: 0,
@@ -193,6 +199,7 @@ export class E1000 implements Nic {
   protected resetAt = -Infinity;
   protected linkUp = false;
   protected txBusy = false;
+  protected deaf = false;
   /** Descriptors sent whose write-back is still to come. */
   protected writeBacks: number[] = [];
   protected writeBackDue = false;
@@ -205,7 +212,7 @@ export class E1000 implements Nic {
     this.mac = options.mac;
     this.line = options.line ?? 11;
     this.name = `${this.variant.name} ${[...options.mac].map(hex2).join(":")}`;
-    this.faults = { ...NO_FAULTS, ...options.faults };
+    this.faults = { ...NO_FAULTS, deaf: 0, ...options.faults };
     this.eeprom = new Eeprom(options.mac);
     this.phy = new Phy(this.variant.phyId2);
     this.pci = this.makeFunction(options);
@@ -222,7 +229,7 @@ export class E1000 implements Nic {
       pin: 1,
       bars: [
         { kind: "memory32", size: MMIO_SIZE, address: options.base ?? 0xfebc0000 },
-        { kind: "io", size: IO_SIZE, address: 0xc000 },
+        { kind: "io", size: IO_SIZE, address: options.ports ?? 0xc000 },
       ],
     });
     pci.addCapability(0xdc, [0x01, 0, 0x22, 0xc8, 0, 0, 0, 0]);
@@ -239,6 +246,12 @@ export class E1000 implements Nic {
       for (let i = 0; i < table.length; i++) table[i] = this.random.u32();
     }
     for (let i = 0; i < this.statistics.length; i++) this.statistics[i] = this.random.u32();
+    this.restore();
+  }
+
+  unplugged(): void {
+    this.link?.detach(this);
+    this.link = undefined;
     this.restore();
   }
 
@@ -425,7 +438,7 @@ export class E1000 implements Nic {
     this.fifoBytes = 0;
     this.context = this.assembly = undefined;
     this.icr = 0;
-    this.hung = this.txBusy = this.writeBackDue = false;
+    this.deaf = this.hung = this.txBusy = this.writeBackDue = false;
     this.writeBacks = [];
     this.linkUp = false;
     this.receiveTimer = { due: Infinity, latest: Infinity };
@@ -985,6 +998,8 @@ export class E1000 implements Nic {
       this.count(R.CRCERRS);
       if (!(rctl & Rctl.SBP)) return;
     }
+    this.deaf ||= this.random.chance(this.faults.deaf);
+    if (this.deaf) return this.count(R.GPRC);
     if (this.fifoBytes + length > FIFO_BYTES) return this.overrun();
     this.fifo.push({ frame, damaged });
     this.fifoBytes += length;

@@ -115,7 +115,7 @@ export class E1000e extends E1000 {
       bars: [
         { kind: "memory32", size: 0x20000, address: base },
         { kind: "memory32", size: 0x20000, address: base + 0x20000 },
-        { kind: "io", size: 32, address: 0xc000 },
+        { kind: "io", size: 32, address: options.ports ?? 0xc000 },
         { kind: "memory32", size: 0x4000, address: base + 0x40000 },
       ],
     });

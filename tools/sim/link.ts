@@ -102,6 +102,11 @@ export class Link {
     port.carrier?.(this.up);
   }
 
+  detach(port: Port): void {
+    const at = this.plugs.findIndex((plug) => plug.port === port);
+    if (at >= 0) this.plugs.splice(at, 1);
+  }
+
   observe(observer: Observer): void {
     this.observers.push(observer);
   }
@@ -176,7 +181,7 @@ export class Link {
     const damaged = random.chance(conditions.damage);
     if (damaged) flip(frame, 0, 1, random);
     this.simulation.at(arrival, () => {
-      if (!this.up) return;
+      if (!this.up || !this.plugs.some((plug) => plug.port === port)) return;
       this.counts.delivered++;
       port.receive(frame, damaged);
     });

@@ -57,6 +57,8 @@ const CLOCK_TIME = 20;
 /** Longest that one call into the kernel may take in virtual time before it counts as hung. */
 const CALL_LIMIT = 20 * SECOND;
 const PAGE = 65536;
+/** Where on bus 0 the first of `MachineOptions.devices` is. */
+export const FIRST_SLOT = 3;
 /** Memory that only the test uses, for what it passes to system calls. */
 const SCRATCH = 4 * PAGE;
 /** From an asserted line to the first instruction of the handler. */
@@ -118,6 +120,8 @@ export class Machine implements Host {
   /** Virtual time that the call under way has taken. */
   private spent = 0;
   private running = false;
+  /** Looks at the clock since anything else was done. */
+  private clockReads = 0;
   private wake: Event | undefined;
   private sleeping = false;
   private levels = 0;
@@ -206,7 +210,8 @@ export class Machine implements Host {
   /** Calls the kernel's `syscall`; then steps it, as it would be after a program's turn. */
   syscall(number: number, a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0): number {
     const result = this.inquire(number, a0, a1, a2, a3, a4);
-    if (this.sleeping) this.scheduleStep(this.simulation.now + this.spent);
+    const ready = this.simulation.now + this.spent;
+    if (this.sleeping || (this.wake && this.wake.at < ready)) this.scheduleStep(ready);
     return result;
   }
 
@@ -269,6 +274,7 @@ export class Machine implements Host {
   private call(what: () => void): void {
     if (this.stopped) throw new Error(`${this.name} has stopped (exit code ${this.exitCode})`);
     this.spent = 0;
+    this.clockReads = 0;
     this.running = true;
     try {
       what();
@@ -289,7 +295,12 @@ export class Machine implements Host {
   }
 
   private spend(ns: number): void {
+    this.clockReads = 0;
     this.spent += ns;
+    this.checkSpent();
+  }
+
+  private checkSpent(): void {
     if (this.spent > CALL_LIMIT) throw new Error("the kernel did not return from a call: it hangs");
   }
 
@@ -393,11 +404,7 @@ export class Machine implements Host {
     const ide = { vendor: 0x8086, device: 0x7010, classCode: 0x010180, multifunction: true };
     const ideBar = { kind: "io", size: 16, address: 0xc040 } as const;
     root.add(1, 1, new PciFunction({ ...ide, bars: [ideBar] }));
-    options.devices?.forEach((device, i) => {
-      if (!device.fixed) root.add(3 + i, 0, device.pci);
-      device.plugged(this, () => true);
-      this.devices.push(device);
-    });
+    options.devices?.forEach((device, i) => this.plug(FIRST_SLOT + i, device));
     if (!options.behindBridge) return;
     const bus = new PciBus(1);
     const bridge = new PciBridge(
@@ -410,6 +417,20 @@ export class Machine implements Host {
       device.plugged(this, () => bridge.forwards);
       this.devices.push(device);
     });
+  }
+
+  /** Puts a device into bus 0's slot `slot` while the machine runs. */
+  plug(slot: number, device: PciDevice): void {
+    if (!device.fixed) this.pci.root.add(slot, 0, device.pci);
+    device.plugged(this, () => true);
+    this.devices.push(device);
+  }
+
+  /** Pulls the device out of bus 0's slot `slot`, without asking anybody. */
+  unplug(slot: number, device: PciDevice): void {
+    this.pci.root.remove(slot, 0);
+    this.devices.splice(this.devices.indexOf(device), 1);
+    device.unplugged?.();
   }
 
   /** The device that decodes an address of memory or I/O space, the BAR and the offset in it. */
@@ -519,7 +540,10 @@ export class Machine implements Host {
         throw new KernelPanic(new TextDecoder().decode(this.bytes(text, length)));
       },
       monotonic: () => {
-        this.spend(CLOCK_TIME);
+        // Who only looks at the clock waits: the longer, the less exactly.
+        const waiting = ++this.clockReads > 256;
+        this.spent += waiting ? MICROSECOND : CLOCK_TIME;
+        this.checkSpent();
         return BigInt(Math.floor(this.time - this.bootTime));
       },
       wallClock: () => {

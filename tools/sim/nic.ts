@@ -54,6 +54,8 @@ export interface NicOptions {
   line?: number;
   /** Address of its memory registers, where it has such. */
   base?: number;
+  /** Number of its first port, where it has such. */
+  ports?: number;
 }
 
 /** A NIC of a machine and its port on a link. */

@@ -156,6 +156,10 @@ export class PciBus {
     this.functions.set(device * 8 + fn, what);
   }
 
+  remove(device: number, fn: number): void {
+    this.functions.delete(device * 8 + fn);
+  }
+
   highest(): number {
     let highest = this.number;
     for (const fn of this.functions.values()) {

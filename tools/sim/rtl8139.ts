@@ -129,7 +129,7 @@ export class Rtl8139 implements Nic {
       line: this.line,
       pin: 1,
       bars: [
-        { kind: "io", size: BAR_SIZE, address: 0xc000 },
+        { kind: "io", size: BAR_SIZE, address: options.ports ?? 0xc000 },
         { kind: "memory32", size: BAR_SIZE, address: options.base ?? 0xfebc0000 },
       ],
     });

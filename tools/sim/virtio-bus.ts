@@ -408,10 +408,11 @@ export function virtioFunction(
   kind: Kind,
   line: number,
   base: number,
+  firstPort: number,
   queues: number,
   messages: number,
 ): { pci: PciFunction; msix: Msix | undefined } {
-  const ports: Bar = { kind: "io", size: IO_BYTES, address: kind === "modern" ? 0 : 0xc100 };
+  const ports: Bar = { kind: "io", size: IO_BYTES, address: kind === "modern" ? 0 : firstPort };
   const table: Bar = { kind: "memory32", size: MSIX_BYTES, address: base + 0x8000 };
   const memory: Bar = { kind: "memory64", size: MODERN_BYTES, address: base };
   const bars = kind === "legacy" ? [ports, table] : [ports, table, memory];

@@ -171,6 +171,7 @@ export class VirtioNet extends VirtioDevice implements Nic {
       this.kind,
       this.line,
       base,
+      options.ports ?? 0xc100,
       this.queues.length,
       onPci ? (options.messages ?? 0) : 0,
     );

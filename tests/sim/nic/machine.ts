@@ -2,11 +2,10 @@ import { DEVICES_MAX, deviceAt, deviceCount } from "../../../drivers/device";
 import "../../../drivers/drivers";
 import { healthCheck } from "../../../drivers/health";
 import { linesInit } from "../../../drivers/lines";
-import { driversStart } from "../../../drivers/registry";
+import { deviceUnload, devicesStart } from "../../../drivers/manager";
 import { clockUpdate, now } from "../../../kernel/clock";
 import {
   idleFound,
-  idleInit,
   idlePrepare,
   idleShouldSleep,
   idleSleep,
@@ -74,8 +73,7 @@ export function init(): void {
   groups = reserve(256, 8);
   constant = reserve(CONSTANT, 64);
   linesInit();
-  driversStart();
-  idleInit();
+  devicesStart();
   assert(deviceCount() < DEVICES_MAX);
 }
 
@@ -119,7 +117,7 @@ export function syscall(call: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32):
       resetAsked = true;
       return 0;
     case Call.Stop:
-      device.stop();
+      deviceUnload(device);
       return 0;
     case Call.Check:
       healthCheck(device, now());
