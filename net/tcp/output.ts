@@ -19,7 +19,7 @@ import {
   putServerCookie,
   synMss,
 } from "./opening/fastopen";
-import { Transmission } from "./recovery/flight";
+import { FlightFlag, Transmission } from "./recovery/flight";
 import { Frto, FRTO_SEGMENTS } from "./recovery/frto";
 import { armLossTimer, restartTimeout, watch } from "./recovery/losstimer";
 import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
@@ -59,6 +59,10 @@ export function outputConnection(t: Tcb, now: u64): void {
   if (!t.hasWork) return;
   const state = t.state;
   if (state >= State.Established && state != State.TimeWait) {
+    if (sendLone(t, now)) {
+      settle(t, now);
+      return;
+    }
     if (t.has(TcbFlag.Probe)) probe(t, now);
     // Once, and not on each segment that a device makes of a packet (RFC 2883, 4).
     if (duplicateDue(t)) sendAck(t, now);
@@ -79,6 +83,55 @@ export function outputConnection(t: Tcb, now: u64): void {
     if (t.has(TcbFlag.AckNow)) sendAck(t, now);
     schedule(t);
   }
+}
+
+/** Flags and bits with which a pass is not `sendLone`'s. */
+const UNUSUAL: u32 =
+  TcbFlag.Probe |
+  TcbFlag.Persisting |
+  TcbFlag.FinQueued |
+  TcbFlag.Recovery |
+  TcbFlag.RetransmitHead |
+  TcbFlag.SackDue |
+  TcbFlag.Blocked |
+  TcbFlag.Cork;
+const UNUSUAL_ECN: u32 = Ecn.Capable | Ecn.Accurate | Ecn.Echo;
+
+/**
+ * The whole pass of a connection that exchanges messages: all there is to send is new, is less than a segment
+ * and lies in one slot, which goes as it is; nothing is missing, held back or asked for. True if that was
+ * so; else nothing has been done. What `sendData` and `sendSegment` do in such a case, they do alike.
+ */
+@inline function sendLone(t: Tcb, now: u64): bool {
+  const seq = t.sndNxt;
+  const length = t.sndEnd - seq;
+  const mss: u32 = t.sndMss;
+  if (length - 1 >= mss - 1 || t.flags & UNUSUAL || seq != t.sndMax) return false;
+  const work = t.work;
+  const extent = work.sendCursor;
+  if (extent === null || work.sackedBytes | work.lostBytes || t.ecn & UNUSUAL_ECN) return false;
+  if (work.pacingRate | work.pathSearchAt || work.bits & FlightFlag.ProbeDue) return false;
+  if (<u32>work.frto | u32(work.more) | <u32>work.dupAcks || linkCrowded()) return false;
+  const flying = seq - t.sndUna;
+  if (flying + length > min<u32>(t.cwnd, t.sndWnd)) return false;
+  // Nagle's algorithm; a window that has not been used for long.
+  if (flying ? !t.has(TcbFlag.NoDelay) : now - work.sentAt > rtoNs(t)) return false;
+  const packet = sendInPlace(extent, seq, length, TCP_HEADER + segmentOverhead(t));
+  if (packet === null) return false;
+  const end = seq + length;
+  t.sndNxt = end;
+  t.sndMax = end;
+  work.sendCursor = null;
+  transmitted(t, seq, extent, mss, now);
+  watch(t, now);
+  work.sentAt = now;
+  work.bytesSent += length;
+  work.push = false;
+  work.corkAt = NEVER;
+  emit(t, packet, seq, TcpFlag.ACK | TcpFlag.PSH, length, now);
+  t.clear(TcbFlag.CwndLimited);
+  if (flying + length < t.cwnd) work.appLimited = max<u64>(work.delivered + flying + length, 1);
+  return true;
 }
 
 /** Bytes beyond `sndUna` that congestion control allows; two segments more by RFC 3042. */
