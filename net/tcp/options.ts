@@ -15,6 +15,11 @@ export const NO_SCALE: u32 = 0xff;
 export const TIMESTAMPS_LENGTH: u32 = 12;
 /** NOP, NOP, kind 8, length 10, as loaded: how nearly everybody sends it (RFC 7323, appendix A). */
 const TIMESTAMPS_WORD: u32 = 0x0a08_0101;
+/** SACK-Permitted in the place of the NOPs. */
+const SACK_TIMESTAMPS_WORD: u32 = 0x0a08_0204;
+/** Kind 2, length 4 (RFC 9293, 3.2); NOP, kind 3, length 3 (RFC 7323, 2.2). */
+const MSS_HALF: u32 = 0x0402;
+const SCALE_WORD: u32 = 0x03_0301;
 /** Kind 4, length 2, as stored (RFC 2018, 2). */
 const SACK_PERMITTED: u16 = 0x0204;
 
@@ -68,13 +73,8 @@ export function parseOptions(at: usize, length: u32): void {
   options.sackCount = 0;
   options.hasAccurate = false;
   options.fastOpen = false;
-  if (length == TIMESTAMPS_LENGTH && load<u32>(at) == TIMESTAMPS_WORD) {
-    options.hasTimestamps = true;
-    options.tsVal = bswap<u32>(load<u32>(at, 4));
-    options.tsEcr = bswap<u32>(load<u32>(at, 8));
-    return;
-  }
   const end = at + length;
+  at = parseWords(at, end);
   while (at < end) {
     const kind = load<u8>(at);
     if (kind == TcpOption.End) return;
@@ -112,6 +112,33 @@ export function parseOptions(at: usize, length: u32): void {
     }
     at += size;
   }
+}
+
+/**
+ * Reads options that begin at words, with the padding that nearly everybody gives them, and returns where
+ * one stands that is neither.
+ */
+@inline function parseWords(at: usize, end: usize): usize {
+  while (end - at >= 4) {
+    const word = load<u32>(at);
+    if (word == TIMESTAMPS_WORD || word == SACK_TIMESTAMPS_WORD) {
+      if (end - at < <usize>TIMESTAMPS_LENGTH) break;
+      if (word == SACK_TIMESTAMPS_WORD) options.sackPermitted = true;
+      options.hasTimestamps = true;
+      options.tsVal = bswap<u32>(load<u32>(at, 4));
+      options.tsEcr = bswap<u32>(load<u32>(at, 8));
+      at += TIMESTAMPS_LENGTH;
+    } else if ((word & 0xffff) == MSS_HALF) {
+      options.mss = bswap<u32>(word) & 0xffff;
+      at += 4;
+    } else if ((word & 0xff_ffff) == SCALE_WORD) {
+      options.windowScale = min<u32>(word >>> 24, WINDOW_SCALE_MAX);
+      at += 4;
+    } else {
+      break;
+    }
+  }
+  return at;
 }
 
 /** Whole blocks (RFC 2018, 3); an option of another length is ignored. */

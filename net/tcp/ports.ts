@@ -128,6 +128,23 @@ export function tupleTaken(
   return old !== null && !timeWaitReusable(old, now);
 }
 
+/** The destination connected to last, and its hash: clients have few. */
+const lastLocal = changetype<IpAddress>(memory.data(16, 8));
+const lastRemote = changetype<IpAddress>(memory.data(16, 8));
+let lastPort: u32 = 0;
+let lastHash: u32 = 0;
+
+/** The hash of a tuple whose local port is yet to be chosen. */
+@inline function destinationHash(local: IpAddress, remote: IpAddress, remotePort: u32): u32 {
+  if (remotePort != lastPort || !remote.equals(lastRemote) || !local.equals(lastLocal)) {
+    lastHash = tupleHash(local, 0, remote, remotePort);
+    lastPort = remotePort;
+    lastRemote.copy(remote);
+    lastLocal.copy(local);
+  }
+  return lastHash;
+}
+
 /**
  * A port from which `local` can connect to `remote`, or 0. A port follows the one chosen last for the
  * same or a few other destinations, from a place that a keyed hash of the destination gives (RFC 6056,
@@ -135,7 +152,7 @@ export function tupleTaken(
  * look at every port when all are taken.
  */
 export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u32, now: u64): u32 {
-  const hash = tupleHash(local, 0, remote, remotePort);
+  const hash = destinationHash(local, remote, remotePort);
   const counter = counters + ((<usize>(hash >> 26)) << 2);
   const start = hash + load<u32>(counter);
   for (let i: u32 = 0; i < EPHEMERAL_COUNT; i++) {
