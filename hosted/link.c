@@ -160,6 +160,13 @@ enum { FIN = 0x01, PSH = 0x08 };
 static inline u32 get16(const u8 *at) { return (u32)at[0] << 8 | at[1]; }
 static void put16(u8 *at, u32 value) { at[0] = (u8)(value >> 8), at[1] = (u8)value; }
 
+static void add32(u8 *at, u32 value) {
+  u32 word;
+  memcpy(&word, at, 4);
+  word = __builtin_bswap32(__builtin_bswap32(word) + value);
+  memcpy(at, &word, 4);
+}
+
 /// The one's complement sum `sum` with a word that was `before` as `after` (RFC 1624).
 static u32 changed(u32 sum, u32 before, u32 after) {
   sum += (before ^ 0xffff) + after;
@@ -167,8 +174,25 @@ static u32 changed(u32 sum, u32 before, u32 after) {
   return (sum & 0xffff) + (sum >> 16);
 }
 
+/// Writes the headers of the piece of `length` bytes from `at` on, the last one or not.
+static void piece_headers(struct link *link, const u8 *whole, const struct descriptor *first, u32 at, u32 length,
+                          bool last) {
+  u8 *into = link->headers;
+  // As the piece before, but for its place in the stream.
+  if (at && !last) return add32(into + TCP_SEQUENCE, length);
+  memcpy(into, whole, first->length);
+  u32 before = get16(into + IP_LENGTH), after = first->length - 14 + length;
+  put16(into + IP_LENGTH, after);
+  put16(into + IP_CHECKSUM, changed(get16(into + IP_CHECKSUM) ^ 0xffff, before, after) ^ 0xffff);
+  // The pseudo-header's sum, which stands where the checksum goes, has TCP's length in it.
+  put16(into + first->field, changed(get16(into + first->field), before - 20, after - 20));
+  add32(into + TCP_SEQUENCE, at);
+  if (!last) into[TCP_FLAGS] &= (u8) ~(FIN | PSH);
+}
+
 /// The next piece of a frame that is to be cut: TCP over IPv4, its headers in the first descriptor.
-static int take_piece(struct skerry *machine, const struct descriptor *first, struct skerry_frame *frame) {
+__attribute__((noinline)) static int take_piece(struct skerry *machine, const struct descriptor *first,
+                                                struct skerry_frame *frame) {
   struct link *link = &machine->link;
   const u8 *base = machine->memory.base;
   u32 headers = first->length, at = link->cut, left = first->flags >> SEGMENT_SHIFT, total = 0, count = 1;
@@ -187,23 +211,10 @@ static int take_piece(struct skerry *machine, const struct descriptor *first, st
     total += from->length;
   }
   u32 length = (first->flags >> SEGMENT_SHIFT) - left;
-  u8 *into = link->headers;
-  memcpy(into, base + first->address, headers);
-  u32 before = get16(into + IP_LENGTH), after = headers - 14 + length;
-  put16(into + IP_LENGTH, after);
-  put16(into + IP_CHECKSUM, changed(get16(into + IP_CHECKSUM) ^ 0xffff, before, after) ^ 0xffff);
-  // The pseudo-header's sum, which stands where the checksum goes, has TCP's length in it.
-  put16(into + first->field, changed(get16(into + first->field), before - 20, after - 20));
-  u32 low = get16(into + TCP_SEQUENCE + 2) + (at & 0xffff);
-  put16(into + TCP_SEQUENCE + 2, low);
-  put16(into + TCP_SEQUENCE, get16(into + TCP_SEQUENCE) + (at >> 16) + (low >> 16));
-  if (at + length < total) {
-    into[TCP_FLAGS] &= (u8) ~(FIN | PSH);
-    link->cut = at + length;
-  } else {
-    link->cut = 0;
-    link->taken += count;
-  }
+  bool last = at + length >= total;
+  piece_headers(link, base + first->address, first, at, length, last);
+  link->cut = last ? 0 : at + length;
+  if (last) link->taken += count;
   return 1;
 }
 

@@ -704,13 +704,14 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     reassemblyInsert(t, packet, seq, now);
     return;
   }
-  t.acksOwed = 0;
+  const work = t.work;
+  work.acksOwed = 0;
   tuneArrived(t, now);
-  const tail = t.receiveTail;
+  const tail = work.receiveTail;
   if (t.has(TcbFlag.ReadShutdown)) {
     t.rcvNxt = seq + packet.length;
     packet.release();
-  } else if ((tail !== null && packet.length <= tail.tailroom) || mayQueue(t) || mayEvict(t)) {
+  } else if (mayQueue(t) || (tail !== null && packet.length <= tail.tailroom) || mayEvict(t)) {
     t.rcvNxt = seq + packet.length;
     receiveAppend(t, packet);
   } else {
@@ -719,7 +720,7 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     packet.release();
     return;
   }
-  if (t.outOfOrder) {
+  if (work.outOfOrder) {
     reassemblyDeliver(t);
     // RFC 5681, 4.2: what fills a gap is acknowledged at once.
     t.raise(TcbFlag.AckNow);
@@ -730,7 +731,7 @@ function text(t: Tcb, packet: Packet, seq: u32, now: u64): void {
     t.raise(TcbFlag.AckNow);
   } else if (!t.has(TcbFlag.AckDelayed)) {
     t.raise(TcbFlag.AckDelayed);
-    t.work.delackAt = now + ACK_DELAY;
+    work.delackAt = now + ACK_DELAY;
   }
   if (t.receiveBytes >= t.settings.receiveLowWater) notify(t.owner, EndpointEvent.Readable);
 }
