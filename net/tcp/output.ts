@@ -111,7 +111,7 @@ const UNUSUAL_ECN: u32 = Ecn.Capable | Ecn.Accurate | Ecn.Echo;
   const extent = work.sendCursor;
   if (extent === null || work.sackedBytes | work.lostBytes || t.ecn & UNUSUAL_ECN) return false;
   if (work.pacingRate | work.pathSearchAt || work.bits & FlightFlag.ProbeDue) return false;
-  if (<u32>work.frto | u32(work.more) | <u32>work.dupAcks || linkCrowded()) return false;
+  if ((<u32>work.frto) | u32(work.more) | (<u32>work.dupAcks) || linkCrowded()) return false;
   const flying = seq - t.sndUna;
   if (flying + length > min<u32>(t.cwnd, t.sndWnd)) return false;
   // Nagle's algorithm; a window that has not been used for long.
