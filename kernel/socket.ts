@@ -135,7 +135,8 @@ class Socket {
   queued: bool;
   /** Of a stream that is being connected: the program has not heard how that went. */
   connecting: bool;
-  private spare: u8;
+  /** Whose it is: the app's, 0, or a guest's. */
+  guest: u8;
   /** Leases out, and the first of them. */
   leased: u16;
   leases: Lease | null;
@@ -215,12 +216,18 @@ function take(kind: Kind, endpoint: usize): Socket {
   socket.next = null;
   socket.context = 0;
   socket.connecting = false;
+  socket.guest = 0;
   socket.leased = 0;
   socket.leases = null;
   return socket;
 }
 
+/** Tells the owner that there is news: a guest asks for itself what it is. */
 function post(socket: Socket, events: u32): void {
+  if (socket.guest) {
+    call_indirect<void>(guestSink, <u32>socket.guest, socket.number);
+    return;
+  }
   socket.events |= <u16>events;
   if (socket.queued) return;
   socket.queued = true;
@@ -240,6 +247,21 @@ function unpost(socket: Socket): void {
   else readyTail = previous;
   socket.queued = false;
   socket.events = 0;
+}
+
+let guestSink: u32 = 0;
+
+/** Sets what hears of news of guests' sockets. */
+export function setGuestSink(onNews: (guest: u32, number: u32) => void): void {
+  guestSink = onNews.index;
+}
+
+/** Makes an open socket that of `guest`, 1 to 255: its news go there and not to the app. */
+export function setGuest(number: u32, guest: u32): void {
+  const socket = find(number);
+  if (socket === null) return;
+  if (socket.queued) unpost(socket);
+  socket.guest = <u8>guest;
 }
 
 function onForesight(owner: u32): void {

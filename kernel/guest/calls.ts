@@ -50,6 +50,20 @@ export enum GuestCall {
   sock_recv,
   sock_send,
   sock_shutdown,
+  // Module "skerry": sdk/c/skerry.h is its contract.
+  socket,
+  bind,
+  listen,
+  accept,
+  connect,
+  send,
+  receive,
+  send_to,
+  receive_from,
+  local_address,
+  peer_address,
+  set_option,
+  get_option,
   /** AssemblyScript's `abort(message, file, line, column)`. */
   abort,
 }

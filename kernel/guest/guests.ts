@@ -10,9 +10,13 @@ import {
   guestResume,
   monotonic,
 } from "../host";
-import { Line, info, warn } from "../log";
+import { info, warn } from "../log";
 import { reserve, reserveUncleared, unreserved } from "../memory";
+import { setGuestSink } from "../socket";
 import { MICROSECOND, Timer } from "../timer";
+import { DESCRIPTORS_BYTES, descriptorsInit } from "./descriptors";
+import { Guest, GuestState } from "./guest";
+import { closeAll } from "./sockets";
 import { guestCall } from "./wasi";
 
 /**
@@ -20,16 +24,8 @@ import { guestCall } from "./wasi";
  * In each step every guest that has something to do has one turn, so that what a guest that never
  * stops costs the network is one slice.
  *
- * A call of a guest ends in its result, or parks it: then it has no turn until `wake`.
+ * A call of a guest ends in its result, or parks it: then it has no turn until it wakes.
  */
-
-export const enum GuestState {
-  Ready = 0,
-  /** Waits for what `wake` will tell. */
-  Parked = 1,
-  /** Finished, or ended by a trap. */
-  Ended = 2,
-}
 
 /** Longest turn. */
 const SLICE: u64 = 200 * MICROSECOND;
@@ -42,35 +38,6 @@ const STACK_BYTES: u32 = 256 << 10;
 const GROWTH: u32 = 16 << 20;
 /** What a guest's own structures take beside stack and memory, more or less. */
 const OVERHEAD: u32 = 256 << 10;
-
-
-@unmanaged
-export class Guest {
-  record: GuestRecord;
-  module: GuestModule;
-  state: u32;
-  /** What it gave `proc_exit`. */
-  exitCode: u32;
-  /** Ends a wait for a moment. */
-  timer: usize;
-
-  /** `length` bytes at the guest's `address`, or 0 if they are not all its own. */
-  @inline memory(address: u32, length: u32): usize {
-    const end = <u64>address + length;
-    return end <= <u64>this.record.memoryBytes ? this.record.memory + address : 0;
-  }
-
-  /** Lets a parked guest go on; its call returns `result`. */
-  wake(result: u64): void {
-    if (this.state != GuestState.Parked) return;
-    this.record.result = result;
-    this.state = GuestState.Ready;
-  }
-
-  nameIn(line: Line): Line {
-    return line.bytes(this.module.name, this.module.nameLength);
-  }
-}
 
 let guests: usize = 0;
 let count: u32 = 0;
@@ -90,6 +57,7 @@ export function guestsInit(): void {
   const modules = guestModules();
   if (!modules) return;
   guests = reserve(modules * offsetof<Guest>(), 8);
+  setGuestSink(onNews);
   for (let i: u32 = 0; i < modules; i++) make(i, modules - i);
 }
 
@@ -120,20 +88,20 @@ function make(index: u32, left: u32): void {
   }
   guest.record = changetype<GuestRecord>(record);
   guest.state = GuestState.Ready;
-  const timer = changetype<Timer>(reserve(offsetof<Timer>(), 8));
-  timer.init(timeUp, changetype<usize>(guest));
-  guest.timer = changetype<usize>(timer);
+  guest.index = count;
+  guest.descriptors = reserve(DESCRIPTORS_BYTES, 8);
+  descriptorsInit(guest.descriptors);
+  guest.timer = changetype<Timer>(reserve(offsetof<Timer>(), 8));
+  guest.timer.init(timeUp, changetype<usize>(guest));
   count++;
 }
 
 function timeUp(context: usize, _now: u64): void {
-  changetype<Guest>(context).wake(0);
+  changetype<Guest>(context).wake();
 }
 
-/** Parks the guest until `moment`, when its call returns 0. */
-export function parkUntil(guest: Guest, moment: u64): void {
-  guest.state = GuestState.Parked;
-  changetype<Timer>(guest.timer).arm(moment);
+function onNews(guest: u32, socket: u32): void {
+  guestAt(guest - 1).news(socket);
 }
 
 /** Gives every guest that is ready a turn; whether one is ready still. Cost: a slice for each. */
@@ -151,22 +119,33 @@ export function guestsRun(): bool {
 function turn(guest: Guest): void {
   const deadline = monotonic() + SLICE;
   for (let calls: u32 = 0; calls < CALLS; calls++) {
-    const reason = guestResume(changetype<usize>(guest.record), deadline);
-    if (reason == GuestReason.Called) {
-      guestCall(guest);
-      if (guest.state == GuestState.Ready) continue;
-      if (guest.state == GuestState.Ended) end(guest);
-      return;
+    if (guest.again) {
+      call(guest, true);
+      if (guest.state != GuestState.Ready) break;
     }
+    const reason = guestResume(changetype<usize>(guest.record), deadline);
     if (reason == GuestReason.Interrupted) return;
-    guest.state = GuestState.Ended;
-    if (reason == GuestReason.Trapped) guest.nameIn(warn("guest")).text(" ended by a trap").end();
-    end(guest);
+    if (reason == GuestReason.Called) call(guest, false);
+    else {
+      guest.state = GuestState.Ended;
+      if (reason == GuestReason.Trapped) guest.nameIn(warn("guest")).text(" ended by a trap").end();
+    }
+    if (guest.state != GuestState.Ready) break;
+    if (!guest.yielded) continue;
+    guest.yielded = false;
     return;
   }
+  if (guest.state == GuestState.Ended) end(guest);
+}
+
+/** Makes the call in the guest's record; `again` after it was parked for it. */
+function call(guest: Guest, again: bool): void {
+  guest.again = false;
+  guestCall(guest, again);
 }
 
 function end(guest: Guest): void {
+  closeAll(guest);
   guest.nameIn(info("guest")).text(" ended").key("code").number(guest.exitCode).end();
   guestEnd(changetype<usize>(guest.record));
 }

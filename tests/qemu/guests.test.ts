@@ -1,20 +1,25 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { buildProgram } from "../../tools/cli/build.ts";
 import { project } from "../../tools/cli/project.ts";
 import { Machine } from "../../tools/qemu/machine.ts";
 import { GUEST_ADDRESS, Namespace, TAP } from "../../tools/qemu/namespace.ts";
-import { inFolder, inside, noTap, STATIC } from "./lib.ts";
+import { freePort } from "../../tools/qemu/ports.ts";
+import { curl, inFolder, inside, noTap, STATIC } from "./lib.ts";
 
 /** Wasm programs as guests: C compiled for WASI, and what becomes of the ones that go wrong. */
 
 /** Compiles tests/qemu/guests/<source>.c to <name>.wasm. */
 function wasi(folder: string, source: string, name = source, ...flags: string[]): string {
   const out = join(folder, `${name}.wasm`);
-  const from = project("tests/qemu/guests", `${source}.c`);
-  const command = ["--target=wasm32-wasi", "-O1", ...flags, from, "-o", out];
+  const files = [project("tests/qemu/guests", `${source}.c`), project("sdk/c/socket.c")];
+  const sdk = ["-I", project("sdk/c/include"), "-Wall", "-Wextra", "-Werror"];
+  const command = ["--target=wasm32-wasi", "-O1", ...sdk, ...flags, ...files, "-o", out];
   const { status, stderr } = spawnSync("clang", command, { encoding: "utf8" });
   assert.equal(status, 0, stderr);
   return out;
@@ -60,6 +65,49 @@ test("a guest that goes wrong ends alone, and the console says where it was", as
         assert.match(machine.console, new RegExp(`guest: ${name} ended by a trap`));
       }
       assert.match(machine.console, /guest divide: [^*]*w_\w*main/, "no function of the program");
+    });
+  });
+});
+
+/** Sends `bytes` over TCP and reads as many back. */
+async function echoed(port: number, bytes: Buffer): Promise<Buffer> {
+  const socket = connect(port, "127.0.0.1");
+  const parts: Buffer[] = [];
+  let length = 0;
+  socket.end(bytes);
+  for await (const part of socket as AsyncIterable<Buffer>) {
+    parts.push(part);
+    if ((length += part.length) >= bytes.length) break;
+  }
+  socket.destroy();
+  return Buffer.concat(parts);
+}
+
+test("a server in plain C: one that waits for each call, one that polls, and datagrams", async () => {
+  const [page, echo] = [await freePort(), await freePort()];
+  const lead = (protocol: "tcp" | "udp", hostPort: number, guestPort: number) => ({
+    protocol,
+    hostPort,
+    guestPort,
+  });
+  const forwards = [lead("tcp", page, 80), lead("tcp", echo, 7), lead("udp", echo, 7)];
+  await inFolder(async (folder) => {
+    const modules = [wasi(folder, "server", "page", "-DPAGE"), wasi(folder, "server", "echo")];
+    await withGuests(modules, { network: { kind: "user", forwards } }, async (machine) => {
+      await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 20_000);
+      for (const path of ["/first", "/second"]) {
+        assert.equal((await curl(`http://127.0.0.1:${page}${path}`)).toString(), "hello from C!\n");
+        await machine.waitFor(new RegExp(`asked for GET ${path} `), 5000);
+      }
+      const messages = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000, `number ${i} `));
+      const answers = await Promise.all(messages.map((message) => echoed(echo, message)));
+      assert.deepEqual(answers, messages);
+
+      const datagrams = createSocket("udp4");
+      const answer = once(datagrams, "message");
+      datagrams.send("datagram", echo, "127.0.0.1");
+      assert.equal(((await answer) as [Buffer])[0].toString(), "datagram");
+      datagrams.close();
     });
   });
 });

@@ -4,8 +4,10 @@ import type { FuncType } from "../aot/module.ts";
 
 /** What a guest may import, and the C that turns an import into a call of the kernel. */
 
+type Signatures = { readonly [name: string]: string };
+
 /** Parameters of each call: `i` is 32 bits, `I` 64. */
-const PREVIEW1: { [name in Exclude<keyof typeof GuestCall, "abort">]: string } = {
+const PREVIEW1: Signatures = {
   args_get: "ii",
   args_sizes_get: "ii",
   environ_get: "ii",
@@ -54,6 +56,28 @@ const PREVIEW1: { [name in Exclude<keyof typeof GuestCall, "abort">]: string } =
   sock_shutdown: "ii",
 };
 
+const SKERRY: Signatures = {
+  socket: "i",
+  bind: "ii",
+  listen: "ii",
+  accept: "iii",
+  connect: "ii",
+  send: "iiii",
+  receive: "iiii",
+  send_to: "iiii",
+  receive_from: "iiii",
+  local_address: "ii",
+  peer_address: "ii",
+  set_option: "iii",
+  get_option: "ii",
+};
+
+const MODULES: { readonly [module: string]: Signatures } = {
+  wasi_snapshot_preview1: PREVIEW1,
+  skerry: SKERRY,
+  env: { abort: "iiii" },
+};
+
 const NO_RESULT = new Set(["proc_exit", "abort"]);
 
 interface Call {
@@ -63,13 +87,7 @@ interface Call {
 }
 
 function callOf(module: string, field: string): Call | undefined {
-  const preview1 = (PREVIEW1 as { [name: string]: string })[field];
-  const params =
-    module === "wasi_snapshot_preview1"
-      ? preview1
-      : module === "env" && field === "abort"
-        ? "iiii"
-        : undefined;
+  const params = MODULES[module]?.[field];
   if (params === undefined) return undefined;
   const number = GuestCall[field as keyof typeof GuestCall];
   return { number, params, results: NO_RESULT.has(field) ? "" : "i" };
