@@ -136,6 +136,7 @@ export class E1000e extends E1000 {
 
   override plugged(host: Host, mastering: () => boolean): void {
     super.plugged(host, mastering);
+    this.msix?.plugged(host);
     this.nvmReadAt = 0;
   }
 
@@ -160,7 +161,7 @@ export class E1000e extends E1000 {
 
   override write(bar: number, offset: number, width: number, value: number): void {
     if (bar === BAR_FLASH) return this.fault("write to the flash");
-    if (bar === BAR_MSIX) return this.msix?.write(this.host, offset, width, value);
+    if (bar === BAR_MSIX) return this.msix?.write(offset, width, value);
     if (bar === BAR_IO) return super.write(1, offset, width, value);
     if (offset === R.ICR) {
       this.checkAccess(offset, width, "write");
@@ -168,7 +169,7 @@ export class E1000e extends E1000 {
       return this.updateLine();
     }
     super.write(0, offset, width, value);
-    this.msix?.release(this.host);
+    this.msix?.release();
   }
 
   protected override writeCtrl(value: number): void {
@@ -258,7 +259,7 @@ export class E1000e extends E1000 {
       if (!(this.icr & this.get(R.IMS) & cause)) return;
       this.lastMessage[vector] = this.host.time;
       this.counts.interrupts++;
-      this.msix!.raise(this.host, vector);
+      this.msix!.raise(vector);
       this.icr &= ~(this.get(EIAC) & cause);
       this.told &= this.icr;
       if (this.get(R.CTRL_EXT) & CTRL_EXT_EIAME) {

@@ -12,6 +12,7 @@ const CONTROL_ENABLE = 0x8000;
 const CONTROL_MASKED = 0x4000;
 
 export class MsiX {
+  private host: Host | undefined;
   private readonly table: Uint32Array;
   private readonly pending: Set<number> = new Set();
 
@@ -31,6 +32,11 @@ export class MsiX {
     pci.allow(at, (CONTROL_ENABLE | CONTROL_MASKED) << 16);
   }
 
+  /** Where its messages go from now on. */
+  plugged(host: Host): void {
+    this.host = host;
+  }
+
   get enabled(): boolean {
     return (this.control & CONTROL_ENABLE) !== 0;
   }
@@ -43,7 +49,7 @@ export class MsiX {
     return offset === this.pendingAt ? bits : 0;
   }
 
-  write(host: Host, offset: number, width: number, value: number): void {
+  write(offset: number, width: number, value: number): void {
     this.check(offset, width);
     if (offset >= this.table.length * 4)
       throw new DriverFault("MSI-X: the pending bits are read-only");
@@ -52,24 +58,24 @@ export class MsiX {
       throw new DriverFault(`MSI-X: entry ${entry} written while it is not masked (6.8.2)`);
     }
     this.table[offset >> 2] = value;
-    this.release(host);
+    this.release();
   }
 
   /** Sends entry `entry`'s message, or keeps it. */
-  raise(host: Host, entry: number): void {
+  raise(entry: number): void {
     this.pending.add(entry);
-    this.release(host);
+    this.release();
   }
 
   /** Sends what waits and need not. */
-  release(host: Host): void {
+  release(): void {
     if (!this.enabled) return;
     for (const entry of this.pending) {
       if (this.masked(entry)) continue;
       this.pending.delete(entry);
       const [low, high, data] = this.table.subarray(entry * 4, entry * 4 + 3);
       if (high) throw new DriverFault(`MSI-X: entry ${entry} goes above 4 GiB`);
-      host.message(low!, data!);
+      this.host?.message(low!, data!);
     }
   }
 

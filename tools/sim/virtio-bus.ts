@@ -1,3 +1,4 @@
+import { MsiX } from "./msix.ts";
 import { type Bar, PciFunction } from "./pci.ts";
 import { NO_VECTOR, type SplitQueue, Status, type VirtioDevice } from "./virtio.ts";
 
@@ -40,7 +41,7 @@ export class Registers {
   constructor(
     private readonly device: VirtioDevice,
     private readonly kind: Kind,
-    private readonly msix: Msix | undefined,
+    private readonly msix: MsiX | undefined,
   ) {}
 
   /** A BAR by number, as `VirtioNet` lays them out: 0 ports, 1 the message table, 4 the modern ones. */
@@ -360,38 +361,6 @@ export class Registers {
 const BAR_PORTS = 0;
 const BAR_MSIX = 1;
 
-/** The message table of MSI-X (PCI 3.0, 6.8.2), in a BAR of its own. */
-export class Msix {
-  private readonly table: Uint32Array;
-
-  constructor(
-    readonly entries: number,
-    private readonly control: () => number,
-  ) {
-    this.table = new Uint32Array(entries * 4);
-    for (let i = 0; i < entries; i++) this.table[i * 4 + 3] = 1;
-  }
-
-  get enabled(): boolean {
-    return (this.control() & 0x8000) !== 0;
-  }
-
-  read(offset: number, width: number): number {
-    return width === 4 ? (this.table[offset >> 2] ?? 0) : 0;
-  }
-
-  write(offset: number, _width: number, value: number): void {
-    if (offset >> 2 < this.table.length) this.table[offset >> 2] = value;
-  }
-
-  /** Where entry `vector`'s message goes, if it may. */
-  message(vector: number): { address: number; data: number } | undefined {
-    const masked = this.control() & 0x4000 || this.table[vector * 4 + 3]! & 1;
-    if (vector >= this.entries || masked) return undefined;
-    return { address: this.table[vector * 4]!, data: this.table[vector * 4 + 2]! };
-  }
-}
-
 /** Capability of a structure in the modern BAR (4.1.4). */
 function capability(type: number, bar: number, offset: number, length: number): number[] {
   const bytes = [0x09, 0, type === 2 ? 20 : 16, type, bar, 0, 0, 0];
@@ -411,7 +380,7 @@ export function virtioFunction(
   firstPort: number,
   queues: number,
   messages: number,
-): { pci: PciFunction; msix: Msix | undefined } {
+): { pci: PciFunction; msix: MsiX | undefined } {
   const ports: Bar = { kind: "io", size: IO_BYTES, address: kind === "modern" ? 0 : firstPort };
   const table: Bar = { kind: "memory32", size: MSIX_BYTES, address: base + 0x8000 };
   const memory: Bar = { kind: "memory64", size: MODERN_BYTES, address: base };
@@ -435,21 +404,5 @@ export function virtioFunction(
     pci.addCapability(0x90, capability(2, bar, NOTIFY, queues * NOTIFY_STRIDE));
   }
   if (!messages) return { pci, msix: undefined };
-  const size = messages - 1;
-  pci.addCapability(MSIX_AT, [
-    0x11,
-    0,
-    size & 255,
-    size >> 8,
-    BAR_MSIX,
-    0,
-    0,
-    0,
-    BAR_MSIX,
-    8,
-    0,
-    0,
-  ]);
-  pci.allow(MSIX_AT, 0xc000_0000);
-  return { pci, msix: new Msix(messages, () => pci.read(MSIX_AT) >>> 16) };
+  return { pci, msix: new MsiX(pci, MSIX_AT, BAR_MSIX, messages, 0x800) };
 }

@@ -1,13 +1,14 @@
 import type { Host } from "./device.ts";
 import { fold, wordSum } from "./e1000-parts.ts";
 import type { Link } from "./link.ts";
+import type { MsiX } from "./msix.ts";
 import type { Nic, NicFaults, NicOptions } from "./nic.ts";
 import { NO_FAULTS } from "./nic.ts";
 import { Command, PciFunction } from "./pci.ts";
 import { Random } from "./random.ts";
 import { MICROSECOND } from "./simulation.ts";
 import { type Chain, Feature, roomOf, type SplitQueue, Status, VirtioDevice } from "./virtio.ts";
-import { type Kind, type Msix, Registers, virtioFunction } from "./virtio-bus.ts";
+import { type Kind, Registers, virtioFunction } from "./virtio-bus.ts";
 
 /** Features of a network device (Virtual I/O Device 1.2, 5.1.3), by bit number. */
 export const Net = {
@@ -120,7 +121,7 @@ export class VirtioNet extends VirtioDevice implements Nic {
   deaf = false;
   private readonly kind: Kind;
   private readonly registers: Registers;
-  private readonly msix: Msix | undefined;
+  private readonly msix: MsiX | undefined;
   private readonly mtu: number;
   private mastering!: () => boolean;
   private random!: Random;
@@ -187,6 +188,7 @@ export class VirtioNet extends VirtioDevice implements Nic {
 
   plugged(host: Host, mastering: () => boolean): void {
     this.plug(host);
+    this.msix?.plugged(host);
     this.mastering = mastering;
     this.random = host.simulation.random.fork();
   }
@@ -291,10 +293,10 @@ export class VirtioNet extends VirtioDevice implements Nic {
 
   private raise(vector: number): void {
     if (this.msix?.enabled) {
-      const message = this.msix.message(vector);
-      if (!message) return;
+      // No vector is what the driver gives a cause that is to stay silent.
+      if (vector >= this.msix.entries) return;
       this.counts.interrupts++;
-      return this.host.message(message.address, message.data);
+      return this.msix.raise(vector);
     }
     if (this.asserted || !this.isr || this.pci.command & Command.InterruptDisable) return;
     this.asserted = true;
