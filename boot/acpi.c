@@ -1,6 +1,7 @@
-// The little of ACPI that is needed: how to switch off, which timer there is, which pages hold
-// tables. ACPI specification 6.4: 5.2.5 (RSDP), 5.2.7/8 (RSDT, XSDT), 5.2.9 (FADT), 7.4.2 (\_S5).
-// Read while the low 4 GiB is mapped as it is. A table that lies is as good as absent.
+// The little of ACPI that is needed: how to switch off and to start anew, which timer there is, which
+// pages hold tables. ACPI specification 6.4: 5.2.5 (RSDP), 5.2.7/8 (RSDT, XSDT), 5.2.9 (FADT), 7.4.2
+// (\_S5). Read while the low 4 GiB is mapped as it is. A table that lies is as good as absent, but the
+// kernel may read that it does: all that are named are kept, and mapped, or the kernel is told of none.
 
 #include "boot.h"
 
@@ -50,8 +51,12 @@ static void read_s5(const struct table *dsdt) {
 
 static void read_fadt(const struct table *fadt) {
   enum { DSDT = 40, PM1A_CNT_BLK = 64, PM1B_CNT_BLK = 68, PM_TMR_BLK = 76, CENTURY = 108, FLAGS = 112 };
+  enum { SMI_CMD = 48, ACPI_ENABLE = 52, RESET_REG = 116, RESET_VALUE = 128, RESET_REG_SUP = 1 << 10 };
   enum { X_DSDT = 140, SLEEP_CONTROL_REG = 244, GAS_ADDRESS = 4, HW_REDUCED_ACPI = 1 << 20 };
   acpi.century = (u8)field(fadt, CENTURY, 1);
+  if (field(fadt, FLAGS, 4) & RESET_REG_SUP)
+    acpi.reset = (struct reset){(u8)field(fadt, RESET_REG, 1), (u8)field(fadt, RESET_VALUE, 1),
+                                field(fadt, RESET_REG + GAS_ADDRESS, 8)};
   if (field(fadt, FLAGS, 4) & HW_REDUCED_ACPI) {
     const u64 control = field(fadt, SLEEP_CONTROL_REG + GAS_ADDRESS, 8);
     if (control < LOW_END && field(fadt, SLEEP_CONTROL_REG, 1) == 0) acpi.sleep_control = (u32)control;
@@ -59,6 +64,8 @@ static void read_fadt(const struct table *fadt) {
     acpi.pm1_control[0] = (u16)field(fadt, PM1A_CNT_BLK, 4);
     acpi.pm1_control[1] = (u16)field(fadt, PM1B_CNT_BLK, 4);
     acpi.pm_timer = (u16)field(fadt, PM_TMR_BLK, 4);
+    acpi.smi_command = (u16)field(fadt, SMI_CMD, 4);
+    acpi.enable = (u8)field(fadt, ACPI_ENABLE, 1);
   }
   const u64 wide = field(fadt, X_DSDT, 8);
   const struct table *dsdt = table_at(wide ? wide : field(fadt, DSDT, 4));

@@ -18,8 +18,9 @@ void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 int memcmp(const void *a, const void *b, size_t bytes);
 // memory.c
-enum memory_kind { MEMORY_RAM, MEMORY_FIRMWARE };
+enum memory_kind { MEMORY_RAM, MEMORY_FIRMWARE, MEMORY_RESERVED, MEMORY_KINDS };
 void memory_add(enum memory_kind kind, u64 start, u64 length);
+void memory_settle(void);
 void memory_remove(u64 start, u64 end);
 u64 memory_take(u64 bytes);
 struct range memory_largest(u64 lowest);
@@ -34,10 +35,12 @@ extern bool has_rsdp;
 void boot_info_read(u32 magic, u32 information);
 // acpi.c
 extern struct acpi { // zero for what the machine has not
-  u16 pm1_control[2], pm_timer; // ports
-  u32 sleep_control;            // physical address
-  u8 sleep_type[2];             // what \_S5 says to write to the control registers
-  u8 century;                   // index in CMOS
+  u16 pm1_control[2], pm_timer, smi_command; // ports
+  u8 enable;                                 // what to write to the last, so that the first work
+  u32 sleep_control;                         // physical address
+  u8 sleep_type[2];                          // what \_S5 says to write to the control registers
+  u8 century;                                // index in CMOS
+  struct reset { u8 space, value; u64 address; } reset;
   u32 table_count;
   struct range tables[64];
 } acpi;

@@ -13,8 +13,8 @@ static u32 command_line_length;
 bool has_rsdp;
 
 static void take_map_entry(u64 start, u64 length, u32 type) {
-  if (type == MAP_USABLE) memory_add(MEMORY_RAM, start, length);
-  if (type == MAP_ACPI || type == MAP_NVS) memory_add(MEMORY_FIRMWARE, start, length);
+  const bool firmware = type == MAP_ACPI || type == MAP_NVS;
+  memory_add(type == MAP_USABLE ? MEMORY_RAM : firmware ? MEMORY_FIRMWARE : MEMORY_RESERVED, start, length);
 }
 
 // Keeps at most a page of it, without a leading path of the image, which some loaders pass.
@@ -83,6 +83,7 @@ void boot_info_read(u32 magic, u32 information) {
   if (magic == multiboot2) read_multiboot2(info);
   else if (*(const u32 *)info == pvh) read_pvh(info);
   else panic("started by neither PVH nor Multiboot2");
+  memory_settle();
   console_choose(boot_page.command_line, command_line_length);
 }
 

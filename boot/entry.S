@@ -105,9 +105,28 @@ entry:
   pushl %eax
   lret
 
-not_64_bit: // nothing to say it with yet
+not_64_bit: // said on COM1, as the firmware set it up, and on VGA's text
+  leal PHYSICAL(not_64_bit_text), %esi
+  movl $0xb8000, %edi
+1:
+  movl $100000, %ecx
+2:
+  movw $0x3fd, %dx // LSR: until THR is empty
+  inb %dx, %al
+  testb $0x20, %al
+  loopz 2b
+  movw $0x3f8, %dx
+  movb $0x07, %ah // grey on black
+  lodsb
+  outb %al, %dx
+  stosw
+  cmpb $'\n', %al
+  jne 1b
+3:
   hlt
-  jmp not_64_bit
+  jmp 3b
+not_64_bit_text:
+  .ascii "Skerry needs a 64-bit processor\n"
 
   .code64
 entry_64:

@@ -24,6 +24,7 @@ u64 kernel_step(void); // the next deadline on host_monotonic's scale; all ones 
 
 void host_consoleWrite(u32 text, u32 length);
 __attribute__((noreturn)) void host_exit(u32 code);
+__attribute__((noreturn)) void host_restart(void);
 __attribute__((noreturn)) void host_panic(u32 text, u32 length);
 u64 host_monotonic(void);
 u64 host_wallClock(void);

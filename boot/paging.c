@@ -3,7 +3,8 @@
 //   0          nothing: a null pointer faults
 //   4096 ..    the kernel's static data, on private pages (firmware owns the real ones)
 //   .. 4 GiB   the kernel's RAM read-write; the file pack, command line and ACPI tables read-only;
-//              devices as they are asked for: all at their physical address
+//              devices as they are asked for: all at their physical address, but those that have
+//              theirs beyond 4 GiB
 //   4 GiB ..   nothing: the 33-bit sums of Wasm addresses end here
 //   -2 GiB ..  the image: code, constants, data, each with its rights; a page of nothing below a stack
 //   -1 GiB ..  device registers for the shim itself, and from -512 MiB the screen
@@ -17,6 +18,7 @@
 enum { LARGE_PAGE = 0x200000, LEAST_RAM = 0x100000 };
 enum { PRESENT = 1, WRITE = 2, WRITE_THROUGH = 8, CACHE_DISABLE = 0x10, LARGE = 0x80 };
 #define ADDRESS 0x000ffffffffff000ull
+#define FLASH 0xff000000u
 #define SCREEN (HIGH + 0x60000000)
 
 // Page tables come from here, and are reached through the image's own mapping. entry.S used the
@@ -169,16 +171,35 @@ volatile void *paging_map_screen(u64 physical, u64 bytes) {
   return (volatile void *)(SCREEN + offset);
 }
 
+// Registers beyond 4 GiB borrow addresses of the last 16 MiB, where every PC has its firmware's flash:
+// 0 when all are lent.
+static u64 borrow(u64 start, u64 end) {
+  static struct { u64 start, end, address; } lent[16];
+  static u64 next = FLASH;
+  for (u32 i = 0; i < sizeof lent / sizeof *lent; i++) {
+    if (!lent[i].end) {
+      if (end - start > LOW_END - next) return 0;
+      lent[i].start = start, lent[i].end = end, lent[i].address = next;
+      next += end - start;
+    }
+    if (start >= lent[i].start && end <= lent[i].end) return lent[i].address + (start - lent[i].start);
+  }
+  return 0;
+}
+
 // 4 KiB pages, so that a neighbour's registers in the same 2 MiB stay out of reach.
 u32 host_mmioMap(u64 physical, u32 length) {
-  const u64 end = physical + length;
-  if (physical < static_end || physical >= LOW_END || end > LOW_END || !length) return 0;
+  const u64 end = physical + length, width = cpuid(0x80000008).eax & 0xff;
+  if (physical < static_end || !length || end < physical || end > 1ull << width) return 0;
+  if (end > FLASH && physical < LOW_END) return 0;
   if (memory_has(MEMORY_RAM, physical, end) || memory_has(MEMORY_FIRMWARE, physical, end)) return 0;
-  for (u64 page = PAGE_DOWN(physical); page < end; page += PAGE) {
-    u64 *entry = entry_at(page, 1);
-    if (!entry) return 0;
-    if (*entry && (*entry & (device_rights | ADDRESS)) != (page | device_rights)) return 0;
-    *entry = page | device_rights;
+  const u64 first = PAGE_DOWN(physical), bytes = PAGE_UP(end) - first;
+  const u64 address = physical < LOW_END ? first : borrow(first, first + bytes);
+  for (u64 at = 0; address && at < bytes; at += PAGE) {
+    const u64 wanted = (first + at) | device_rights;
+    u64 *entry = entry_at(address + at, 1);
+    if (!entry || (*entry && (*entry & (device_rights | ADDRESS)) != wanted)) return 0;
+    *entry = wanted;
   }
-  return (u32)physical;
+  return address ? (u32)(address + physical % PAGE) : 0;
 }

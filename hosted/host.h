@@ -32,6 +32,7 @@ extern const u64 kernel_instance_bytes;
 
 void host_consoleWrite(u32 text, u32 length);
 __attribute__((noreturn)) void host_exit(u32 code);
+__attribute__((noreturn)) void host_restart(void);
 __attribute__((noreturn)) void host_panic(u32 text, u32 length);
 u64 host_monotonic(void);
 u64 host_wallClock(void);

@@ -252,6 +252,12 @@ void host_exit(u32 code) {
   machine_leave(machine);
 }
 
+void host_restart(void) {
+  struct skerry *machine = host_machine();
+  snprintf(machine->reason, sizeof machine->reason, "restart");
+  machine_leave(machine);
+}
+
 void host_panic(u32 text, u32 length) {
   struct skerry *machine = host_machine();
   snprintf(machine->reason, sizeof machine->reason, "panic: %.*s", (int)(length < 200 ? length : 200),

@@ -142,7 +142,7 @@ SKERRY_API struct skerry_memory skerry_memory(struct skerry *machine);
 SKERRY_API int32_t skerry_syscall(struct skerry *machine, uint32_t number, uint32_t a0, uint32_t a1,
                                   uint32_t a2, uint32_t a3, uint32_t a4);
 
-/// NULL while the machine runs; then why it ended: "exit 0", "panic: …" or "trap: …". The text lives as
+/// NULL while the machine runs; then why it ended: "exit 0", "restart", "panic: …" or "trap: …". The text lives as
 /// long as the machine.
 SKERRY_API const char *skerry_ended(const struct skerry *machine);
 

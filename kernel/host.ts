@@ -28,6 +28,10 @@ export declare function consoleWrite(text: usize, length: u32): void;
 @external("host", "exit")
 export declare function exit(code: u32): void;
 
+/** Starts the machine anew, or ends it where a host cannot. Does not return. */
+@external("host", "restart")
+export declare function restart(): void;
+
 /**
  * Reports a broken invariant: the host prints `length` bytes of text and a backtrace, then
  * stops the machine. Does not return.

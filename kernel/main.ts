@@ -18,6 +18,7 @@ import {
   idleWorked,
 } from "./idle";
 import { boot, memoryInit } from "./memory";
+import { powerCheck, powerInit } from "./power";
 import { poolsInit } from "./packet";
 import { guestsInit, guestsRun } from "./guest/guests";
 import { randomInit } from "./random";
@@ -46,6 +47,7 @@ export function init(): void {
   linesInit();
   devicesStart();
   loopback = loopbackStart();
+  powerInit();
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
   const endpoints = endpointCapacity(SOCKETS_MAX);
@@ -99,5 +101,6 @@ function work(at: u64, woken: bool): bool {
 
 function checkDevices(_context: usize, at: u64): void {
   for (let i: u32 = 0; i < deviceCount(); i++) healthCheck(deviceAt(i), at);
+  powerCheck();
   deviceCheck.arm(at + SECOND);
 }

@@ -1,6 +1,7 @@
 import { registerApp } from "../../kernel/app";
 import { Errno } from "../../kernel/errno";
 import { info } from "../../kernel/log";
+import { Power, powerDown } from "../../kernel/power";
 import { nextReady, readyEvents, send } from "../../kernel/socket";
 import { Method, Request } from "../lib/http/request";
 import { beginOk } from "../lib/http/response";
@@ -25,6 +26,7 @@ import { streamsInit, streamsReady } from "./streams";
  *
  *     GET  /bytes/N?seed=S   N bytes of the stream of seed S (generate.ts)
  *     PUT  /sum, POST /sum   {"length":…,"crc32":"…"} of the body, however it is framed
+ *     POST /off, /restart    ends the machine
  *
  * and echo, discard and a source as plain TCP, and echo as UDP (streams.ts).
  */
@@ -62,9 +64,23 @@ function onRequest(c: Connection, r: Request): void {
   } else if (length > 7 && equals(path, 7, "/bytes/")) {
     if (reading) serveBytes(c, r);
     else replyStatus(c, 405, "Allow: GET, HEAD\r\n");
+  } else if (equals(path, length, "/off")) {
+    end(c, r, Power.Off);
+  } else if (equals(path, length, "/restart")) {
+    end(c, r, Power.Restart);
   } else {
     replyStatus(c, 404, "");
   }
+}
+
+/** Answers, and ends the machine. */
+function end(c: Connection, r: Request, how: Power): void {
+  if (r.method != Method.Post) {
+    replyStatus(c, 405, "Allow: POST\r\n");
+    return;
+  }
+  powerDown(how);
+  replyStatus(c, 200, "");
 }
 
 /** The connection's values: bytes left, offset, seed. */

@@ -177,6 +177,16 @@ describe("the end of the machine", () => {
   }
 });
 
+describe("a restart", () => {
+  for (const machine of ["pc", "q35", "microvm"] as const) {
+    it(`resets ${machine}`, async () => {
+      const { status, output } = await boot("restart", { machine }); // QEMU ends at a reset
+      assert.equal(status, STATUS.off, output);
+      assert.equal(output, "");
+    });
+  }
+});
+
 describe("what the kernel is told", () => {
   const kibOf = (memory: number) => BigInt(memory) * 1024n;
   for (const [machine, memory, image] of [
@@ -231,9 +241,20 @@ describe("who may touch what", () => {
   it("device registers are mapped by the page, and nothing else is", async () => {
     const { status, output } = await boot("mmio", { machine: "q35" });
     const said = values(output);
-    for (const name of ["ofRam", "ofImage", "ofStatic", "above4GiB", "acrossEnd"]) {
+    for (const name of [
+      "ofRam",
+      "ofImage",
+      "ofStatic",
+      "ofFlash",
+      "tooHigh",
+      "acrossEnd",
+      "aboveTooMuch",
+    ]) {
       assert.equal(said.get(name), 0n, `${name} in ${output}`);
     }
+    assert.equal(said.get("above4GiB"), 0xff000010n);
+    assert.equal(said.get("aboveAgain"), 0xff000020n);
+    assert.equal(said.get("aboveNext"), 0xff001000n);
     assert.equal(said.get("ioApic"), 0xfec00000n);
     assert.equal(said.get("again"), 0xfec00000n);
     assert.ok([0x11n, 0x20n].includes(said.get("ioApicVersion")!), output);

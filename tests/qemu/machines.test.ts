@@ -4,7 +4,8 @@ import { before, describe, test } from "node:test";
 import { imageOf, project } from "../../tools/cli/project.ts";
 import { buildDisk } from "../../tools/image/disk.ts";
 import { type Disk, Machine, type MachineType, uefiTrouble } from "../../tools/qemu/machine.ts";
-import { curl, onUserNetwork } from "./lib.ts";
+import { freePort } from "../../tools/qemu/ports.ts";
+import { answering, curl, onUserNetwork } from "./lib.ts";
 import { seen } from "./screen.ts";
 
 /** The machines QEMU can be: kinds, firmware, screens, and what someone in front of one can do to it. */
@@ -80,5 +81,91 @@ test("the cable pulled and plugged in again", async () => {
     await machine.waitFor(/eth0 link down/, 5000);
     await machine.monitor.setLink(0, true);
     await machine.waitFor(/link down[^]*eth0 link up/, 5000);
+  });
+});
+
+describe("the end of the machine", () => {
+  for (const machine of ["pc", "q35"] as const) {
+    test(`the power button switches ${machine} off in order`, async () => {
+      const { image: kernel } = imageOf("http");
+      const it = Machine.start({ kernel, machine, accel: "tcg", network: null });
+      try {
+        await it.waitFor(/http: serving/, 20_000);
+        await it.monitor.command("system_powerdown");
+        assert.deepEqual(await it.exited, { code: 0, signal: null });
+        assert.match(it.console, /power: button pressed[^]*power: switching off/);
+      } finally {
+        await it.stop();
+      }
+    });
+  }
+
+  test("a program switches off and restarts", async () => {
+    const hostPort = await freePort();
+    const it = Machine.start({
+      kernel: imageOf("exerciser").image,
+      machine: "q35",
+      accel: "tcg",
+      network: { kind: "user", forwards: [{ protocol: "tcp", hostPort, guestPort: 80 }] },
+      reboots: true,
+    });
+    const post = async (path: string): Promise<string> =>
+      (await curl("-X", "POST", `http://127.0.0.1:${hostPort}${path}`)).toString();
+    try {
+      await answering(it, hostPort);
+      assert.match(await post("/restart"), /200 OK/);
+      await it.waitFor(/power: restarting[^]*exerciser: serving/, 30_000);
+      await answering(it, hostPort);
+      assert.match(await post("/off"), /200 OK/);
+      assert.deepEqual(await it.exited, { code: 0, signal: null });
+      assert.match(it.console, /power: switching off/);
+    } finally {
+      await it.stop();
+    }
+  });
+});
+
+describe("memory", () => {
+  // Nothing touches what the host would have to find: the guest's RAM is address space alone.
+  const backed = (mib: number): string[] => [
+    "-object",
+    `memory-backend-ram,id=ram,size=${mib}M,reserve=off,prealloc=off`,
+    ...["-machine", "memory-backend=ram"],
+  ];
+  for (const [memory, machine] of [
+    [16, "q35"],
+    [3072, "pc"],
+    [5120, "q35"],
+    [65536, "pc"],
+    [65536, "q35"],
+  ] as [number, MachineType][]) {
+    test(`${machine} with ${memory} MiB`, async () => {
+      const extra = backed(memory);
+      await onUserNetwork("http", { machine, memory, extra }, async (url) => {
+        assert.match((await curl(`${url}/`)).toString(), /<html/i);
+      });
+    });
+  }
+
+  test("a processor without 64 bits is told so, on the serial port and on the screen", async () => {
+    const { image: kernel } = imageOf("http");
+    const extra = ["-cpu", "qemu32"];
+    const it = Machine.start({ kernel, accel: "tcg", network: null, screen: true, extra });
+    try {
+      await it.waitFor(/64-bit processor/, 20_000);
+      await seen(it, /64-bit processor/);
+    } finally {
+      await it.stop();
+    }
+  });
+
+  test("too little memory is told", async () => {
+    const { image: kernel } = imageOf("http");
+    const it = Machine.start({ kernel, accel: "tcg", network: null, memory: 3 });
+    try {
+      await it.waitFor(/too little free RAM/, 20_000);
+    } finally {
+      await it.stop();
+    }
   });
 });

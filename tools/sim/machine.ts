@@ -12,7 +12,7 @@ export class KernelPanic extends Error {
   override name = "KernelPanic";
 }
 
-/** Thrown through the kernel by `exit`, which does not return. */
+/** Thrown through the kernel by `exit` and `restart`, which do not return. */
 class Exit extends Error {}
 
 export interface MachineOptions {
@@ -87,7 +87,7 @@ export class Machine implements Host {
   readonly kernel: Kernel;
   /** Console lines, without their line ends. */
   readonly console: string[] = [];
-  /** The code given to `exit`, once it was. */
+  /** The code given to `exit`, once it was; 0 for `restart`, after which a machine here stays off. */
   exitCode: number | undefined;
   /** Steps taken. */
   steps = 0;
@@ -534,6 +534,10 @@ export class Machine implements Host {
       consoleWrite: (text: number, length: number) => this.consoleWrite(text, length),
       exit: (code: number) => {
         this.exitCode = code;
+        throw new Exit();
+      },
+      restart: () => {
+        this.exitCode = 0;
         throw new Exit();
       },
       panic: (text: number, length: number) => {

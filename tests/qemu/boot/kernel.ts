@@ -18,6 +18,7 @@ import {
   monotonic,
   panic,
   portOut8,
+  restart,
   wallClock,
 } from "../../../kernel/host";
 
@@ -137,6 +138,7 @@ export function init(): void {
     end();
     exit(0);
   }
+  if (told("restart")) restart();
   if (told("entropy")) {
     const bytes = memory.data(32, 8);
     entropy(bytes, 29);
@@ -148,7 +150,12 @@ export function init(): void {
     say("ofRam", mmioMap(info.ram, 4096));
     say("ofImage", mmioMap(info.pack - 0x1000, 4096));
     say("ofStatic", mmioMap(0x8000, 16));
-    say("above4GiB", mmioMap(0x100000000, 16));
+    say("ofFlash", mmioMap(0xff000000, 16));
+    say("tooHigh", mmioMap(0x10000000000000, 16));
+    say("above4GiB", mmioMap(0x100000010, 16));
+    say("aboveAgain", mmioMap(0x100000020, 16));
+    say("aboveNext", mmioMap(0x200000000, 0x1001));
+    say("aboveTooMuch", mmioMap(0x300000000, 0x1000000));
     say("acrossEnd", mmioMap(0xfffff000, 0x2000));
     const ioApic = mmioMap(0xfec00000, 32);
     say("ioApic", ioApic);

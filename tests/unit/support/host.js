@@ -34,6 +34,9 @@ export function host(memory) {
       exit(code) {
         throw new Error(`exit ${code}`);
       },
+      restart() {
+        throw new Error("restart");
+      },
       panic(at, length) {
         ended++;
         throw new Error(`panic: ${string(at, length)}`);
