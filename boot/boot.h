@@ -6,6 +6,7 @@
 
 #define HIGH 0xffffffff80000000u // linker.ld: virtual less physical, as linked
 #define LOW_END 0x100000000u     // where the kernel's pointers end, and what the shim looks at
+#define FIRST_MIB 0x100000u      // the firmware's: nobody takes it
 #define PAGE 4096u
 #define PAGE_DOWN(address) ((address) & ~(u64)(PAGE - 1))
 #define PAGE_UP(address) PAGE_DOWN((address) + PAGE - 1)

@@ -7,7 +7,7 @@
 
 #include "boot.h"
 
-enum { FIRST_MIB = 0x100000, MOST_RANGES = 128 };
+enum { MOST_RANGES = 128 };
 
 static struct ranges {
   u32 count;

@@ -140,8 +140,10 @@ void paging_start(void) {
   map_readable(physical_of(&boot_page), physical_of(&boot_page + 1));
   for (u32 i = 0; i < acpi.table_count; i++) {
     const u64 start = PAGE_DOWN(acpi.tables[i].start), end = PAGE_UP(acpi.tables[i].end);
-    // Hidden by static data, or in RAM that anybody may take: rather none than half.
-    if (start < static_end || memory_has(MEMORY_RAM, start, end)) has_rsdp = false;
+    // Hidden by static data, or in RAM that anybody may take: rather none than half. Nobody takes the first
+    // MiB, which a microvm's map calls RAM though its tables are there.
+    const bool taken = end > FIRST_MIB && memory_has(MEMORY_RAM, start, end);
+    if (start < static_end || taken) has_rsdp = false;
     else map_readable(start, end);
   }
   write_cr3(physical_of(root));

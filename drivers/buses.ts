@@ -22,10 +22,10 @@ import {
 
 /** Looks at every bus anew. `foundAt` then says what is there, in the order of buses and places. */
 export function busesScan(): void {
+  virtioMmioScan();
   if (!pciProbe() && !virtioMmioCount()) {
     warn("pci").text("no bus: neither ECAM nor configuration mechanism #1 answers").end();
   }
-  virtioMmioScan();
 }
 
 /** Things found. */

@@ -2,7 +2,7 @@ import { boot } from "./memory";
 
 /**
  * ACPI's tables (ACPI Specification 6.4, 5.2), found through the RSDP that the host hands on. Only what
- * stands in plain tables is read: no AML. A table that is not what it says counts as absent.
+ * stands in plain tables is read: no AML is run. A table that is not what it says counts as absent.
  */
 
 /** Common head of all tables (5.2.6): signature, length, revision, checksum. */
@@ -11,6 +11,11 @@ const LENGTH: u32 = 4;
 
 /** Longer ones hold AML, or lie. */
 const LENGTH_MAX: u32 = 1 << 20;
+
+/** Fixed description table (5.2.9), and where it says that the DSDT is: in 32 bits and, later, in 64. */
+const FADT: u32 = 0x5043_4146;
+const FADT_DSDT: u32 = 40;
+const FADT_X_DSDT: u32 = 140;
 
 /** RSDP (5.2.5.3): its first version's bytes, its revision, the two roots. */
 const RSDP_SIGNATURE: u64 = 0x2052_5450_2044_5352;
@@ -52,4 +57,12 @@ export function acpiTable(signature: u32): usize {
     if (table && load<u32>(table) == signature) return table;
   }
   return 0;
+}
+
+/** Address of the DSDT (5.2.11.1), whose AML is the machine's own description, or 0. */
+export function acpiDsdt(): usize {
+  const fadt = acpiTable(FADT);
+  if (!fadt || acpiLength(fadt) < FADT_DSDT + 4) return 0;
+  const wide = acpiLength(fadt) < FADT_X_DSDT + 8 ? 0 : load<u64>(fadt, FADT_X_DSDT);
+  return soundTable(wide ? wide : load<u32>(fadt, FADT_DSDT));
 }

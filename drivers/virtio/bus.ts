@@ -1,12 +1,15 @@
-import { textFind, parseDecimal, parseHex } from "../../kernel/text";
+import { ACPI_HEAD, acpiDsdt, acpiLength } from "../../kernel/acpi";
+import { parseDecimal, parseHex, textFind } from "../../kernel/text";
 import { Bus, Found } from "../bus";
 import { LINES, NO_LINE } from "../device";
+import { lineOfInput } from "../lines";
 import { virtioMmioProbe } from "./mmio";
 
 /**
  * Virtio devices at fixed addresses (Virtual I/O Device 1.2, 4.2.1). No bus lists them: the machine's
  * maker says where they are, and QEMU's microvm and Firecracker do it on the kernel's command line, in
- * Linux's words: `virtio_mmio.device=512@0xfeb00e00:12`, which is bytes, address and interrupt line.
+ * Linux's words: `virtio_mmio.device=512@0xfeb00e00:12`, which is bytes, address and interrupt line. A
+ * microvm with ACPI says it in its DSDT.
  */
 
 @unmanaged
@@ -94,8 +97,40 @@ export function virtioMmioPresent(device: VirtioMmio): bool {
   return virtioMmioProbe(device.address, device.length) == device.id;
 }
 
-/** Looks what is at the places that were named. */
+/** `_HID` of such a device (virtio's name in ACPI), as it stands in AML. */
+const HARDWARE_ID: u64 = 0x3530_3030_4f52_4e4c;
+/** What stands between it and its resources at most: identifiers, names, the head of a buffer. */
+const RESOURCES_WITHIN: u32 = 64;
+/** Resource descriptors (ACPI 6.4, 6.4.3.4, 6.4.3.6): 32-bit memory at a fixed place, and an interrupt. */
+const MEMORY32_FIXED: u32 = 0x0009_86;
+const MEMORY32_BYTES: u32 = 12;
+const EXTENDED_INTERRUPT: u32 = 0x0006_89;
+const INTERRUPT_BYTES: u32 = 9;
+
+/**
+ * Notes the devices that the DSDT describes. Their AML is so regular that no interpreter is needed: the
+ * hardware id, and soon after it the two resource descriptors, each of a fixed form.
+ */
+function fromAcpi(): void {
+  const table = acpiDsdt();
+  if (!table) return;
+  // Where both descriptors would just fit.
+  const end = table + acpiLength(table) - MEMORY32_BYTES - INTERRUPT_BYTES;
+  for (let at = table + ACPI_HEAD; at < end; at++) {
+    if (load<u64>(at) != HARDWARE_ID) continue;
+    for (let from = at + 8; from < min<usize>(at + RESOURCES_WITHIN, end + 1); from++) {
+      const interrupt = from + MEMORY32_BYTES;
+      if ((load<u32>(from) & 0xff_ffff) != MEMORY32_FIXED) continue;
+      if ((load<u32>(interrupt) & 0xff_ffff) != EXTENDED_INTERRUPT) continue;
+      virtioMmioAdd(load<u32>(from, 4), load<u32>(from, 8), lineOfInput(load<u32>(interrupt, 5)));
+      break;
+    }
+  }
+}
+
+/** Looks what is at the places that were named, and at those that ACPI tells of. */
 export function virtioMmioScan(): void {
+  fromAcpi();
   for (let i: u32 = 0; i < count; i++) {
     const device = virtioMmioAt(i);
     device.id = virtioMmioProbe(device.address, device.length);

@@ -1,4 +1,6 @@
 import { AddressMode, config, configParse, EcnMode } from "../../kernel/config";
+import { NO_LINE } from "../../drivers/device";
+import { virtioMmioAt, virtioMmioCount } from "../../drivers/virtio/bus";
 import { CongestionId } from "../../net/tcp/congestion/controls";
 import { Level, logLevel, setLogLevel } from "../../kernel/log";
 import { ascii, consoleText } from "./support/host";
@@ -51,6 +53,45 @@ describe("the command line", () => {
     expect(hostname()).toBe("web-1");
     expect<u32>(logLevel()).toBe(Level.Debug);
     expect(consoleText()).toBe("");
+  });
+
+  it("takes virtio devices in the words of QEMU and Firecracker, in the order of their addresses", () => {
+    parse("virtio_mmio.device=512@0xfeb00e00:12 virtio_mmio.device=4K@0xd0000000:5:1");
+    expect(virtioMmioCount()).toBe(2);
+    expect(virtioMmioAt(0).address).toBe(0xd0000000);
+    expect(virtioMmioAt(0).length).toBe(4096);
+    expect(virtioMmioAt(0).line).toBe(5);
+    expect(virtioMmioAt(1).address).toBe(0xfeb00e00);
+    expect(virtioMmioAt(1).length).toBe(512);
+    expect(virtioMmioAt(1).line).toBe(12);
+    parse("virtio_mmio.device=0x200@0xfeb00000:40");
+    expect(virtioMmioCount()).toBe(1);
+    expect<u32>(virtioMmioAt(0).line).toBe(NO_LINE, "no such line");
+    expect(consoleText()).toBe("");
+  });
+
+  it("names virtio devices that make no sense", () => {
+    const wrong = [
+      "512",
+      "512@0xfeb00000",
+      "@0xfeb00000:5",
+      "512@0xfeb00001:5",
+      "512@0x1feb00000:5",
+      "512@0xfeb0g000:5",
+      "512@0xfeb00000:",
+      "2M@0xfeb00000:5",
+      "K@0xfeb00000:5",
+      "512:5@0xfeb00000",
+    ];
+    for (let i = 0; i < wrong.length; i++) {
+      mentions(complaint("virtio_mmio.device=" + wrong[i]), "ignored, bad value");
+      expect(virtioMmioCount()).toBe(0, wrong[i]);
+    }
+    let many = "";
+    for (let i = 0; i < 33; i++)
+      many += " virtio_mmio.device=512@" + (0x10000 + i * 512).toString() + ":5";
+    mentions(complaint(many), "at most 32");
+    expect(virtioMmioCount()).toBe(32);
   });
 
   it("takes the default congestion control, and says which there are", () => {
