@@ -155,11 +155,15 @@ export async function inside(namespace: Namespace, ...command: string[]): Promis
   return stdout;
 }
 
-const CHECKSUMS = ["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]);
+/** Frames, not streams: what is sent twice makes a stream that tshark cannot put together. */
+const READING = [
+  ...["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]),
+  ...["-o", "tcp.desegment_tcp_streams:FALSE"],
+];
 
 /** A line for each frame of a capture that a display filter of tshark lets through. */
 export async function framesThat(capture: string, filter: string): Promise<string[]> {
-  const command = ["tshark", "-r", capture, "-n", ...CHECKSUMS, "-Y", filter];
+  const command = ["tshark", "-r", capture, "-n", ...READING, "-Y", filter];
   const { status, stdout, stderr } = await runProgram(command);
   assert.equal(status, 0, `tshark: ${stderr}`);
   return stdout.toString().split("\n").filter(Boolean);

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { GUEST_ADDRESS } from "../../tools/qemu/namespace.ts";
+import { type Sum, crc32, stream } from "./exerciser.ts";
 import { curl, inFolder, inside, noTap, onTap, onUserNetwork, sha256 } from "./lib.ts";
 
 /** From 1 byte to 64 MiB through the exerciser, both ways, every byte compared by checksum. */
@@ -10,37 +11,9 @@ import { curl, inFolder, inside, noTap, onTap, onUserNetwork, sha256 } from "./l
 /** Around a segment, a slot, a window, and then what takes a while. */
 const SIZES = [1, 2, 1459, 1460, 1461, 4096, 65_535, 65_536, 1_000_003, 1 << 24, 1 << 26];
 
-/** The exerciser's stream of a seed, from the rule in apps/exerciser/generate.ts. */
-function stream(seed: number, length: number): Buffer {
-  const words = new Uint32Array((length + 3) >> 2);
-  for (let i = 0, x = seed; i < words.length; i++, x = (x + 0x9e3779b9) | 0) {
-    let y = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
-    y = Math.imul(y ^ (y >>> 15), 0x735a2d97);
-    words[i] = y ^ (y >>> 15);
-  }
-  return Buffer.from(words.buffer, 0, length);
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
-  return n;
-});
-
-/** The CRC-32 of Ethernet and zip (ISO 3309), as 8 hexadecimal digits. */
-function crc32(data: Uint8Array): string {
-  let crc = 0xffffffff;
-  for (const byte of data) crc = CRC_TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
-  return (~crc >>> 0).toString(16).padStart(8, "0");
-}
-
 test("the CRC is the published one", () => {
   assert.equal(crc32(Buffer.from("123456789")), "cbf43926");
 });
-
-interface Sum {
-  length: number;
-  crc32: string;
-}
 
 for (const where of ["QEMU's user network", "TAP"] as const) {
   const skip = where === "TAP" ? noTap : false;
