@@ -167,6 +167,11 @@ export class Device {
   linkLines: u8;
   linkUntold: u32;
   linkChangedAt: u64;
+  /**
+   * When the driver last found every descriptor filled, so that the device may have had no room for
+   * more, in `now` of the kernel's clock; 0 for never.
+   */
+  receiveFullAt: u64;
 
   /**
    * Sets the operations, each as described at the head of this file; here their signatures are

@@ -1,3 +1,4 @@
+import { now } from "../../kernel/clock";
 import { dmaRead32, dmaReadBarrier, dmaWrite64, dmaWriteBarrier } from "../../kernel/host";
 import {
   Owner,
@@ -184,6 +185,7 @@ function harvest(nic: Rtl8139): u32 {
   }
   nic.receiveNext = index;
   nic.device.receiveDescriptors += done;
+  if (done == RING) nic.device.receiveFullAt = now();
   return done;
 }
 

@@ -158,6 +158,12 @@ export function ipMtu(destination: IpAddress): u32 {
   return route === null ? 0 : route.iface.mtu;
 }
 
+/** `Device.receiveFullAt` of the device on the way to `destination`; 0 without a route. */
+export function ipReceiveFullAt(destination: IpAddress): u64 {
+  const route = routeTo(destination.hi, destination.lo);
+  return route === null ? 0 : route.iface.device.receiveFullAt;
+}
+
 /** Whether the device on the way to `destination` cuts packets with a `segmentSize` into segments. */
 export function ipSegmentation(destination: IpAddress): bool {
   const route = routeTo(destination.hi, destination.lo);

@@ -81,6 +81,8 @@ export class Rtl8139 implements Nic {
     sent: 0,
     bursts: 0,
     linkLosses: 0,
+    /** Frames that there was no room for. */
+    missed: 0,
     /** Packets whose FIFO ran dry. */
     underruns: 0,
   };
@@ -424,6 +426,7 @@ export class Rtl8139 implements Nic {
 
   /** A frame is lost: counted, and told of. */
   miss(cause: number): void {
+    this.counts.missed++;
     this.missed = (this.missed + 1) & 0xffffff;
     this.cause(cause);
   }

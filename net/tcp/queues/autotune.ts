@@ -1,5 +1,6 @@
-import { MILLISECOND } from "../../../kernel/timer";
-import { mostSlots } from "./budget";
+import { MILLISECOND, SECOND } from "../../../kernel/timer";
+import { ipReceiveFullAt } from "../../ip/route";
+import { mostSlots, receiveHeld } from "./budget";
 import { timestampClock } from "../opening/isn";
 import { options } from "../options";
 import { seqGreaterEqual } from "../seq";
@@ -16,6 +17,10 @@ import { Tcb, TcbFlag } from "../tcb";
  * A receiver cannot time its own segments. The round trip is seen from the sender's answer to an
  * ACK: the echo of our timestamp, or else the arrival of what a whole window later begins. Both are
  * too long when the sender has nothing to say, so smaller samples count at once and larger slowly.
+ *
+ * A device whose receive ring fills up is a buffer that is too small for what the window lets in. What
+ * is lost there is sent again for nothing: the machine is the bottleneck, and a larger window only
+ * makes the ring overflow more. So while that happens, windows shrink.
  */
 
 /** Bits of `Tcb.fixedBuffers`: the program has set the size, and has its reasons. */
@@ -28,6 +33,10 @@ export const enum FixedBuffer {
 const INTERVAL_MIN: u64 = MILLISECOND;
 /** An interval that is so much longer than a round trip has a pause of the program in it, ns. */
 const PAUSE: u64 = 100 * MILLISECOND;
+/** After a device ran out of room nothing grows for so long, ns. */
+const FULL_PAUSE: u64 = SECOND;
+/** Fewest slots that it leaves a connection. */
+const SHRUNK_LEAST: u32 = 16;
 /** Samples beyond this are pauses of the sender, µs. */
 const ROUND_TRIP_MAX: u32 = 4_000_000;
 
@@ -79,6 +88,11 @@ export function tuneRead(t: Tcb, length: u32, now: u64): void {
   work.tuneBytes = 0;
   work.tuneAt = now;
   if (elapsed > period + PAUSE) return;
+  const fullAt = ipReceiveFullAt(t.remote);
+  if (fullAt && now - fullAt < FULL_PAUSE) {
+    if (now - fullAt <= elapsed) shrink(t);
+    return;
+  }
   const before = work.tuneTaken;
   if (taken <= before) return;
   work.tuneTaken = taken;
@@ -86,4 +100,12 @@ export function tuneRead(t: Tcb, length: u32, now: u64): void {
   const wanted = 2 * <u64>taken + (before ? 4 * <u64>(taken - before) : 0);
   const slots = <u32>min<u64>(wanted / t.rcvMss + 1, mostSlots());
   if (slots > t.receiveLimit) t.receiveLimit = <u16>slots;
+}
+
+/** The peer may send a quarter less at a time; what it has been promised stays (`advertise`). */
+function shrink(t: Tcb): void {
+  const slots = <u32>t.receiveLimit - ((<u32>t.receiveLimit) >> 2);
+  if (slots < SHRUNK_LEAST || slots < receiveHeld(t)) return;
+  t.receiveLimit = <u16>slots;
+  t.work.tuneTaken = 0;
 }

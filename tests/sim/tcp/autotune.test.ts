@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { SocketOption, Syscall } from "../../../sdk/assembly/syscalls.ts";
+import type { Rtl8139 } from "../../../tools/sim/rtl8139.ts";
 import { simulate, type World } from "../harness.ts";
 import {
   ACK,
@@ -44,11 +45,15 @@ interface OpenOptions {
   /** MiB. */
   memory?: number;
   receiveBuffer?: number;
+  nic?: string;
 }
 
 /** A connection that the peer opened to a machine of 128 MiB, its window and ours scaled. */
-function open(world: World, { timestamps = true, memory = 128, receiveBuffer }: OpenOptions = {}) {
-  const { machine } = world.ready({ memory: memory << 20 });
+function open(
+  world: World,
+  { timestamps = true, memory = 128, receiveBuffer, ...station }: OpenOptions = {},
+) {
+  const { machine } = world.ready({ memory: memory << 20, ...station });
   const program = new Program(machine);
   const listener = program.listen(PORT);
   if (receiveBuffer) program.setOption(listener, SocketOption.ReceiveBuffer, receiveBuffer);
@@ -261,3 +266,41 @@ simulate(
   },
   { delay: 50 * MILLISECOND, rate: 100_000_000, queue: 8 << 20 },
 );
+
+simulate("a card whose ring fills up is sent less at a time", (world) => {
+  // 64 descriptors, full in 0.8 ms, and a machine that looks after them every two.
+  const all = open(world, { nic: "rtl8139c+" });
+  const slow = all.program.machine as unknown as { options: { stepTime: number } };
+  slow.options.stepTime = 2 * MILLISECOND;
+  const { counts } = world.stations[0]!.nic as Rtl8139;
+  const { peer, scale } = all;
+  let ack = peer.sndNxt;
+  let edge = ack + FIRST * MSS;
+  peer.peer.handler = ({ tcp }) => {
+    if (!tcp) return false;
+    ack = tcp.ack;
+    edge = tcp.ack + tcp.window * 2 ** scale;
+    peer.options.timestamps = [peer.options.timestamps![0] + 1, tcp.options.timestamps![0]];
+    return true;
+  };
+  // All that the window allows each time, what was lost again.
+  const round = (): void => {
+    for (peer.sndNxt = ack; edge - peer.sndNxt >= MSS - 12;) {
+      peer.send({ payload: pattern(MSS - 12) });
+    }
+    world.run(10 * MILLISECOND);
+    drain(all);
+    world.run(5 * MILLISECOND);
+  };
+  for (let i = 0; i < 20; i++) round();
+  const missed = counts.missed;
+  assert.ok(missed > 0, "the ring has been full");
+  assert.ok(receiveSlots(all) <= 80, `${receiveSlots(all)} slots`);
+  for (let i = 0; i < 20; i++) round();
+  assert.equal(counts.missed, missed, "lost for nothing");
+  // After a second without, it may be more again.
+  world.run(1.5 * SECOND);
+  const before = receiveSlots(all);
+  for (let i = 0; i < 4; i++) round();
+  assert.ok(receiveSlots(all) > before, `${receiveSlots(all)} slots after ${before}`);
+});
