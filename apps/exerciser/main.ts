@@ -18,6 +18,7 @@ import {
 } from "../lib/http/server";
 import { Writer, decimal, equals, findByte } from "../lib/text";
 import { crc32 } from "./crc32";
+import { devicesAsked } from "./devices";
 import { generate, generatedLength } from "./generate";
 import { streamsInit, streamsReady } from "./streams";
 
@@ -28,7 +29,7 @@ import { streamsInit, streamsReady } from "./streams";
  *     PUT  /sum, POST /sum   {"length":…,"crc32":"…"} of the body, however it is framed
  *     POST /off, /restart    ends the machine
  *
- * and echo, discard and a source as plain TCP, and echo as UDP (streams.ts).
+ * devices (devices.ts), and echo, discard and a source as plain TCP, and echo as UDP (streams.ts).
  */
 
 const PORT: u16 = 80;
@@ -58,6 +59,8 @@ function onRequest(c: Connection, r: Request): void {
   const reading = r.method == Method.Get || r.method == Method.Head;
   if (r.method == Method.Unknown) {
     replyStatus(c, 501, "");
+  } else if (devicesAsked(c, r)) {
+    return;
   } else if (equals(path, length, "/sum")) {
     if (r.method == Method.Put || r.method == Method.Post) receiveBody(c, r);
     else replyStatus(c, 405, "Allow: PUT, POST\r\n");

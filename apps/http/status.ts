@@ -1,4 +1,4 @@
-import { deviceAt, deviceCount } from "../../drivers/device";
+import { DeviceState, Feature, deviceAt, deviceCount } from "../../drivers/device";
 import { now } from "../../kernel/clock";
 import { config } from "../../kernel/config";
 import { boot, unreserved } from "../../kernel/memory";
@@ -18,7 +18,7 @@ import { writeCounters } from "./counters";
 /** An answer is copied and has a head, too (apps/lib/http/response.ts). Enough for 20 digits in every number. */
 const STATUS_MAX: usize = ANSWER_MAX - 512;
 /** Interfaces shown; a machine with more says how many there are. */
-const SHOWN_MAX: u32 = 8;
+const SHOWN_MAX: u32 = 6;
 
 const text: usize = memory.data(15872, 64);
 const writer = changetype<Writer>(memory.data(offsetof<Writer>(), 8));
@@ -62,6 +62,12 @@ function writeInterface(index: u32): void {
   const device = deviceAt(index);
   const iface = interfaceAt(index);
   json.object();
+  json.key("name").text("");
+  writer.at--;
+  if (device.features & Feature.Loopback) writer.text("lo");
+  else writer.text("eth").number(device.number);
+  writer.byte(0x22);
+  json.key("state").text(stateName(device.state)).key("driver").text(device.driver);
   json.key("model").text(device.model).key("mac").text("");
   writer.at--;
   for (let shift: i32 = 40; shift >= 0; shift -= 8) {
@@ -78,20 +84,30 @@ function writeInterface(index: u32): void {
   writer.byte(0x22);
   json.key("linkUp").boolean(device.linkUp).count("speedMbps", device.speed);
   json.count("mtu", device.mtu);
-  json.count("receivedPackets", device.receivedPackets);
-  json.count("receivedBytes", device.receivedBytes);
-  json.count("sentPackets", device.sentPackets).count("sentBytes", device.sentBytes);
-  json.count("receiveDropped", device.receiveDropped);
-  json.count("receiveErrors", device.receiveErrors);
-  json.count("transmitErrors", device.transmitErrors);
   json.key("interrupt").text(device.interruptName);
-  json.count("interrupts", device.interrupts);
-  json.count("doorbells", device.receiveDoorbells + device.transmitDoorbells);
-  json.count("resets", device.resets);
+  json.count("interrupts", device.interrupts).count("resets", device.resets);
+  json.count("failures", device.failures).count("linkChanges", device.linkChanges);
+  json.key("receive").object();
+  json.count("packets", device.receivedPackets).count("bytes", device.receivedBytes);
+  json.count("descriptors", device.receiveDescriptors);
+  json.count("doorbells", device.receiveDoorbells).count("interrupts", device.receiveInterrupts);
+  json.count("dropped", device.receiveDropped).count("errors", device.receiveErrors);
+  json.count("arrived", device.receiveArrived).endObject();
+  json.key("transmit").object();
+  json.count("packets", device.sentPackets).count("bytes", device.sentBytes);
+  json.count("descriptors", device.transmitDescriptors).count("done", device.transmitDone);
+  json.count("doorbells", device.transmitDoorbells);
+  json.count("errors", device.transmitErrors).endObject();
   json.count("runts", iface.runts).count("notForUs", iface.notForUs);
   json.count("unknownType", iface.unknownType).count("badSource", iface.badSource);
   json.count("linkDownDropped", iface.downDropped).count("queueFullDropped", iface.queueFull);
   json.endObject();
+}
+
+function stateName(state: u32): string {
+  if (state == DeviceState.Running) return "running";
+  if (state == DeviceState.Failed) return "failed";
+  return state == DeviceState.Gone ? "gone" : "unloaded";
 }
 
 function writePool(id: u32): void {

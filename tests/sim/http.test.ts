@@ -350,7 +350,7 @@ serving("/status says in JSON what there is", ({ machine, open }) => {
   const said = JSON.parse(body.toString()) as {
     uptime: number;
     version: string;
-    interfaces: { address: string; receivedPackets: number; linkUp: boolean }[];
+    interfaces: { address: string; receive: { packets: number }; linkUp: boolean }[];
     tcp: { established: number; segmentsIn: number };
     [layer: string]: unknown;
     http: { requests: number; bytesInPlace: number; bytesCopied: number };
@@ -361,7 +361,7 @@ serving("/status says in JSON what there is", ({ machine, open }) => {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   assert.equal(said.version, version);
   assert.equal(said.interfaces[0]!.address, "10.0.0.2");
-  assert.ok(said.interfaces[0]!.linkUp && said.interfaces[0]!.receivedPackets > 200);
+  assert.ok(said.interfaces[0]!.linkUp && said.interfaces[0]!.receive.packets > 200);
   assert.equal(said.tcp.established, 1);
   for (const layer of ["arp", "ip", "icmp", "udp", "dhcp"] as const) {
     const own = counters(machine, layer);

@@ -140,6 +140,20 @@ describe("load and unload", () => {
     assert.ok(devices.counters(0).receivedPackets > before.receivedPackets, "counters go on");
   });
 
+  test("other interfaces lose nothing meanwhile", () => {
+    const rack = new Rack(["e1000", "virtio-net-pci", "rtl8139"], { commandLine: "" });
+    const { devices } = rack;
+    rack.peers.forEach((peer, i) => new DhcpServer(peer, { address: `10.0.${i}.2` }));
+    rack.run(10 * SECOND);
+    for (let i = 0; i < 100; i++) {
+      devices.control(0, [DeviceCommand.Unload, DeviceCommand.Load][i % 2]!);
+      for (const other of [1, 2]) assert.ok(rack.ping(other, `10.0.${other}.2`), `round ${i}`);
+    }
+    rack.run(5 * SECOND);
+    assert.ok(rack.ping(0, "10.0.0.2"));
+    assert.equal(devices.counters(1).resets + devices.counters(2).resets, 0);
+  });
+
   for (const { name } of NICS) {
     test(`${name}: a thousand times leaves everything where it was`, () => {
       const rack = new Rack([name]);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DeviceCommand } from "../../sdk/assembly/syscalls.ts";
+import { Devices } from "../../tools/sim/devices.ts";
 import type { LinkConditions } from "../../tools/sim/link.ts";
 import { Program } from "../../tools/sim/program.ts";
 import { Random } from "../../tools/sim/random.ts";
@@ -97,6 +99,28 @@ onEachNic((kind) => {
       assert.equal(nic.counts.resets, resets, "a dead link is not a hung transmitter");
     });
   }
+
+  on("both devices are reset, unloaded and loaded under load", (world) => {
+    const [receiver, sender] = pair(world);
+    const transfer = new Transfer(world, sender, receiver, "10.0.0.2", 2 << 20);
+    for (let i = 1; i <= 6; i++) {
+      transfer.reach(i * 200_000);
+      const devices = new Devices((i & 1 ? sender : receiver).machine);
+      const ask = (command: DeviceCommand) => {
+        assert.equal(devices.control(0, command), 0);
+        world.run(300 * MILLISECOND);
+      };
+      if (i % 3) ask(DeviceCommand.Reset);
+      else {
+        ask(DeviceCommand.Unload);
+        ask(DeviceCommand.Load);
+      }
+    }
+    transfer.finish(120 * SECOND);
+    for (const { machine } of [receiver, sender]) {
+      assert.equal(machine.line(/hung|deaf|failed|gone/), undefined);
+    }
+  });
 
   on("every interrupt is lost: the machines poll", (world) => {
     const [receiver, sender] = pair(world);
