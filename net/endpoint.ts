@@ -74,6 +74,8 @@ export const enum EndpointOption {
   TimeToLive = 28,
   /** TCP, before the connection is opened: an `EcnMode`. */
   Ecn = 33,
+  /** Binds though others that do have the port; what comes is dealt out among them. 0 or 1. */
+  ReusePort = 34,
 }
 
 let sink: u32 = 0;

@@ -214,7 +214,7 @@ function unconnected(
       return;
     }
   }
-  const listener = listenerFind(destination, localPort);
+  const listener = listenerFind(destination, localPort, hash);
   const control = flags & (TcpFlag.ACK | TcpFlag.SYN | TcpFlag.RST);
   if (listener !== null && control == TcpFlag.ACK && cookiesOutstanding(now)) {
     const result = listenerAck(

@@ -37,31 +37,36 @@ const counters: usize = memory.data(64 * 4, 64);
 }
 
 /**
- * Whether somebody has bound this port on this address, or on all when either is unspecified. Those
- * that share it and do not listen are no obstacle to who shares it, too.
+ * Whether somebody has bound this port on this address, or on all when either is unspecified, and does
+ * not share it with `t`, if that is not null.
  */
-function taken(address: IpAddress, port: u32, sharing: bool): bool {
-  let t = first(port);
-  while (t !== null) {
-    if (holds(t, address, port)) {
-      if (!sharing || !shares(t) || t.state == State.Listen) return true;
-    }
-    t = t.portNext;
+function taken(address: IpAddress, port: u32, t: Tcb | null): bool {
+  let other = first(port);
+  while (other !== null) {
+    if (holds(other, address, port) && (t === null || !share(t, other))) return true;
+    other = other.portNext;
   }
   return false;
 }
 
+/** Whether both want to be members of a group of listeners. */
+@inline function together(one: Tcb, other: Tcb): bool {
+  return one.settings.has(SettingBit.ReusePort) && other.settings.has(SettingBit.ReusePort);
+}
 
-@inline function shares(t: Tcb): bool {
+/** Whether `t` may have the port beside `other`: in a group, or as long as that does not listen. */
+function share(t: Tcb, other: Tcb): bool {
+  if (together(t, other)) return true;
+  if (other.state == State.Listen || !other.settings.has(SettingBit.ReuseAddress)) return false;
   return t.settings.has(SettingBit.ReuseAddress);
 }
 
-/** Whether another that has bound the port of `t`, on an address of it, listens already. */
+/** Whether another that has bound the port of `t`, on an address of it, listens, and not with it. */
 export function listenerConflicts(t: Tcb): bool {
   let other = first(t.localPort);
   while (other !== null) {
     if (other !== t && other.state == State.Listen && holds(other, t.local, t.localPort)) {
-      return true;
+      if (!together(t, other)) return true;
     }
     other = other.portNext;
   }
@@ -77,7 +82,7 @@ export function bind(t: Tcb, address: IpAddress, port: u32): i32 {
   if (port == 0) {
     port = choosePort(address);
     if (port == 0) return -Errno.EADDRINUSE;
-  } else if (taken(address, port, shares(t))) {
+  } else if (taken(address, port, t)) {
     return -Errno.EADDRINUSE;
   }
   t.local.copy(address);
@@ -106,7 +111,7 @@ function choosePort(address: IpAddress): u32 {
   const start = random32();
   for (let i: u32 = 0; i < EPHEMERAL_COUNT; i++) {
     const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
-    if (!taken(address, port, false)) return port;
+    if (!taken(address, port, null)) return port;
   }
   return 0;
 }
@@ -157,7 +162,7 @@ export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u3
   const start = hash + load<u32>(counter);
   for (let i: u32 = 0; i < EPHEMERAL_COUNT; i++) {
     const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
-    if (!taken(local, port, false) && !tupleTaken(local, port, remote, remotePort, now)) {
+    if (!taken(local, port, null) && !tupleTaken(local, port, remote, remotePort, now)) {
       store<u32>(counter, load<u32>(counter) + i + 1);
       return port;
     }
@@ -165,16 +170,41 @@ export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u3
   return 0;
 }
 
-/** Who listens on this port for this address: an exact match before the unspecified address. */
-export function listenerFind(address: IpAddress, port: u32): Tcb | null {
-  let general: Tcb | null = null;
+/** Whether `t` listens on this port for this address. */
+@inline function listens(t: Tcb, address: IpAddress, port: u32): bool {
+  return (
+    t.localPort == port && t.state == State.Listen && (t.local.isAny || t.local.equals(address))
+  );
+}
+
+/**
+ * Who listens on this port for this address: an exact match before the unspecified address; of a group
+ * (SO_REUSEPORT) the one that the connection's hash chooses, the same as long as the group is. Costs a
+ * step for each that has bound the port.
+ */
+export function listenerFind(address: IpAddress, port: u32, hash: u32): Tcb | null {
+  let best: Tcb | null = null;
+  let alike: u32 = 0;
   let t = first(port);
   while (t !== null) {
-    if (t.localPort == port && t.state == State.Listen) {
-      if (t.local.equals(address)) return t;
-      if (t.local.isAny) general = t;
+    if (listens(t, address, port)) {
+      if (best === null || (best.local.isAny && !t.local.isAny)) {
+        best = t;
+        alike = 1;
+      } else if (best.local.isAny == t.local.isAny) {
+        alike++;
+      }
     }
     t = t.portNext;
   }
-  return general;
+  if (best === null || alike == 1) return best;
+  const general = best.local.isAny;
+  let left = <u32>((<u64>hash * alike) >> 32);
+  let member: Tcb | null = best;
+  while (member !== null) {
+    const fits = listens(member, address, port) && member.local.isAny == general;
+    if (fits && left-- == 0) return member;
+    member = member.portNext;
+  }
+  return best;
 }

@@ -87,6 +87,8 @@ export const enum SettingBit {
   ReuseAddress = 1,
   /** `connect` waits for the first bytes, to send them with the SYN (RFC 7413). */
   FastOpenConnect = 2,
+  /** Shares its address and port with others that do, and connections are dealt out among them. */
+  ReusePort = 4,
 }
 
 /** `Settings.linger` when SO_LINGER is off. */

@@ -152,6 +152,9 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
     case EndpointOption.ReuseAddress:
       settingsEdit(t.settings).put(SettingBit.ReuseAddress, value != 0);
       return keep(t);
+    case EndpointOption.ReusePort:
+      settingsEdit(t.settings).put(SettingBit.ReusePort, value != 0);
+      return keep(t);
     case EndpointOption.ReceiveBuffer:
       t.fixedBuffers |= <u8>FixedBuffer.Receive;
       t.receiveLimit = <u16>min<u32>(max<u32>((value + slot - 1) / slot, 2), slots() >> 2);
@@ -214,6 +217,8 @@ export function tcpGetOption(t: Tcb, option: u32): i32 {
       return s.timeToLive;
     case EndpointOption.ReuseAddress:
       return s.has(SettingBit.ReuseAddress);
+    case EndpointOption.ReusePort:
+      return s.has(SettingBit.ReusePort);
     case EndpointOption.ReceiveBuffer:
       return t.receiveLimit * slotSize(PoolId.Standard);
     case EndpointOption.SendBuffer:

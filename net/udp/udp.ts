@@ -83,6 +83,8 @@ export class Udp {
   broadcast: bool;
   /** Lets others bind the port while this one is connected, and binds it while others are. */
   reuse: bool;
+  /** Shares the port with others that do, and senders are dealt out among them. */
+  group: bool;
 
 
   @inline get local(): IpAddress {
@@ -170,7 +172,8 @@ function isTaken(u: Udp, address: IpAddress, port: u32): bool {
   while (other !== null) {
     if (other != u && other.localPort == port) {
       const overlaps = address.isAny || other.local.isAny || other.local.equals(address);
-      if (overlaps && !(other.remotePort && other.reuse && u.reuse)) return true;
+      const shared = (other.group && u.group) || (other.remotePort && other.reuse && u.reuse);
+      if (overlaps && !shared) return true;
     }
     other = other.portNext;
   }
@@ -204,16 +207,37 @@ function find(local: IpAddress, localPort: u32, remote: IpAddress, remotePort: u
     const connected = findConnected(local, localPort, remote, remotePort);
     if (connected !== null) return connected;
   }
-  let any: Udp | null = null;
+  let best: Udp | null = null;
+  let alike: u32 = 0;
   let u = changetype<Udp | null>(load<usize>(portBucket(localPort)));
   while (u !== null && !u.remotePort) {
-    if (u.localPort == localPort) {
-      if (u.local.equals(local)) return u;
-      if (u.local.isAny) any = u;
+    const exact = u.local.equals(local);
+    if (u.localPort == localPort && (exact || u.local.isAny)) {
+      // One that shares with nobody is the only one.
+      if (exact && !u.group) return u;
+      if (best === null || (exact && best.local.isAny)) {
+        best = u;
+        alike = 1;
+      } else if (exact != best.local.isAny) {
+        alike++;
+      }
     }
     u = u.portNext;
   }
-  return any;
+  if (best === null || alike == 1) return best;
+  return memberOf(best, alike, addressHash(remote.hi, remote.lo, (remotePort << 16) | localPort));
+}
+
+/** Of `alike` endpoints that share a port and an address, of which `first` is the first: that for `hash`. */
+function memberOf(first: Udp, alike: u32, hash: u32): Udp {
+  let left = <u32>((<u64>hash * alike) >> 32);
+  let u: Udp | null = first;
+  while (u !== null) {
+    const fits = u.localPort == first.localPort && u.local.equals(first.local);
+    if (fits && left-- == 0) return u;
+    u = u.portNext;
+  }
+  return first;
 }
 
 // ---- Open, bind, connect, close ------------------------------------------------------------
@@ -335,6 +359,9 @@ export function udpSetOption(u: Udp, option: u32, value: u32): i32 {
     case EndpointOption.ReuseAddress:
       u.reuse = value != 0;
       return 0;
+    case EndpointOption.ReusePort:
+      u.group = value != 0;
+      return 0;
     case EndpointOption.Broadcast:
       u.broadcast = value != 0;
       return 0;
@@ -350,6 +377,8 @@ export function udpGetOption(u: Udp, option: u32): i32 {
       return u.limit * LIMIT_UNIT;
     case EndpointOption.ReuseAddress:
       return i32(u.reuse);
+    case EndpointOption.ReusePort:
+      return i32(u.group);
     case EndpointOption.Broadcast:
       return i32(u.broadcast);
     default:

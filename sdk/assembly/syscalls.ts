@@ -222,6 +222,12 @@ export const enum SocketOption {
   Protocol = 32,
   /** ECN, of a stream that is not open yet: 0 off, 1 if the peer asks, 2 ask, 3 ask for the accurate kind. */
   Ecn = 33,
+  /**
+   * Binds, and listens, though other sockets have the address and port, if all of them have the option
+   * (SO_REUSEPORT). Each connection or sender of datagrams gets one of them by a hash of its address and
+   * port, the same one as long as none is opened or closed. 0 or 1.
+   */
+  ReusePort = 34,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */

@@ -137,7 +137,7 @@ static const struct option KEEPIDLE = {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE
   LINGER2 = {"TCP_LINGER2", IPPROTO_TCP, TCP_LINGER2, 17}, MAXSEG = {"TCP_MAXSEG", IPPROTO_TCP, TCP_MAXSEG, 18},
   NODELAY = {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1}, CORK = {"TCP_CORK", IPPROTO_TCP, TCP_CORK, 10},
   NOTSENT = {"TCP_NOTSENT_LOWAT", IPPROTO_TCP, TCP_NOTSENT_LOWAT, 20}, KEEPALIVE = {"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 2},
-  REUSE = {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 3}, ERROR = {"SO_ERROR", SOL_SOCKET, SO_ERROR, 4},
+  REUSE = {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 3}, GROUP = {"SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, 34}, ERROR = {"SO_ERROR", SOL_SOCKET, SO_ERROR, 4},
   RCVLOWAT = {"SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 8}, TYPE = {"SO_TYPE", SOL_SOCKET, SO_TYPE, 29},
   ACCEPTCONN = {"SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 30}, DOMAIN = {"SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 31},
   PROTOCOL = {"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 32}, TOS = {"IP_TOS", IPPROTO_IP, IP_TOS, 27},
@@ -249,6 +249,8 @@ static void connect_refused(void) { uint16_t p = closed_port(); c = new_socket()
 static void connect_refused_twice(void) { uint16_t p = closed_port(); c = new_socket(); SHOW(do_connect(c, p)); settle(); SHOW(do_connect(c, p)); get(c, ERROR); listening(); SHOW(do_connect(c, port)); settle(); SHOW(do_poll(c)); }
 static void connect_refused_read(void) { uint16_t p = closed_port(); c = new_socket(); SHOW(do_connect(c, p)); settle(); SHOW(do_receive(c, 1, 0)); SHOW(do_receive(c, 1, 0)); SHOW(do_send(c, 1, 0)); get(c, ERROR); SHOW(do_shutdown(c, 2)); }
 static void connect_refused_send(void) { uint16_t p = closed_port(); c = new_socket(); SHOW(do_connect(c, p)); settle(); SHOW(do_send(c, 1, 0)); SHOW(do_send(c, 1, 0)); get(c, ERROR); SHOW(do_peer(c)); }
+static void reuse_port(void) { l = new_socket(); set(l, GROUP, 1); get(l, GROUP); SHOW(do_bind(l, 0, 0)); SHOW(do_listen(l, 1)); c = new_socket(); SHOW(do_bind(c, 0, (uint16_t)port_of(l))); set(c, REUSE, 1); SHOW(do_bind(c, 0, (uint16_t)port_of(l))); set(c, GROUP, 1); SHOW(do_bind(c, 0, (uint16_t)port_of(l))); SHOW(do_listen(c, 1)); }
+static void reuse_port_late(void) { l = new_socket(); SHOW(do_bind(l, 0, 0)); set(l, GROUP, 1); c = new_socket(); set(c, GROUP, 1); SHOW(do_bind(c, 0, (uint16_t)port_of(l))); SHOW(do_listen(l, 1)); SHOW(do_listen(c, 1)); }
 static void same_tuple(void) { pair(); int d = new_socket(); set(d, REUSE, 1); SHOW(do_bind(d, INADDR_LOOPBACK, (uint16_t)port_of(c))); }
 static void open_pair(void) { pair(); look(c); look(s); SHOW(do_receive(c, 1, 0)); SHOW(do_receive(c, 0, 0)); SHOW(do_send(c, 0, 0)); SHOW(do_peer(c)); state(c); }
 static void data(void) { pair(); SHOW(do_send(c, 100, 0)); settle(); SHOW(do_poll(s)); SHOW(do_receive(s, 60, 0)); SHOW(do_receive(s, 60, 0)); SHOW(do_receive(s, 60, 0)); SHOW(do_poll(s)); }
@@ -289,7 +291,7 @@ static void inherited(void) { listening(); set(l, NODELAY, 1); set(l, KEEPALIVE,
 
 #define S(name) {#name, name}
 static const struct { const char *name; void (*run)(void); } SCENARIOS[] = {
-  S(fresh), S(fresh_send), S(bound_twice), S(bind_foreign), S(bind_taken), S(reuse_listening), S(reuse_bound), S(listener),
+  S(fresh), S(fresh_send), S(bound_twice), S(bind_foreign), S(bind_taken), S(reuse_listening), S(reuse_bound), S(reuse_port), S(reuse_port_late), S(listener),
   S(listener_send), S(listener_connect), S(listener_shut_write), S(listener_shut_read), S(listener_ready), S(connect_calls),
   S(connect_refused), S(connect_refused_twice), S(connect_refused_read), S(connect_refused_send), S(same_tuple), S(open_pair),
   S(data), S(peek), S(truncate_data), S(low_water), S(low_water_end), S(half_close), S(both_shut), S(shut_read),

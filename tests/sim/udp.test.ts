@@ -188,6 +188,34 @@ describe("UDP endpoints", () => {
     assert.equal(peer.expectUdp(4001, SECOND).udp!.sourcePort, 7);
   });
 
+  simulate("SO_REUSEPORT: senders are dealt out among those who share a port", (world) => {
+    const { peer, sockets } = settled(world);
+    const group = [0, 1, 2].map(() => {
+      const socket = sockets.datagram();
+      sockets.setOption(socket, SocketOption.ReusePort, 1);
+      sockets.bind(socket, 7);
+      return socket;
+    });
+    fails(EADDRINUSE, () => sockets.bind(sockets.datagram(), 7));
+    const heard = (): number[][] =>
+      group.map((socket) => {
+        const senders = [];
+        for (let got = sockets.receiveFrom(socket); got; got = sockets.receiveFrom(socket)) {
+          senders.push(got.port);
+        }
+        return senders.sort();
+      });
+    const round = (): number[][] => {
+      for (let i = 0; i < 60; i++) peer.sendUdp(OWN, 4000 + i, 7, bytes(1));
+      world.run(10 * MILLISECOND);
+      return heard();
+    };
+    const first = round();
+    assert.equal(first.flat().length, 60);
+    assert.ok(first.every((senders) => senders.length >= 8));
+    assert.deepEqual(round(), first);
+  });
+
   simulate("a port is one socket's; a closed one's is free again", (world) => {
     const { sockets } = settled(world);
     const first = bound(sockets, 7);

@@ -107,7 +107,7 @@ export function fastOpenBegin(listener: Tcb, t: Tcb, bits: u32): void {
  */
 export function fastOpenSettled(t: Tcb, reset: bool, now: u64): void {
   t.work.fastOpen &= ~(<u8>FastOpen.Pending);
-  const listener = listenerFind(t.local, t.localPort);
+  const listener = listenerFind(t.local, t.localPort, t.hash);
   // Not the one that took the SYN, if none is pending.
   if (listener === null || !listener.work.fastOpenPending) return;
   if (reset) {

@@ -258,7 +258,7 @@ export function requestInput(
     );
     return Handshake.Done;
   }
-  const listener = listenerFind(request.local, request.localPort);
+  const listener = listenerFind(request.local, request.localPort, request.hash);
   if (listener === null) {
     refuse(request, seq, ack);
     requestDrop(request);

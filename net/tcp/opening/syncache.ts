@@ -237,7 +237,7 @@ function expire(_context: usize, now: u64): void {
  * the deferral is over, then asked once more (as `listenerDefer` says).
  */
 function timeOut(request: Request, now: u64): void {
-  const listener = listenerFind(request.local, request.localPort);
+  const listener = listenerFind(request.local, request.localPort, request.hash);
   const deferral: u32 = listener === null ? 0 : listener.work.deferAccept;
   const quiet = request.has(RequestFlag.Acknowledged) && <u32>request.retries + 1 < deferral;
   const limit = request.has(RequestFlag.Acknowledged)
@@ -259,7 +259,7 @@ function timeOut(request: Request, now: u64): void {
 
 /** The MSS that we offer. */
 function offeredMss(request: Request): u32 {
-  const listener = listenerFind(request.local, request.localPort);
+  const listener = listenerFind(request.local, request.localPort, request.hash);
   return advertisedMss(request.remote, listener === null ? 0 : listener.settings.maxSegment);
 }
 

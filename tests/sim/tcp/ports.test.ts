@@ -2,7 +2,18 @@ import assert from "node:assert/strict";
 import { Layout, SocketType, Syscall } from "../../../sdk/assembly/syscalls.ts";
 import { simulate, type World } from "../harness.ts";
 import { type TcpOptions } from "../../../tools/sim/frames.ts";
-import { ACK, connecting, EINPROGRESS, FIN, MILLISECOND, Program, SECOND, SYN } from "./program.ts";
+import {
+  ACK,
+  connecting,
+  EINPROGRESS,
+  FIN,
+  MACHINE,
+  MILLISECOND,
+  PORT,
+  Program,
+  SECOND,
+  SYN,
+} from "./program.ts";
 
 /** Ports of connections that the machine opens. */
 
@@ -89,3 +100,48 @@ simulate(
     assert.ok(!first.some((port) => second.includes(port)));
   },
 );
+
+// ---- SO_REUSEPORT --------------------------------------------------------------------------
+
+/** `count` peers connect, from ports that nobody else uses: how many each listener got. */
+function deal(world: World, program: Program, listeners: number[], count: number, from: number) {
+  for (let i = 0; i < count; i++)
+    world
+      .peer()
+      .tcp(MACHINE, PORT, from + i)
+      .connect();
+  world.run(10 * MILLISECOND);
+  return listeners.map((listener) => {
+    let accepted = 0;
+    while (program.accept(listener) >= 0) accepted++;
+    return accepted;
+  });
+}
+
+simulate("SO_REUSEPORT: connections are dealt out among those who listen", (world) => {
+  const program = new Program(world.ready().machine);
+  const listeners = [0, 1, 2].map(() => program.listen(PORT, 64, true));
+  const first = deal(world, program, listeners, 60, 4000);
+  assert.equal(first[0]! + first[1]! + first[2]!, 60);
+  assert.ok(Math.min(...first) >= 8, `${first}`);
+  program.close(listeners[1]!);
+  const second = deal(world, program, [listeners[0]!, listeners[2]!], 40, 5000);
+  assert.equal(second[0]! + second[1]!, 40);
+  assert.ok(Math.min(...second) >= 8, `${second}`);
+});
+
+simulate("SO_REUSEPORT: all of them must have it", (world) => {
+  const program = new Program(world.ready().machine);
+  const shared = program.listen(PORT, 16, true);
+  assert.throws(() => program.listen(PORT), /bind: -98/);
+  program.close(shared);
+  program.listen(PORT);
+  assert.throws(() => program.listen(PORT, 16, true), /bind: -98/);
+});
+
+simulate("SO_REUSEPORT: who has the address itself goes before who has any", (world) => {
+  const program = new Program(world.ready().machine);
+  const general = program.listen(PORT, 64, true);
+  const exact = program.listen(PORT, 64, true, MACHINE);
+  assert.deepEqual(deal(world, program, [general, exact], 20, 4000), [0, 20]);
+});

@@ -110,10 +110,12 @@ export class Program {
     return result;
   }
 
-  listen(port: number, backlog = 16): number {
+  /** A listener; with `shares` one of a group (SO_REUSEPORT). */
+  listen(port: number, backlog = 16, shares = false, on = "0.0.0.0"): number {
     const socket = this.stream();
+    if (shares) this.setOption(socket, SocketOption.ReusePort, 1);
     const { machine } = this;
-    const address = this.address("0.0.0.0", port);
+    const address = this.address(on, port);
     this.must(machine.syscall(Syscall.Bind, socket, address), "bind");
     this.must(machine.syscall(Syscall.Listen, socket, backlog), "listen");
     return socket;
