@@ -157,6 +157,9 @@ function working(t: Tcb, now: u64): void {
   store<u64>(info, work.delivered - work.sackedBytes, InfoField.BytesAcked);
   store<u64>(info, work.bytesReceived + unanswered, InfoField.BytesReceived);
   store<u32>(info, work.segmentsSent, InfoField.SegsOut);
+  store<u32>(info, work.segmentsReceived, InfoField.SegsIn);
+  store<u32>(info, work.dataSegmentsSent, InfoField.DataSegsOut);
+  store<u32>(info, work.dataSegmentsReceived, InfoField.DataSegsIn);
   const minRtt = work.minRtt ? <u32>min<u64>(work.minRtt / MICROSECOND, UNKNOWN) : UNKNOWN;
   store<u32>(info, minRtt, InfoField.MinRtt);
   const rate = work.rateTime ? (<u64>work.rateBytes * SECOND) / work.rateTime : 0;

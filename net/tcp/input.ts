@@ -122,6 +122,8 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
     packet.release();
     return;
   }
+  t.work.segmentsReceived++;
+  t.work.dataSegmentsReceived += u32(packet.length != 0);
   const seq = header.sequence;
   const ack = header.acknowledgment;
   const length = packet.length;

@@ -509,7 +509,7 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
     work.lastAckSent = rcvNxt;
   }
   const timeToLive: u32 = t.settings.timeToLive;
-  work.segmentsSent += segmentSend(
+  const count = segmentSend(
     packet,
     t,
     seq,
@@ -520,6 +520,8 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
     payload,
     timeToLive,
   );
+  work.segmentsSent += count;
+  if (payload) work.dataSegmentsSent += count;
 }
 
 /**

@@ -289,6 +289,10 @@ export class Work extends Flight {
   segmentsResent: u32;
   duplicatesSeen: u32;
   overtaken: u32;
+  /** Segments with data sent; segments received, and those with data. */
+  dataSegmentsSent: u32;
+  segmentsReceived: u32;
+  dataSegmentsReceived: u32;
 
   /** Address of four sequence numbers, each in a run out of order, the newest first. */
   @inline get sackRecent(): usize {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
 import { SendFlag, SocketEvent, SocketOption, Syscall } from "../../../sdk/assembly/syscalls.ts";
 import { InfoField } from "../../../net/tcp/infolayout.ts";
 import { simulate } from "../harness.ts";
@@ -303,6 +305,13 @@ simulate("TCP_INFO: bytes and segments both ways", (world) => {
   assert.equal(word(InfoField.Unacked), 1);
   assert.equal(word(InfoField.NotsentBytes), 0);
   assert.equal(word(InfoField.SegsOut), 4);
+  assert.equal(word(InfoField.DataSegsOut), 3);
+  // The peer's data, and an ACK.
+  peer.send();
+  world.run(MILLISECOND);
+  const later = info(program, socket);
+  assert.equal(later.word(InfoField.SegsIn), 2);
+  assert.equal(later.word(InfoField.DataSegsIn), 1);
   assert.equal(word(InfoField.Pmtu), 1500);
   assert.equal(long(InfoField.PacingRate), Number(0xffff_ffff_ffff_ffffn));
   const sentAgo = word(InfoField.LastDataSent);
@@ -405,4 +414,20 @@ simulate("options of one socket are not another's", (world) => {
   assert.equal(program.option(socket, SocketOption.KeepIdle), 33);
   program.setOption(socket, SocketOption.KeepIdle, 7200);
   assert.equal(program.option(socket, SocketOption.KeepIdle), 7200);
+});
+
+test("what a program may set has one number in the kernel and for programs", () => {
+  const numbers = (file: string, name: string): Map<string, number> => {
+    const text = readFileSync(file, "utf8")
+      .split(`export const enum ${name} {`)[1]!
+      .split("\n}")[0]!;
+    return new Map(
+      [...text.matchAll(/^ {2}(\w+) = (\d+),$/gm)].map(([, word, value]) => [word!, Number(value)]),
+    );
+  };
+  const kernel = numbers("net/endpoint.ts", "EndpointOption");
+  const programs = numbers("sdk/assembly/syscalls.ts", "SocketOption");
+  assert.ok(kernel.size >= 30);
+  for (const [name, value] of kernel) assert.equal(programs.get(name), value, name);
+  assert.equal(new Set(programs.values()).size, programs.size);
 });
