@@ -2,14 +2,16 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { Failure, project } from "../cli/project.ts";
 import { MEASURES, benchGuests } from "./guests.ts";
+import { benchPhases } from "./phases.ts";
 import { benchScale } from "./scale.ts";
 import { benchStacks } from "./stacks.ts";
 
 /** `skerry bench`: what is measured, in which order, and where the figures are kept. */
 
-/** Beside the measures of guests.ts: everything of stacks.ts, and of scale.ts. */
+/** Beside the measures of guests.ts: everything of stacks.ts, of scale.ts, and of phases.ts. */
 const STACKS = "stacks";
 const SCALE = "scale";
+const PHASES = "phases";
 
 export interface BenchOptions {
   rounds: number;
@@ -24,7 +26,7 @@ export interface BenchOptions {
  * is not measured this time stays in that file.
  */
 export async function bench({ rounds, only, nics }: BenchOptions): Promise<void> {
-  const known: string[] = [...MEASURES, STACKS, SCALE];
+  const known: string[] = [...MEASURES, STACKS, SCALE, PHASES];
   const unknown = only?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
@@ -38,6 +40,7 @@ export async function bench({ rounds, only, nics }: BenchOptions): Promise<void>
   }
   if (wanted.has(STACKS)) found.stacks = { date, machine, ...(await benchStacks(rounds)) };
   if (wanted.has(SCALE)) found.scale = { date, machine, samples: await benchScale() };
+  if (wanted.has(PHASES)) found.phases = { date, machine, ...(await benchPhases(rounds)) };
   const file = project("build/bench.json");
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as object) : {};
   writeFileSync(file, JSON.stringify({ ...before, ...found }, null, 2));
