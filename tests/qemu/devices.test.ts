@@ -10,6 +10,7 @@ const WHERE: [MachineType, Nic][] = [
   ["q35", "e1000e"],
   ["pc", "rtl8139"],
   ["q35", "virtio-net-pci"],
+  ["microvm", "virtio-net-device"],
 ];
 
 const BYTES = 16 << 20;
