@@ -69,6 +69,11 @@ need_wasi() {
 need_test() {
   need_run
   need_image
+  need bochs bochs
+  need script bsdutils
+  [ -e /usr/share/bochs/BIOS-bochs-latest ] || packages="$packages bochsbios"
+  [ -e /usr/share/bochs/VGABIOS-lgpl-latest ] || packages="$packages vgabios"
+  [ -e /usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so ] || packages="$packages bochs-term"
   [ -e /usr/share/ovmf/OVMF.fd ] || packages="$packages ovmf"
   need_fuzz
   need_wasi

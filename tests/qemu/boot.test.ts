@@ -1,7 +1,7 @@
 /** The boot shim, seen from outside: tests/qemu/boot/kernel.ts on QEMU's machines. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { before, describe, it } from "node:test";
 import asc from "assemblyscript/asc";
@@ -22,6 +22,7 @@ interface Machine {
   memory?: number;
   image?: string;
   exitDevice?: boolean;
+  serial?: boolean;
   arguments?: string[];
   /** Called when the kernel has been running for a while; the machine is ended after it. */
   meanwhile?: () => Promise<void>;
@@ -32,12 +33,18 @@ function boot(
   commandLine: string,
   options: Machine = {},
 ): Promise<{ status: number; output: string }> {
-  const { machine = "microvm", memory = 16, image = IMAGE, exitDevice = true } = options;
+  const {
+    machine = "microvm",
+    memory = 16,
+    image = IMAGE,
+    exitDevice = true,
+    serial = true,
+  } = options;
   const qemu = spawn(
     "qemu-system-x86_64",
     [
       ...["-M", machine, "-accel", "tcg", "-m", String(memory), "-display", "none", "-no-reboot"],
-      ...["-nodefaults", "-serial", "stdio"],
+      ...["-nodefaults", "-serial", serial ? "stdio" : "none"],
       ...(exitDevice ? ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] : []),
       ...["-kernel", image, "-append", commandLine, ...(options.arguments ?? [])],
     ],
@@ -166,6 +173,44 @@ describe("faults are named, with the TypeScript that made them", () => {
       assert.match(output, /null pointer/);
     }
   });
+});
+
+it("a panic and its backtrace stand on the screen of a machine without a serial port", async () => {
+  const socket = `${FOLDER}/panic-monitor`;
+  const memory = `${FOLDER}/vga`;
+  for (const left of [socket, memory]) rmSync(left, { force: true });
+  // The machine has switched off by then; QEMU keeps what it held.
+  let cells = "";
+  const meanwhile = async () => {
+    while (!existsSync(socket)) await new Promise((later) => setTimeout(later, 100));
+    const monitor = createConnection(socket);
+    for (let tries = 0; tries < 50 && !cells.includes("kernel.ts"); tries++) {
+      monitor.write(`pmemsave 0xb8000 4000 "${memory}"\n`);
+      await new Promise((later) => setTimeout(later, 300));
+      if (!existsSync(memory)) continue;
+      cells = Buffer.from(readFileSync(memory).filter((_, at) => at % 2 === 0)).toString("latin1");
+    }
+    monitor.destroy();
+  };
+  const words = ["-monitor", `unix:${socket},server=on,wait=off`, "-no-shutdown", "-device", "VGA"];
+  const { output } = await boot("panic", {
+    machine: "pc",
+    exitDevice: false,
+    serial: false,
+    arguments: words,
+    meanwhile,
+  });
+  assert.equal(output, "");
+  const lines = cells.match(/.{80}/gs)!;
+  const place = `tests/qemu/boot/kernel.ts:${lineOf("panic(line, lineLength)")}`;
+  assert.ok(
+    lines.some((line) => /^\*\*\* panic: the sky fell *$/.test(line)),
+    lines.join("\n"),
+  );
+  assert.ok(
+    lines.some((line) => line.includes(place)),
+    lines.join("\n"),
+  );
 });
 
 describe("the end of the machine", () => {
