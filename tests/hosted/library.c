@@ -380,12 +380,12 @@ static void check_trap(void) {
   MUST(m, "skerry_start: %s", strerror(errno));
   struct skerry_memory memory = skerry_memory(m);
   uint8_t *base = memory.bytes - memory.address;
-  // `Device` (drivers/device.ts) begins with the address; `pollOp` is its u32 at 92.
+  // `Device` (drivers/device.ts) begins with the address; `pollOp` is its u32 at 140.
   uint64_t mac = 0x020406080a0c;
   uint32_t at = 4096;
   while (at < memory.address && memcmp(base + at, &mac, sizeof mac)) at += 8;
   MUST(at < memory.address, "no device has the address");
-  memset(base + at + 92, 0xff, 4);
+  memset(base + at + 140, 0xff, 4);
   MUST(skerry_step(m) == SKERRY_NEVER, "it went on");
   MUST(skerry_ended(m) && !strcmp(skerry_ended(m), "trap: table access out of bounds"), "ended: %s", skerry_ended(m));
   MUST(!strcmp(reason, skerry_ended(m)), "the callback was told: %s", reason);
