@@ -1,8 +1,17 @@
 import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
-import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Mask } from "../net/wire/address";
+import {
+  IpAddress,
+  V4_BROADCAST,
+  commonPrefix,
+  isV4Loopback,
+  isV4Multicast,
+  isV6LinkLocal,
+  isV6Multicast,
+  v4Mask,
+} from "../net/wire/address";
 import { Level, setLogLevel, warn } from "./log";
-import { parseDecimal, parseV4, textEquals, textFind } from "./text";
+import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
 
 /**
  * What the operator asked for on the kernel's command line: words `key=value`, apart by blanks.
@@ -10,6 +19,7 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
  *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug ecn=on
  *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=bbr
  *     virtio_mmio.device=512@0xfeb00e00:12
+ *     ip6=2001:db8::2/64 gw6=fe80::1
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -19,6 +29,15 @@ import { parseDecimal, parseV4, textEquals, textFind } from "./text";
 export const enum AddressMode {
   Dhcp = 0,
   Static = 1,
+}
+
+/** The same of IPv6. */
+export const enum AddressMode6 {
+  /** As routers say (RFC 4862). */
+  Auto = 0,
+  Static = 1,
+  /** No IPv6 but on the loopback. */
+  Off = 2,
 }
 
 /** What a connection asks for when it is opened by us, and grants when by the peer. */
@@ -55,6 +74,10 @@ export class Config {
   private dns1Lo: u64;
   private dns2Hi: u64;
   private dns2Lo: u64;
+  private address6Hi: u64;
+  private address6Lo: u64;
+  private gateway6Hi: u64;
+  private gateway6Lo: u64;
   /** `AddressMode`. */
   mode: u32;
   /** Bits of the network part of `address`, 1 to 32; 0 without one. */
@@ -70,6 +93,9 @@ export class Config {
   ecn: u32;
   /** An RTL8139 that has the C+ mode runs in the classic one all the same. */
   rtl8139Classic: bool;
+  /** `AddressMode6`, and bits of the network part of `address6`, 1 to 128. */
+  mode6: u32;
+  prefix6: u32;
 
   /** The static address, or under DHCP what to use while no server answers; `isAny` without one. */
   @inline get address(): IpAddress {
@@ -79,6 +105,16 @@ export class Config {
   /** The router of `address`; `isAny` without one. */
   @inline get gateway(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("gatewayHi"));
+  }
+
+  /** The static IPv6 address, and its router; unspecified without one. */
+  @inline get address6(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("address6Hi"));
+  }
+
+
+  @inline get gateway6(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("gateway6Hi"));
   }
 
   /** DNS server `index`, below `dnsCount`. */
@@ -127,7 +163,7 @@ export function configParse(text: usize, length: u32): void {
     while (at < length && !isBlank(load<u8>(text + at))) at++;
     parseWord(text + start, at - start);
   }
-  checkGateway();
+  checkGateways();
 }
 
 function parseWord(word: usize, length: u32): void {
@@ -148,6 +184,15 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "gw")) {
     if (setGateway(value, valueLength)) return;
     expected = "a host's IPv4 address";
+  } else if (textEquals(word, keyLength, "ip6")) {
+    if (setAddress6(value, valueLength)) return;
+    expected = "auto, off or a host's IPv6 address with prefix length, as in 2001:db8::2/64";
+  } else if (textEquals(word, keyLength, "gw6")) {
+    if (parseV6(value, valueLength, parsed6) && isHost6(parsed6)) {
+      config.gateway6.copy(parsed6);
+      return;
+    }
+    expected = "a router's IPv6 address, as in fe80::1";
   } else if (textEquals(word, keyLength, "dns")) {
     if (setDns(value, valueLength)) return;
     expected = "1 to 3 IPv4 addresses apart by commas";
@@ -250,7 +295,53 @@ function setGateway(value: usize, length: u32): bool {
   return true;
 }
 
-/** A router outside the subnet can never be resolved: say so now, not when nothing answers. */
+const parsed6 = changetype<IpAddress>(memory.data(16, 8));
+
+/** What a host may be called by: not of ::/8, no group (RFC 4291, 2.4). */
+function isHost6(address: IpAddress): bool {
+  return address.hi >> 56 != 0 && !isV6Multicast(address.hi);
+}
+
+function setAddress6(value: usize, length: u32): bool {
+  if (textEquals(value, length, "auto")) config.mode6 = AddressMode6.Auto;
+  else if (textEquals(value, length, "off")) config.mode6 = AddressMode6.Off;
+  else {
+    const slash = textFind(value, length, 0x2f);
+    if (slash == length) return false;
+    const prefix = parseDecimal(value + slash + 1, length - slash - 1, 128);
+    // A link-local address is made without being asked for.
+    if (prefix < 1 || !parseV6(value, slash, parsed6) || !isHost6(parsed6)) return false;
+    if (isV6LinkLocal(parsed6.hi)) return false;
+    config.address6.copy(parsed6);
+    config.prefix6 = prefix;
+    config.mode6 = AddressMode6.Static;
+  }
+  return true;
+}
+
+/** Routers that can never be resolved: say so now, not when nothing answers. */
+function checkGateways(): void {
+  checkGateway();
+  if (config.gateway6.isAny || isReachable6()) return;
+  warn("config")
+    .text("ignored, gw6 needs a static ip6 and must be on its link")
+    .key("key")
+    .text("gw6")
+    .key("value")
+    .ip(config.gateway6)
+    .end();
+  config.gateway6.set(0, 0);
+}
+
+function isReachable6(): bool {
+  if (config.mode6 != AddressMode6.Static) return false;
+  const router = config.gateway6;
+  const own = config.address6;
+  if (isV6LinkLocal(router.hi)) return true;
+  return commonPrefix(router.hi, router.lo, own.hi, own.lo) >= config.prefix6;
+}
+
+/** It must be on the subnet of the address. */
 function checkGateway(): void {
   if (config.gateway.isAny) return;
   if (config.address.isAny) {

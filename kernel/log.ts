@@ -1,4 +1,5 @@
 import { IpAddress } from "../net/wire/address";
+import { formatIp } from "./text";
 import { consoleWrite, monotonic } from "./host";
 
 /**
@@ -121,32 +122,10 @@ export class Line {
     return this;
   }
 
-  /** An address as people write it: dotted decimal, or RFC 5952 (4.1 to 4.3). */
+  /** An address as people write it: dotted decimal, or RFC 5952. */
   ip(address: IpAddress): Line {
     if (this.muted) return this;
-    if (address.isV4) return this.ipv4(address.v4);
-    // The longest run of two or more zero groups, the first of equals, becomes `::`.
-    let best: u32 = 8;
-    let bestLength: u32 = 1;
-    for (let at: u32 = 0, run: u32 = 0; at < 8; at++) {
-      run = group(address, at) ? 0 : run + 1;
-      if (run > bestLength) {
-        bestLength = run;
-        best = at + 1 - run;
-      }
-    }
-    for (let at: u32 = 0; at < 8;) {
-      if (at == best) {
-        this.put(0x3a);
-        at += bestLength;
-        if (at == 8) this.put(0x3a);
-        continue;
-      }
-      if (at) this.put(0x3a);
-      const value = group(address, at++);
-      this.hex(value, value < 0x10 ? 1 : value < 0x100 ? 2 : value < 0x1000 ? 3 : 4);
-    }
-    return this;
+    return this.bytes(addressText, formatIp(address, addressText));
   }
 
   /** Nanoseconds as seconds with `decimals` (1 to 9) places. */
@@ -183,12 +162,7 @@ export class Line {
   }
 }
 
-/** The 16-bit group `index`, 0 the leftmost, of an IPv6 address. */
-@inline function group(address: IpAddress, index: u32): u32 {
-  const half = index < 4 ? address.hi : address.lo;
-  return (<u32>(half >> ((3 - (index & 3)) << 4))) & 0xffff;
-}
-
+const addressText: usize = memory.data(40);
 const current = changetype<Line>(memory.data(offsetof<Line>(), 4));
 
 function begin(level: u32, name: string, source: string): Line {

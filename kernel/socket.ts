@@ -52,9 +52,20 @@ import {
   udpSendTo,
   udpSetOption,
 } from "../net/udp/udp";
-import { IpAddress } from "../net/wire/address";
+import { interfaceCount } from "../net/interface";
+import { firstLink } from "../net/ip/route6";
+import {
+  IpAddress,
+  V4_ANY,
+  V6_LINK_LOCAL,
+  V6_ONLY,
+  isV6LinkLocal,
+  v6Wire,
+  v6Zone,
+} from "../net/wire/address";
 import { Protocol } from "../net/wire/ipv4";
 import {
+  Domain,
   ReceiveFlag,
   SendFlag,
   Shutdown,
@@ -100,7 +111,8 @@ export class SocketAddress {
   /** Native byte order. */
   port: u16;
   private zero0: u16;
-  private zero1: u32;
+  /** Of a link-local address: its zone. */
+  zone: u32;
 
   /** Any address of this machine, and `port`. */
   @inline set(port: u16): void {
@@ -117,6 +129,13 @@ const enum Kind {
   Datagram = 3,
 }
 
+/** What a socket has to do with. */
+const enum Family {
+  V4 = 0,
+  V6 = 1,
+  Both = 2,
+}
+
 /** 32 bytes. */
 @unmanaged
 class Socket {
@@ -131,7 +150,7 @@ class Socket {
   context: usize;
   /** News since `nextReady` last named it. */
   events: u16;
-  kind: u8;
+  private kindAndFamily: u8;
   queued: bool;
   /** Of a stream that is being connected: the program has not heard how that went. */
   connecting: bool;
@@ -140,6 +159,26 @@ class Socket {
   /** Leases out, and the first of them. */
   leased: u16;
   leases: Lease | null;
+
+
+  @inline get kind(): Kind {
+    return this.kindAndFamily & 15;
+  }
+
+
+  @inline set kind(kind: Kind) {
+    this.kindAndFamily = <u8>(((<u32>this.kindAndFamily) & 0xf0) | kind);
+  }
+
+
+  @inline get family(): Family {
+    return this.kindAndFamily >> 4;
+  }
+
+
+  @inline set family(family: Family) {
+    this.kindAndFamily = <u8>(((<u32>this.kindAndFamily) & 15) | (family << 4));
+  }
 
 
   @inline get tcb(): Tcb {
@@ -166,8 +205,8 @@ let lastRun: usize = 0;
 let lastLease: u32 = 0;
 const scratch: usize = memory.data(8, 8);
 
-/** AF_INET. */
-const DOMAIN_INET: i32 = 2;
+/** An address as the stack has it. */
+const address = changetype<IpAddress>(memory.data(16, 8));
 
 /** Makes room for `count` sockets, at most `SOCKETS_MAX`. Start-up only, before TCP and UDP open. */
 export function socketsInit(count: u32): void {
@@ -199,7 +238,7 @@ function find(number: u32): Socket | null {
 }
 
 /** Takes a place of the table, which has one, for an endpoint. */
-function take(kind: Kind, endpoint: usize): Socket {
+function take(kind: Kind, endpoint: usize, family: Family): Socket {
   let socket = free;
   if (socket !== null) {
     free = socket.next;
@@ -211,8 +250,9 @@ function take(kind: Kind, endpoint: usize): Socket {
   open++;
   const generation = ((socket.number >> INDEX_BITS) % GENERATION_MASK) + 1;
   socket.number = (generation << INDEX_BITS) | (socket.number & INDEX_MASK);
-  socket.kind = <u8>kind;
+  socket.kind = kind;
   socket.endpoint = endpoint;
+  socket.family = family;
   socket.next = null;
   socket.context = 0;
   socket.connecting = false;
@@ -296,21 +336,62 @@ export function nextReady(): u32 {
   return lastContext;
 }
 
-/** A new socket of a `SocketType`: its number. */
-export function socket(type: u32): i32 {
+/** What a socket is bound to until its program says otherwise: the `lo` of an unspecified address. */
+@inline function anyOf(family: Family): u64 {
+  return family == Family.V4 ? V4_ANY : family == Family.V6 ? V6_ONLY : 0;
+}
+
+/**
+ * Takes a program's address over into `address`: -EAFNOSUPPORT for one of a family that the socket
+ * does not have, -EINVAL for a zone that there is none of.
+ */
+function admit(socket: Socket, from: SocketAddress): i32 {
+  const given = changetype<IpAddress>(from);
+  const family = socket.family;
+  address.copy(given);
+  if (!given.hi && !given.lo) {
+    address.lo = anyOf(family);
+    return 0;
+  }
+  if (given.isV4 ? family == Family.V6 : family == Family.V4) return -Errno.EAFNOSUPPORT;
+  if (!isV6LinkLocal(given.hi)) return 0;
+  if (from.zone > interfaceCount()) return -Errno.EINVAL;
+  let zone = from.zone;
+  if (!zone) {
+    const link = firstLink();
+    if (link === null) return -Errno.EINVAL;
+    zone = link.zone;
+  }
+  address.hi = V6_LINK_LOCAL | zone;
+  return 0;
+}
+
+/** Makes an address of the stack's what programs see. */
+function present(into: SocketAddress): void {
+  into.zone = v6Zone(into.hi);
+  into.hi = v6Wire(into.hi);
+  if (!into.hi && into.lo == V6_ONLY) into.lo = 0;
+}
+
+/** A new socket of a `SocketType` and `Domain`: its number. */
+export function socket(type: u32, domain: u32 = Domain.Inet): i32 {
+  if (domain != Domain.Inet && domain != Domain.Inet6) return -Errno.EAFNOSUPPORT;
   if (open == capacity) return -Errno.EMFILE;
+  const family = domain == Domain.Inet ? Family.V4 : Family.Both;
   if (type == SocketType.Stream) {
     const tcb = tcpOpen();
     if (tcb === null) return -Errno.ENOBUFS;
-    const made = take(Kind.Stream, changetype<usize>(tcb));
+    const made = take(Kind.Stream, changetype<usize>(tcb), family);
     tcb.owner = made.number;
+    tcb.local.set(0, anyOf(family));
     return made.number;
   }
   if (type == SocketType.Datagram) {
     const udp = udpOpen();
     if (udp === null) return -Errno.ENOBUFS;
-    const made = take(Kind.Datagram, changetype<usize>(udp));
+    const made = take(Kind.Datagram, changetype<usize>(udp), family);
     udp.owner = made.number;
+    udp.local.set(0, anyOf(family));
     return made.number;
   }
   return -Errno.EPROTONOSUPPORT;
@@ -323,12 +404,13 @@ export function setContext(number: u32, context: usize): void {
 }
 
 /** Binds to a local address, any for the unspecified one, and a port, 0 for a free one. */
-export function bind(number: u32, address: SocketAddress): i32 {
+export function bind(number: u32, to: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  const ip = changetype<IpAddress>(address);
-  if (socket.kind == Kind.Datagram) return udpBind(socket.udp, ip, address.port);
-  return tcpBind(socket.tcb, ip, address.port);
+  const result = admit(socket, to);
+  if (result < 0) return result;
+  if (socket.kind == Kind.Datagram) return udpBind(socket.udp, address, to.port);
+  return tcpBind(socket.tcb, address, to.port);
 }
 
 /** Accepts connections from now on, up to `backlog` of them waiting for `accept`. */
@@ -337,7 +419,7 @@ export function listen(number: u32, backlog: u32): i32 {
   if (socket === null) return -Errno.EBADF;
   if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
   const result = tcpListen(socket.tcb, backlog);
-  if (result >= 0) socket.kind = <u8>Kind.Listener;
+  if (result >= 0) socket.kind = Kind.Listener;
   return result;
 }
 
@@ -349,7 +431,7 @@ export function accept(number: u32): i32 {
   if (open == capacity) return -Errno.EMFILE;
   const tcb = tcpAccept(socket.tcb);
   if (tcb === null) return -Errno.EAGAIN;
-  const made = take(Kind.Stream, changetype<usize>(tcb));
+  const made = take(Kind.Stream, changetype<usize>(tcb), socket.family);
   tcb.owner = made.number;
   // Whatever came before it had an owner raised no event.
   post(made, EndpointEvent.Readable | EndpointEvent.Writable);
@@ -361,13 +443,14 @@ export function accept(number: u32): i32 {
  * -EISCONN when it stands, or what went wrong, after which it may begin anew. UDP: sets the
  * peer of `send` and the only one heard.
  */
-export function connect(number: u32, address: SocketAddress): i32 {
+export function connect(number: u32, to: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  const ip = changetype<IpAddress>(address);
-  if (socket.kind == Kind.Datagram) return udpConnect(socket.udp, ip, address.port);
+  const admitted = admit(socket, to);
+  if (admitted < 0) return admitted;
+  if (socket.kind == Kind.Datagram) return udpConnect(socket.udp, address, to.port);
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
-  const result = tcpConnect(socket.tcb, ip, address.port);
+  const result = tcpConnect(socket.tcb, address, to.port);
   const connecting = socket.connecting;
   if (result == -Errno.EALREADY) return result;
   socket.connecting = result == -Errno.EINPROGRESS;
@@ -460,7 +543,7 @@ export function peekRunFrom(number: u32, from: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.kind != Kind.Datagram) return -Errno.EOPNOTSUPP;
-  udpPeekFrom(socket.udp, changetype<UdpPeer>(from));
+  if (udpPeekFrom(socket.udp, changetype<UdpPeer>(from))) present(from);
   return peekRun(number);
 }
 
@@ -492,16 +575,17 @@ export function sendTo(
 ): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  const ip = changetype<IpAddress>(to);
   const stream = flags & (SendFlag.FastOpen | SendFlag.More);
   if (flags & ~(stream | SendFlag.DontWait | SendFlag.NoSignal)) return -Errno.EOPNOTSUPP;
+  const admitted = admit(socket, to);
+  if (admitted < 0) return admitted;
   if (socket.kind == Kind.Datagram) {
-    return stream ? -Errno.EOPNOTSUPP : udpSendTo(socket.udp, from, length, ip, to.port);
+    return stream ? -Errno.EOPNOTSUPP : udpSendTo(socket.udp, from, length, address, to.port);
   }
   if (!(flags & SendFlag.FastOpen)) return -Errno.EISCONN;
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
   const more = (flags & SendFlag.More) != 0;
-  const result = tcpConnectSend(socket.tcb, ip, to.port, from, length, more);
+  const result = tcpConnectSend(socket.tcb, address, to.port, from, length, more);
   if (result == -Errno.EALREADY || result == -Errno.EISCONN) return result;
   socket.connecting = result >= 0 || result == -Errno.EINPROGRESS;
   return result;
@@ -517,7 +601,9 @@ export function receiveFrom(
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.kind != Kind.Datagram) return receive(number, into, length, 0);
-  return udpReceive(socket.udp, into, length, false, changetype<UdpPeer | null>(from));
+  const received = udpReceive(socket.udp, into, length, false, changetype<UdpPeer | null>(from));
+  if (received >= 0 && from !== null) present(from);
+  return received;
 }
 
 /** Ends one direction or both (`Shutdown`). */
@@ -530,7 +616,7 @@ export function shutdown(number: u32, how: u32): i32 {
   const read = how != Shutdown.Write;
   const result = tcpShutdown(socket.tcb, read, how != Shutdown.Read);
   // Who listened and reads no more is as before `listen`.
-  if (read) socket.kind = <u8>Kind.Stream;
+  if (read) socket.kind = Kind.Stream;
   return result;
 }
 
@@ -626,7 +712,7 @@ export function abort(number: u32): i32 {
 /** Gives a place back to the table. */
 function give(socket: Socket): void {
   if (socket.queued) unpost(socket);
-  socket.kind = <u8>Kind.Free;
+  socket.kind = Kind.Free;
   socket.next = free;
   free = socket;
   open--;
@@ -640,6 +726,7 @@ export function localAddress(number: u32, into: SocketAddress): i32 {
   const ip = changetype<IpAddress>(into);
   const datagram = socket.kind == Kind.Datagram;
   into.port = <u16>(datagram ? udpLocal(socket.udp, ip) : tcpLocal(socket.tcb, ip));
+  present(into);
   return 0;
 }
 
@@ -651,6 +738,7 @@ export function peerAddress(number: u32, into: SocketAddress): i32 {
   const ip = changetype<IpAddress>(into);
   const datagram = socket.kind == Kind.Datagram;
   into.port = <u16>(datagram ? udpRemote(socket.udp, ip) : tcpRemote(socket.tcb, ip));
+  present(into);
   return into.port ? 0 : -Errno.ENOTCONN;
 }
 
@@ -666,8 +754,21 @@ export function events(number: u32): i32 {
 export function setOption(number: u32, option: u32, value: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
+  if (option == SocketOption.V6Only) return setV6Only(socket, value != 0);
   if (socket.kind == Kind.Datagram) return udpSetOption(socket.udp, option, value);
   return tcpSetOption(socket.tcb, option, value);
+}
+
+/** As Linux has it: before the socket is bound, or anything else is decided. */
+function setV6Only(socket: Socket, only: bool): i32 {
+  if (socket.family == Family.V4) return -Errno.ENOPROTOOPT;
+  const datagram = socket.kind == Kind.Datagram;
+  const bound = datagram ? udpLocal(socket.udp, address) : tcpLocal(socket.tcb, address);
+  if (bound) return -Errno.EINVAL;
+  socket.family = only ? Family.V6 : Family.Both;
+  const local = datagram ? socket.udp.local : socket.tcb.local;
+  local.set(0, anyOf(socket.family));
+  return 0;
 }
 
 /** The value of a `SocketOption`. */
@@ -681,7 +782,9 @@ export function getOption(number: u32, option: u32): i32 {
     case SocketOption.AcceptsConnections:
       return socket.kind == Kind.Listener;
     case SocketOption.Domain:
-      return DOMAIN_INET;
+      return socket.family == Family.V4 ? Domain.Inet : Domain.Inet6;
+    case SocketOption.V6Only:
+      return socket.family == Family.V4 ? -Errno.ENOPROTOOPT : i32(socket.family == Family.V6);
     case SocketOption.Protocol:
       return datagram ? Protocol.UDP : Protocol.TCP;
     default:

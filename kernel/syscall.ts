@@ -1,10 +1,11 @@
-import { Layout, Statistics, Syscall } from "../sdk/assembly/syscalls";
+import { Domain, Layout, Statistics, Syscall } from "../sdk/assembly/syscalls";
 import { DhcpStats, dhcpStats } from "../net/dhcp/stats";
-import { IcmpStats, icmpStats } from "../net/icmp/stats";
+import { IcmpStats, icmpStats, icmpv6Stats } from "../net/icmp/stats";
 import { Interface, interfaceAt } from "../net/interface";
-import { IpStats, ipStats } from "../net/ip/stats";
+import { IpStats, ipStats, ipv6Stats } from "../net/ip/stats";
 import { ArpStats, arpStats } from "../net/link/arp";
 import { NeighbourStats, neighbourStats } from "../net/link/neighbour";
+import { NdpStats, ndpStats } from "../net/ndp/stats";
 import { extentsTaken } from "../net/tcp/queues/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
@@ -46,7 +47,7 @@ function addressOf(address: u32): SocketAddress | null {
 export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32): i32 {
   switch (number) {
     case Syscall.Socket:
-      return sockets.socket(a0);
+      return sockets.socket(a0, a1 ? a1 : Domain.Inet);
     case Syscall.Bind: {
       const address = addressOf(a1);
       return address === null ? -Errno.EFAULT : sockets.bind(a0, address);
@@ -196,6 +197,12 @@ function statistics(what: u32, into: u32, length: u32, index: u32): i32 {
       return copy(at, length, changetype<usize>(neighbourStats), offsetof<NeighbourStats>());
     case Statistics.Dhcp:
       return copy(at, length, changetype<usize>(dhcpStats), offsetof<DhcpStats>());
+    case Statistics.Ipv6:
+      return copy(at, length, changetype<usize>(ipv6Stats), offsetof<IpStats>());
+    case Statistics.Icmpv6:
+      return copy(at, length, changetype<usize>(icmpv6Stats), offsetof<IcmpStats>());
+    case Statistics.Ndp:
+      return copy(at, length, changetype<usize>(ndpStats), offsetof<NdpStats>());
     case Statistics.Copies:
       return copy(at, length, changetype<usize>(copyStats), offsetof<CopyStats>());
     case Statistics.Link: {

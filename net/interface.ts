@@ -1,6 +1,6 @@
 import { Device, DEVICES_MAX } from "../drivers/device";
-import { Timer } from "../kernel/timer";
-import { IpAddress, v4Mask } from "./wire/address";
+import { NEVER, Timer } from "../kernel/timer";
+import { IpAddress, isV4Loopback, isV6Loopback, v4Mask } from "./wire/address";
 import { addressHash } from "./hash";
 
 /**
@@ -22,13 +22,16 @@ export const enum LinkKind {
 export const enum AddressOrigin {
   Static = 0,
   Dhcp = 1,
-  /** RFC 3927. */
+  /** Made up by ourselves for one link: RFC 3927; RFC 4862, 5.3. */
   LinkLocal = 2,
+  /** Made of a router's prefix: one that stays (RFC 7217), and one for a while (RFC 8981). */
+  Stable = 3,
+  Temporary = 4,
 }
 
 /** How far an address is from being ours. */
 export const enum AddressState {
-  /** Being probed: not in use (RFC 5227, 2.1). */
+  /** Being probed: not in use (RFC 5227, 2.1; RFC 4862, 2). */
   Tentative = 0,
   /** In use. */
   Assigned = 1,
@@ -41,6 +44,11 @@ export class InterfaceAddress {
   lo: u64;
   /** When another host last claimed the address: `host.monotonic` ns, 0 for never. */
   conflictAt: u64;
+  /** Until when it is used for new connections, and at all: ns, `NEVER` for good. IPv6 only. */
+  preferredUntil: u64;
+  validUntil: u64;
+  /** When it was made, ns; `tries`: made anew because another station had the one before. */
+  since: u64;
   private timer0: u64;
   private timer1: u64;
   private timer2: u64;
@@ -63,6 +71,11 @@ export class InterfaceAddress {
   /** Probes and announcements still to be sent (net/link/conflict.ts). */
   probesLeft: u8;
   announcementsLeft: u8;
+  tries: u8;
+  /** Past `preferredUntil`: only for what uses it already (RFC 4862, 5.5.4). */
+  deprecated: bool;
+  /** Of a temporary address: the one that follows it has been made. */
+  succeeded: bool;
 
 
   @inline get address(): IpAddress {
@@ -91,8 +104,16 @@ export class Interface {
   v4Address: u32;
   v4Mask: u32;
   v4Broadcast: u32;
-  /** Largest IP datagram. */
+  /** Largest IP datagram, and of IPv6, which a router may want smaller (RFC 4861, 4.6.4). */
   mtu: u32;
+  v6Mtu: u32;
+  /** Hop limit of what a transport does not say another for; a router may set it (4.2). */
+  hopLimit: u8;
+  /** Takes part in IPv6. */
+  v6: bool;
+  /** How long a neighbour counts as reachable, and between questions to it: ns (4861, 6.3.2). */
+  reachableTime: u64;
+  retransTime: u64;
   /** `device.linkChanges` as of the last look. */
   linkChanges: u32;
   addresses: InterfaceAddress | null;
@@ -132,6 +153,11 @@ export class Interface {
     );
   }
 
+  /** What tells its link-local addresses from those of other links: see net/wire/address.ts. */
+  @inline get zone(): u32 {
+    return <u32>this.index + 1;
+  }
+
   /** The network part's length of the primary IPv4 address. */
   @inline get v4Prefix(): u32 {
     return popcnt(this.v4Mask);
@@ -141,18 +167,21 @@ export class Interface {
 /** DNS servers kept for an interface. */
 export const INTERFACE_DNS_MAX: u32 = 3;
 
+/** RFC 1122, 3.2.1.7; the value is IANA's recommendation (RFC 1700, "IP TIME TO LIVE PARAMETER"). */
+export const HOP_LIMIT: u8 = 64;
+
 /** Packets that may wait for a device's ring before more are refused. */
 export const DEVICE_QUEUE_MAX: u32 = 1024;
 
-const ADDRESSES: u32 = 64;
-const BUCKETS: u32 = 64;
+const ADDRESSES: u32 = 256;
+const BUCKETS: u32 = 256;
 
 const interfaces: usize = memory.data(33 * 256, 64);
-const records: usize = memory.data(64 * 128, 64);
-const buckets: usize = memory.data(64 * 4, 64);
+const records: usize = memory.data(256 * 128, 64);
+const buckets: usize = memory.data(256 * 4, 64);
 let freeRecords: InterfaceAddress | null = null;
 let count: u32 = 0;
-let addressCount: u32 = 0;
+let v4Count: u32 = 0;
 let loopback: Interface | null = null;
 /**
  * Goes up whenever an address, a gateway, a link or a neighbour's place changes: cached routes are valid for
@@ -175,9 +204,9 @@ let changes: u32 = 1;
   return loopback;
 }
 
-/** Addresses in the table. */
-@inline export function interfaceAddressCount(): u32 {
-  return addressCount;
+/** IPv4 addresses of all interfaces. */
+@inline export function v4AddressCount(): u32 {
+  return v4Count;
 }
 
 /** A value that differs after each change of addresses, gateways, links or neighbours' places. */
@@ -208,6 +237,8 @@ export function addInterface(device: Device, kind: LinkKind): Interface {
   iface.index = <u8>count;
   iface.kind = kind;
   iface.mtu = device.mtu;
+  iface.v6Mtu = device.mtu;
+  iface.hopLimit = HOP_LIMIT;
   iface.up = device.linkUp;
   iface.linkChanges = device.linkChanges;
   count++;
@@ -233,6 +264,12 @@ export function isAssigned(hi: u64, lo: u64): bool {
   return record !== null && record.state == AddressState.Assigned;
 }
 
+/** Whether the address is one of ours, in use, or of this host alone: what a program may bind. */
+export function isOwn(address: IpAddress): bool {
+  if (isAssigned(address.hi, address.lo)) return true;
+  return address.isV4 ? isV4Loopback(address.v4) : isV6Loopback(address.hi, address.lo);
+}
+
 /**
  * Gives `iface` an address, which is tentative until `setAssigned`. Null when the table is full or
  * an interface has the address already.
@@ -246,10 +283,12 @@ export function addAddress(
   const record = freeRecords;
   if (record === null || findAddress(address.hi, address.lo) !== null) return null;
   freeRecords = record.next;
-  addressCount++;
   memory.fill(changetype<usize>(record), 0, 128);
   record.hi = address.hi;
   record.lo = address.lo;
+  if (address.isV4) v4Count++;
+  record.preferredUntil = NEVER;
+  record.validUntil = NEVER;
   record.iface = iface;
   record.prefix = <u8>prefix;
   record.origin = origin;
@@ -284,7 +323,7 @@ export function removeAddress(record: InterfaceAddress): void {
   store<usize>(link, changetype<usize>(record.next));
   record.next = freeRecords;
   freeRecords = record;
-  addressCount--;
+  if (record.address.isV4) v4Count--;
   choosePrimary(iface);
   changes++;
 }

@@ -2,6 +2,7 @@ import { Device, DeviceState, Feature, deviceAt, deviceCount } from "../drivers/
 import { AddressMode, config, EcnMode } from "../kernel/config";
 import { warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
+import { Packet } from "../kernel/packet";
 import { random64 } from "../kernel/random";
 import { dhcpLinkChanged, dhcpStart } from "./dhcp/client";
 import { hashInit } from "./hash";
@@ -16,10 +17,14 @@ import {
   interfacesInit,
 } from "./interface";
 import { ipv4Input } from "./ip/input";
+import { ipv6Input } from "./ip/input6";
 import { conflictLinkUp } from "./link/conflict";
 import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
 import { linkCrowded, linkEase } from "./link/output";
+import { mldInit } from "./mld/mld";
+import { v6LinkChanged, v6Start, v6StaticStart } from "./ndp/link";
+import { ndpInit } from "./ndp/ndp";
 import { staticStart } from "./static";
 import { ecnDefault } from "./tcp/ecn/ecn";
 import { tcpForesee } from "./tcp/foresight";
@@ -57,6 +62,8 @@ export function netInit(endpoints: u32): void {
   interfacesInit();
   neighboursInit();
   icmpInit();
+  mldInit();
+  ndpInit();
   udpInit(UDP_ENDPOINTS);
   ecnDefault(<EcnMode>config.ecn);
   tcpInit(endpoints - UDP_ENDPOINTS);
@@ -75,15 +82,18 @@ function addInterfaces(): u32 {
     if (loopback) continue;
     nics++;
     if (config.mode == AddressMode.Dhcp) dhcpStart(iface);
+    v6Start(iface);
   }
   configureFirst();
   return nics;
 }
 
-/** Gives the configured address to the first NIC that runs, unless one has it already. */
+/** Gives the configured addresses to the first NIC that runs, unless one has them already. */
 function configureFirst(): void {
   const nic = firstNic();
-  if (nic && config.mode != AddressMode.Dhcp) staticStart(interfaceAt(nic - 1));
+  if (!nic) return;
+  if (config.mode != AddressMode.Dhcp) staticStart(interfaceAt(nic - 1));
+  v6StaticStart(interfaceAt(nic - 1));
 }
 
 /** The number of the first NIC that runs, from 1; 0 for none. */
@@ -105,8 +115,14 @@ export function netInput(device: Device, _now: u64): void {
   }
   const received = device.received;
   for (let packet = received.pop(); packet !== null; packet = received.pop()) {
-    ipv4Input(iface, packet);
+    if (isIpv6(packet)) ipv6Input(iface, packet);
+    else ipv4Input(iface, packet);
   }
+}
+
+
+@inline function isIpv6(packet: Packet): bool {
+  return load<u8>(packet.data) >> 4 == 6;
 }
 
 /**
@@ -136,4 +152,5 @@ function linkChanged(iface: Interface): void {
   neighboursFlush(iface);
   dhcpLinkChanged(iface);
   if (iface.up) conflictLinkUp(iface);
+  v6LinkChanged(iface);
 }

@@ -2,7 +2,7 @@ import { Errno } from "../../kernel/errno";
 import { warn } from "../../kernel/log";
 import { reserve } from "../../kernel/memory";
 import * as sockets from "../../kernel/socket";
-import { SocketEvent, SocketType, Shutdown } from "../../sdk/assembly/syscalls";
+import { Domain, SocketEvent, SocketType, Shutdown } from "../../sdk/assembly/syscalls";
 import { generate, generatedLength } from "./generate";
 
 /**
@@ -52,7 +52,7 @@ export function streamsInit(): void {
   serve(ECHO_PORT, Service.Echo);
   serve(DISCARD_PORT, Service.Discard);
   serve(SOURCE_PORT, Service.Source);
-  const udp = sockets.socket(SocketType.Datagram);
+  const udp = sockets.socket(SocketType.Datagram, Domain.Inet6);
   address.set(ECHO_PORT);
   if (udp < 0 || sockets.bind(udp, address) < 0) {
     warn("exerciser").text("no UDP echo").key("errno").number(-udp).end();
@@ -62,7 +62,7 @@ export function streamsInit(): void {
 }
 
 function serve(port: u16, service: Service): void {
-  let result = sockets.socket(SocketType.Stream);
+  let result = sockets.socket(SocketType.Stream, Domain.Inet6);
   const listener = result;
   const stream = take(service);
   if (result > 0 && stream !== null) {

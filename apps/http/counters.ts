@@ -1,9 +1,10 @@
 import { copyStats } from "../../kernel/copies";
 import { dhcpStats } from "../../net/dhcp/stats";
-import { icmpStats } from "../../net/icmp/stats";
-import { ipStats } from "../../net/ip/stats";
+import { IcmpStats, icmpStats, icmpv6Stats } from "../../net/icmp/stats";
+import { IpStats, ipStats, ipv6Stats } from "../../net/ip/stats";
 import { arpStats } from "../../net/link/arp";
 import { neighbourStats } from "../../net/link/neighbour";
+import { ndpStats } from "../../net/ndp/stats";
 import { tcpStats } from "../../net/tcp/stats";
 import { udpStats } from "../../net/udp/stats";
 import { JsonWriter } from "../lib/json";
@@ -12,8 +13,11 @@ import { JsonWriter } from "../lib/json";
 
 export function writeCounters(json: JsonWriter): void {
   writeArp(json);
-  writeIp(json);
-  writeIcmp(json);
+  writeIp(json, "ip", ipStats);
+  writeIcmp(json, "icmp", icmpStats);
+  writeIp(json, "ipv6", ipv6Stats);
+  writeIcmp(json, "icmpv6", icmpv6Stats);
+  writeNdp(json);
   writeUdp(json);
   writeTcp(json);
   writeCopies(json);
@@ -37,9 +41,8 @@ function writeArp(json: JsonWriter): void {
   json.count("changed", n.changed).count("evicted", n.evicted).endObject();
 }
 
-function writeIp(json: JsonWriter): void {
-  const i = ipStats;
-  json.key("ip").object();
+function writeIp(json: JsonWriter, name: string, i: IpStats): void {
+  json.key(name).object();
   json.count("received", i.received).count("delivered", i.delivered);
   json.count("badLength", i.badLength).count("badVersion", i.badVersion);
   json.count("badChecksum", i.badChecksum).count("badOptions", i.badOptions);
@@ -50,9 +53,8 @@ function writeIp(json: JsonWriter): void {
   json.count("tooBig", i.tooBig).count("noNeighbour", i.noNeighbour).endObject();
 }
 
-function writeIcmp(json: JsonWriter): void {
-  const i = icmpStats;
-  json.key("icmp").object();
+function writeIcmp(json: JsonWriter, name: string, i: IcmpStats): void {
+  json.key(name).object();
   json.count("received", i.received).count("badLength", i.badLength);
   json.count("badChecksum", i.badChecksum).count("echoRequests", i.echoRequests);
   json.count("echoReplies", i.echoReplies).count("echoToGroup", i.echoToGroup);
@@ -60,6 +62,20 @@ function writeIcmp(json: JsonWriter): void {
   json.count("refused", i.refused).count("unknownType", i.unknownType);
   json.count("echoRepliesSent", i.echoRepliesSent).count("errorsSent", i.errorsSent);
   json.count("errorsLimited", i.errorsLimited).count("noBuffer", i.noBuffer).endObject();
+}
+
+function writeNdp(json: JsonWriter): void {
+  const n = ndpStats;
+  json.key("ndp").object();
+  json.count("solicitationsReceived", n.solicitationsReceived);
+  json.count("advertisementsReceived", n.advertisementsReceived);
+  json.count("routersHeard", n.routersHeard).count("malformed", n.malformed);
+  json.count("solicitationsSent", n.solicitationsSent);
+  json.count("advertisementsSent", n.advertisementsSent);
+  json.count("routerSolicitationsSent", n.routerSolicitationsSent);
+  json.count("probesSent", n.probesSent).count("conflicts", n.conflicts);
+  json.count("limited", n.limited).count("refused", n.refused);
+  json.count("noBuffer", n.noBuffer).endObject();
 }
 
 function writeUdp(json: JsonWriter): void {

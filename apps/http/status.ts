@@ -4,9 +4,12 @@ import { config } from "../../kernel/config";
 import { boot, unreserved } from "../../kernel/memory";
 import { Owner, POOLS, poolOf } from "../../kernel/packet";
 import { socketCapacity, socketsOpen } from "../../kernel/socket";
+import { formatIp } from "../../kernel/text";
 import { timersArmed } from "../../kernel/timer";
 import { VERSION } from "../../kernel/version";
-import { interfaceAt } from "../../net/interface";
+import { AddressState, interfaceAt } from "../../net/interface";
+import { SERVERS, serverAt } from "../../net/ndp/link";
+import { IpAddress } from "../../net/wire/address";
 import { ANSWER_MAX, beginOk } from "../lib/http/response";
 import { Connection, httpStats, replyCopied } from "../lib/http/server";
 import { JsonWriter } from "../lib/json";
@@ -20,6 +23,8 @@ const STATUS_MAX: usize = ANSWER_MAX - 512;
 /** Interfaces shown; a machine with more says how many there are. */
 const SHOWN_MAX: u32 = 6;
 
+const addressText: usize = memory.data(40);
+const address = changetype<IpAddress>(memory.data(16, 8));
 const text: usize = memory.data(15872, 64);
 const writer = changetype<Writer>(memory.data(offsetof<Writer>(), 8));
 const json = changetype<JsonWriter>(memory.data(offsetof<JsonWriter>(), 8));
@@ -77,11 +82,27 @@ function writeInterface(index: u32): void {
   writer.byte(0x22);
   json.key("address").text("");
   writer.at--;
-  for (let shift: i32 = 24; shift >= 0; shift -= 8) {
-    writer.number((iface.v4Address >>> shift) & 0xff);
-    if (shift) writer.byte(0x2e);
-  }
+  address.setV4(iface.v4Address);
+  writeAddress(address);
   writer.byte(0x22);
+  json.key("addresses").array();
+  let record = iface.addresses;
+  while (record !== null) {
+    if (record.state == AddressState.Assigned) {
+      json.text("");
+      writer.at--;
+      writeAddress(record.address);
+      writer.byte(0x2f).number(record.prefix).byte(0x22);
+    }
+    record = record.next;
+  }
+  json.endArray().key("dns").array();
+  for (let i: u32 = 0; i < iface.dnsCount; i++) writeServer(iface.dns(i));
+  for (let i: u32 = 0; i < SERVERS; i++) {
+    const server = serverAt(iface, i);
+    if (server !== null) writeServer(server);
+  }
+  json.endArray();
   json.key("linkUp").boolean(device.linkUp).count("speedMbps", device.speed);
   json.count("mtu", device.mtu);
   json.key("interrupt").text(device.interruptName);
@@ -108,6 +129,17 @@ function stateName(state: u32): string {
   if (state == DeviceState.Running) return "running";
   if (state == DeviceState.Failed) return "failed";
   return state == DeviceState.Gone ? "gone" : "unloaded";
+}
+
+function writeServer(server: IpAddress): void {
+  json.text("");
+  writer.at--;
+  writeAddress(server);
+  writer.byte(0x22);
+}
+
+function writeAddress(address: IpAddress): void {
+  writer.bytes(addressText, formatIp(address, addressText));
 }
 
 function writePool(id: u32): void {

@@ -5,7 +5,7 @@ import { info, warn } from "../../kernel/log";
 import { reserve } from "../../kernel/memory";
 import * as sockets from "../../kernel/socket";
 import { SECOND, Timer } from "../../kernel/timer";
-import { SocketType } from "../../sdk/assembly/syscalls";
+import { Domain, SocketType } from "../../sdk/assembly/syscalls";
 import { COOKIE_BYTES, PORT, State } from "./protocol";
 import { streamsInit } from "./stream";
 import {
@@ -64,7 +64,7 @@ function start(): void {
     newcomer.next = free;
     free = newcomer;
   }
-  let result = sockets.socket(SocketType.Stream);
+  let result = sockets.socket(SocketType.Stream, Domain.Inet6);
   if (result > 0) {
     listener = result;
     address.set(PORT);

@@ -5,7 +5,7 @@ import { reserve } from "../../kernel/memory";
 import * as sockets from "../../kernel/socket";
 import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
 import { IpAddress } from "../../net/wire/address";
-import { SocketOption, SocketType } from "../../sdk/assembly/syscalls";
+import { Domain, SocketOption, SocketType } from "../../sdk/assembly/syscalls";
 import { JsonWriter } from "../lib/json";
 import { Writer } from "../lib/text";
 import { Parameters, readParameters } from "./parameters";
@@ -297,7 +297,7 @@ export function testAddStream(number: u32, order: u32): void {
 
 /** Opens a socket for the next UDP stream's hello. */
 function openUdp(): bool {
-  const number = sockets.socket(SocketType.Datagram);
+  const number = sockets.socket(SocketType.Datagram, Domain.Inet6);
   if (number < 0) return false;
   // The streams before it hold the same port.
   sockets.setOption(number, SocketOption.ReuseAddress, 1);

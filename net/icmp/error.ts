@@ -1,9 +1,7 @@
-import { now } from "../../kernel/clock";
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { isAssigned } from "../interface";
 import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, deliverError } from "../ip/protocol";
-import { TokenBucket } from "../ratelimit";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { sum } from "../wire/checksum";
 import {
@@ -14,7 +12,10 @@ import {
   Unreachable,
   icmpv4BuildError,
 } from "../wire/icmpv4";
+import { Icmpv6Type, Unreachable6 } from "../wire/icmpv6";
 import { IPV4_HEADER, Ipv4Fragment, Ipv4Header, Protocol } from "../wire/ipv4";
+import { localErrorV6, sendErrorV6 } from "./errorv6";
+import { ErrorFamily, errorAllowed } from "./limit";
 import { icmpStats } from "./stats";
 
 /** ICMP errors: the ones that we send, and the ones about packets that we sent. */
@@ -24,25 +25,8 @@ const ERROR_MAX: u32 = 576;
 /** What follows the quoted header at least (RFC 792): a transport's ports. */
 const QUOTED_TRANSPORT: u32 = 8;
 
-/** Limits by type (RFC 1122, 3.2.2 leaves them open; RFC 1812, 4.3.2.8 asks for them), and one over all. */
-const LIMITS: u32 = 16;
-const limits: usize = memory.data(16 * 24, 8);
-const limitAll = changetype<TokenBucket>(memory.data(offsetof<TokenBucket>(), 8));
-
 const ownAddress = changetype<IpAddress>(memory.data(16, 8));
 const peerAddress = changetype<IpAddress>(memory.data(16, 8));
-
-
-@inline function limitOf(type: u32): TokenBucket {
-  return changetype<TokenBucket>(limits + <usize>(type & (LIMITS - 1)) * offsetof<TokenBucket>());
-}
-
-/** Sets the limits. Start-up only. */
-export function icmpErrorsInit(): void {
-  assert(offsetof<TokenBucket>() == 24);
-  for (let i: u32 = 0; i < LIMITS; i++) limitOf(i).init(100, 20);
-  limitAll.init(200, 50);
-}
 
 /**
  * Tells the sender of `packet` that it was not taken. The packet came in through IP, its
@@ -58,8 +42,7 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   ownAddress.setV4(header.destination);
   peerAddress.setV4(header.source);
   if (!isV4Loopback(header.destination) && !isAssigned(ownAddress.hi, ownAddress.lo)) return;
-  const time = now();
-  if (!limitOf(type).take(time) || !limitAll.take(time)) {
+  if (!errorAllowed(ErrorFamily.V4, type)) {
     icmpStats.errorsLimited++;
     return;
   }
@@ -76,6 +59,15 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   changetype<Icmpv4Header>(answer.data).checksum = ~sum(answer.data, answer.length, 0) & 0xffff;
   const result = ipSend(answer, Protocol.ICMP, ownAddress, peerAddress, DEFAULT_TTL);
   if (result == 0) icmpStats.errorsSent++;
+}
+
+/** Tells the sender of a packet of either family, as `sendError`, that nobody has the port. */
+export function sendPortUnreachable(packet: Packet): void {
+  if (changetype<Ipv4Header>(packet.slot + packet.networkOffset).version == 6) {
+    sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, Unreachable6.Port, 0);
+  } else {
+    sendError(packet, IcmpType.DestinationUnreachable, Unreachable.Port, 0);
+  }
 }
 
 /**
@@ -104,8 +96,9 @@ export function errorInput(at: usize, length: u32, destination: IpAddress): void
   else icmpStats.errorsInvalid++;
 }
 
-/** Tells the transport that a packet of ours, which begins at its IPv4 header, did not get out. */
+/** Tells the transport that a packet of ours, which begins at its IP header, did not get out. */
 export function localError(packet: Packet, kind: IpError): void {
+  if (changetype<Ipv4Header>(packet.data).version == 6) return localErrorV6(packet, kind);
   report(changetype<Ipv4Header>(packet.data), kind, 0);
 }
 

@@ -6,14 +6,15 @@ import { IpAddress, isV4Loopback } from "../wire/address";
 import { update16 } from "../wire/checksum";
 import { IcmpFault, IcmpType, Icmpv4Header, icmpv4Check } from "../wire/icmpv4";
 import { IP_ECN, Ipv4Header, Protocol } from "../wire/ipv4";
-import { errorInput, icmpErrorsInit } from "./error";
+import { errorInput } from "./error";
+import { errorLimitsInit } from "./limit";
 import { icmpStats } from "./stats";
 
 /** ICMP for IPv4 (RFC 792; RFC 1122, 3.2.2): echo answered in place, errors handed to transports. */
 
 /** Start-up only. */
 export function icmpInit(): void {
-  icmpErrorsInit();
+  errorLimitsInit();
   registerProtocol(Protocol.ICMP, icmpInput, ignoreError);
 }
 

@@ -24,3 +24,5 @@ export class IcmpStats {
 }
 
 export const icmpStats = changetype<IcmpStats>(memory.data(offsetof<IcmpStats>(), 8));
+/** The same of ICMPv6. */
+export const icmpv6Stats = changetype<IcmpStats>(memory.data(offsetof<IcmpStats>(), 8));

@@ -1,12 +1,6 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { sendError } from "../icmp/error";
-import {
-  AddressState,
-  Interface,
-  LinkKind,
-  findAddress,
-  interfaceAddressCount,
-} from "../interface";
+import { AddressState, Interface, LinkKind, findAddress, v4AddressCount } from "../interface";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Lo } from "../wire/address";
 import { IcmpType, Unreachable } from "../wire/icmpv4";
 import { sum20 } from "../wire/checksum";
@@ -150,7 +144,7 @@ function isGroup(iface: Interface, to: u32): bool {
   if (iface.kind == LinkKind.Loopback) return false;
   if (from == iface.v4Address || isV4Loopback(from)) return true;
   if (iface.v4Broadcast != 0 && from == iface.v4Broadcast) return true;
-  return interfaceAddressCount() > 1 && isAssignedAnywhere(from);
+  return v4AddressCount() > 1 && isAssignedAnywhere(from);
 }
 
 function isAssignedAnywhere(address: u32): bool {

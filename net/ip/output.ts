@@ -1,8 +1,8 @@
 import { Packet } from "../../kernel/packet";
 import { Feature } from "../../drivers/device";
 import { Errno } from "../../kernel/errno";
-import { Interface } from "../interface";
-import { neighbourFor, neighbourSend, NeighbourState } from "../link/neighbour";
+import { HOP_LIMIT, Interface } from "../interface";
+import { Neighbour, NeighbourState, neighbourFor, neighbourSend } from "../link/neighbour";
 import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
 import { IpAddress } from "../wire/address";
@@ -16,11 +16,12 @@ import {
   multicastMacV4,
 } from "../wire/ethernet";
 import { IPV4_HEADER, IPV4_LENGTH_MAX, ipv4Build } from "../wire/ipv4";
+import { ipv6SendBy } from "./output6";
 import { Route, RouteKind, routeTo } from "./route";
 import { ipStats } from "./stats";
 
-/** RFC 1122, 3.2.1.7; the value is IANA's recommendation (RFC 1700, "IP TIME TO LIVE PARAMETER"). */
-export const DEFAULT_TTL: u32 = 64;
+/** For what says nothing else. */
+export const DEFAULT_TTL: u32 = HOP_LIMIT;
 
 /**
  * Sends a transport's packet. `packet.data` and `length` are the transport header and payload, with
@@ -57,6 +58,9 @@ export function ipSend(
   destination: IpAddress,
   timeToLive: u32,
 ): i32 {
+  if (route.kind >= <u32>RouteKind.UnicastV6) {
+    return ipv6SendBy(route, packet, protocol, source, destination, timeToLive);
+  }
   const length = packet.totalLength + IPV4_HEADER;
   if (!fits(packet, length, route.iface)) {
     ipStats.tooBig++;
@@ -75,19 +79,23 @@ export function ipSend(
   ipStats.sent++;
   const neighbour = route.neighbour;
   if (neighbour !== null && neighbour.state == NeighbourState.Reachable) {
-    // Most packets: the frame's header is known.
     packet.checksumStart += <u16>(IPV4_HEADER + ETHERNET_HEADER);
-    ethernetPut(packet.prepend(ETHERNET_HEADER), route.frame0, route.frame6);
-    neighbour.used = true;
-    return linkQueue(route.iface, packet);
+    return sendFramed(route, neighbour, packet);
   }
   return resolve(route, packet, destination);
+}
+
+/** Sends a packet to a neighbour for which the frame's header is known, as for most. */
+@inline export function sendFramed(route: Route, neighbour: Neighbour, packet: Packet): i32 {
+  ethernetPut(packet.prepend(ETHERNET_HEADER), route.frame0, route.frame6);
+  neighbour.used = true;
+  return linkQueue(route.iface, packet);
 }
 
 /** Sends a datagram by a route whose neighbour is yet to be found, does not answer, or is no single one. */
 function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
   packet.checksumStart += <u16>IPV4_HEADER;
-  if (route.kind == RouteKind.Unicast) return sendUnicast(route, packet);
+  if (route.kind == RouteKind.Unicast) return sendUnicast(route, packet, EtherType.IPv4);
   if (route.kind == RouteKind.Local) return linkQueue(route.iface, packet);
   const mac = route.kind == RouteKind.Broadcast ? MAC_BROADCAST : multicastMacV4(destination.v4);
   return ethernetSend(route.iface, packet, mac, EtherType.IPv4);
@@ -103,8 +111,8 @@ function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
   );
 }
 
-
-@inline function sendUnicast(route: Route, packet: Packet): i32 {
+/** Sends a whole IP packet to the route's next hop. Owns it; returns 0 or -Errno. */
+export function sendUnicast(route: Route, packet: Packet, type: EtherType): i32 {
   const neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
   if (neighbour === null) {
     ipStats.noNeighbour++;
@@ -115,7 +123,7 @@ function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
     // Whatever moves the neighbour outdates the route.
     route.neighbour = neighbour;
     route.frame0 = ethernetWord0(neighbour.mac, route.iface.device.mac);
-    route.frame6 = ethernetWord6(route.iface.device.mac, EtherType.IPv4);
+    route.frame6 = ethernetWord6(route.iface.device.mac, type);
   }
   return neighbourSend(neighbour, packet);
 }

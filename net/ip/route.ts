@@ -19,6 +19,7 @@ import {
   AddressState,
 } from "../interface";
 import { Neighbour } from "../link/neighbour";
+import { v6Route } from "./route6";
 
 /**
  * Where a datagram goes first (RFC 1122, 3.3.1): to ourselves, to the destination when it is on the
@@ -39,6 +40,10 @@ export const enum RouteKind {
   Multicast = 2,
   /** This machine. */
   Local = 3,
+  /** The same for IPv6, which has no broadcast. */
+  UnicastV6 = 4,
+  MulticastV6 = 5,
+  LocalV6 = 6,
 }
 
 /** The first hop to a destination. 128 bytes. Valid until the next look-up. */
@@ -62,6 +67,11 @@ export class Route {
   /** With `neighbour`: the header of a frame to it (`ethernetPut`). */
   frame0: u64;
   frame6: u64;
+
+
+  @inline get source(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Route>("sourceHi"));
+  }
 }
 
 const ROUTES: u32 = 256;
@@ -77,8 +87,11 @@ const routes: usize = memory.data(256 * 128, 64);
 
 function compute(route: Route, hi: u64, lo: u64): bool {
   route.generation = 0;
-  if (!isV4(hi, lo) || !(<u32>lo)) return false;
-  if (!computeV4(route, <u32>lo)) return false;
+  if (isV4(hi, lo)) {
+    if (!(<u32>lo) || !computeV4(route, <u32>lo)) return false;
+  } else if (!v6Route(route, hi, lo)) {
+    return false;
+  }
   route.hi = hi;
   route.lo = lo;
   route.neighbour = null;
@@ -97,7 +110,7 @@ function compute(route: Route, hi: u64, lo: u64): bool {
   route.iface = iface;
   route.kind = kind;
   changetype<IpAddress>(changetype<usize>(route) + offsetof<Route>("nextHi")).setV4(next);
-  changetype<IpAddress>(changetype<usize>(route) + offsetof<Route>("sourceHi")).setV4(source);
+  route.source.setV4(source);
   return true;
 }
 
@@ -155,7 +168,8 @@ export function ipSource(destination: IpAddress, into: IpAddress): bool {
 /** Largest datagram, IP header included, that the first link to `destination` carries; 0 without a route. */
 export function ipMtu(destination: IpAddress): u32 {
   const route = routeTo(destination.hi, destination.lo);
-  return route === null ? 0 : route.iface.mtu;
+  if (route === null) return 0;
+  return destination.isV4 ? route.iface.mtu : route.iface.v6Mtu;
 }
 
 /** `Device.receiveFullAt` of the device on the way to `destination`; 0 without a route. */
@@ -166,6 +180,7 @@ export function ipReceiveFullAt(destination: IpAddress): u64 {
 
 /** Whether the device on the way to `destination` cuts packets with a `segmentSize` into segments. */
 export function ipSegmentation(destination: IpAddress): bool {
+  if (!destination.isV4) return false;
   const route = routeTo(destination.hi, destination.lo);
   return route !== null && (route.iface.device.features & Feature.Segmentation) != 0;
 }

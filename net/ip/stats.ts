@@ -7,6 +7,7 @@ export class IpStats {
   badLength: u64;
   badVersion: u64;
   badChecksum: u64;
+  /** Options, or extension headers of IPv6, that run out of their place or must not be there. */
   badOptions: u64;
   sourceRouted: u64;
   /** Impossible as a source: group, broadcast, loopback, or one of our own addresses. */
@@ -24,3 +25,5 @@ export class IpStats {
 }
 
 export const ipStats = changetype<IpStats>(memory.data(offsetof<IpStats>(), 8));
+/** The same of IPv6. */
+export const ipv6Stats = changetype<IpStats>(memory.data(offsetof<IpStats>(), 8));

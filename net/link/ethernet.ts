@@ -1,6 +1,7 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { Interface } from "../interface";
 import { ipv4Input } from "../ip/input";
+import { ipv6Input } from "../ip/input6";
 import {
   ETHERNET_HEADER,
   EtherType,
@@ -47,6 +48,7 @@ export function ethernetInput(iface: Interface): void {
   const type = header.type;
   packet.strip(ETHERNET_HEADER);
   if (type == EtherType.IPv4) return ipv4Input(iface, packet);
+  if (type == EtherType.IPv6) return ipv6Input(iface, packet);
   if (type == EtherType.ARP) return arpInput(iface, packet);
   iface.unknownType++;
   packet.release();

@@ -8,6 +8,8 @@ import { addressHash } from "../hash";
 import { localError } from "../icmp/error";
 import { Interface, interfacesChanged } from "../interface";
 import { IpError } from "../ip/protocol";
+import { routerResigned } from "../ndp/routers";
+import { ndpSolicit } from "../ndp/send";
 import { TokenBucket } from "../ratelimit";
 import { EtherType } from "../wire/ethernet";
 import { IpAddress, isV4 } from "../wire/address";
@@ -15,14 +17,17 @@ import { arpSolicit } from "./arp";
 import { ethernetSend } from "./ethernet";
 
 /**
- * Neighbours: which MAC address an address on the link has. One cache for both families; ARP (and
- * later neighbour discovery) asks and answers. The states are those of RFC 4861, 7.3.2, which do
+ * Neighbours: which MAC address an address on the link has. One cache for both families; ARP and
+ * neighbour discovery ask and answer. The states are those of RFC 4861, 7.3.2, which do
  * for ARP what RFC 1122, 2.3.2 asks: entries time out, are refreshed by a unicast question, and a
  * packet waits while the answer is out.
  *
- *     ─ first packet ─► Incomplete ─ answer ─► Reachable ─ a minute ─► Stale ─ a packet ─► Probe
- *                           │                      ▲                                         │
- *                           └─ no answer ► Failed  └──────────────── answer ─────────────────┘
+ *     ─ first packet ─► Incomplete ─ answer ─► Reachable ─ a while ─► Stale ─ a packet ─► Probe
+ *                           │                      ▲                                        │
+ *                           └─ no answer ► Failed  └──────────────── answer ────────────────┘
+ *
+ * IPv6 waits five seconds in Delay before it probes, and an IPv4 entry in use does not get stale but
+ * is probed when its time is over.
  */
 export const enum NeighbourState {
   Free = 0,
@@ -32,10 +37,12 @@ export const enum NeighbourState {
   Reachable = 2,
   /** Answered some time ago: still used, and the next packet asks again. */
   Stale = 3,
+  /** About to be asked by unicast, unless something comes that makes it needless. */
+  Delay = 4,
   /** Asked by unicast, still used. */
-  Probe = 4,
+  Probe = 5,
   /** Nobody answered: packets are refused until this entry ends. */
-  Failed = 5,
+  Failed = 6,
 }
 
 /** One neighbour. 128 bytes. */
@@ -63,6 +70,8 @@ export class Neighbour {
   used: bool;
   /** Set by the operator: nothing that a packet says changes it. */
   permanent: bool;
+  /** It says that it is a router (RFC 4861, 4.4). */
+  router: bool;
 
 
   @inline get timer(): Timer {
@@ -77,6 +86,11 @@ export class Neighbour {
 
   @inline get address(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this));
+  }
+
+
+  @inline get isV4(): bool {
+    return isV4(this.hi, this.lo);
   }
 }
 
@@ -114,8 +128,10 @@ const PENDING_TOTAL: u32 = 128;
 /** RFC 1122, 2.3.2.1: at most one request a second to a destination. */
 const RETRY: u64 = SECOND;
 const ATTEMPTS: u32 = 3;
-/** How long an answer is good for: "on the order of a minute" (RFC 1122, 2.3.2.1). */
+/** How long an answer to ARP is good for: "on the order of a minute" (RFC 1122, 2.3.2.1). */
 const REACHABLE_TIME: u64 = 60 * SECOND;
+/** DELAY_FIRST_PROBE_TIME (RFC 4861, 10). */
+const DELAY_TIME: u64 = 5 * SECOND;
 /** An entry that nothing goes to is dropped after this. */
 const STALE_TIME: u64 = 600 * SECOND;
 /** How long packets to a silent neighbour are refused before it is asked again. */
@@ -131,6 +147,8 @@ let free: Neighbour | null = null;
 let hand: u32 = 0;
 /** All questions together: a scan of a /16 must not become a storm of broadcasts. */
 const limit = changetype<TokenBucket>(memory.data(offsetof<TokenBucket>(), 8));
+/** Entries made because strangers speak: a flood of names must not push out those in use. */
+const learnLimit = changetype<TokenBucket>(memory.data(offsetof<TokenBucket>(), 8));
 
 /** Sets up the cache. Start-up only. */
 export function neighboursInit(): void {
@@ -143,6 +161,7 @@ export function neighboursInit(): void {
     free = entry;
   }
   limit.init(100, 100);
+  learnLimit.init(50, 100);
 }
 
 
@@ -235,7 +254,7 @@ export function neighbourFor(iface: Interface, hi: u64, lo: u64): Neighbour | nu
 
 
 @inline function transmit(entry: Neighbour, packet: Packet): i32 {
-  const type = isV4(entry.hi, entry.lo) ? EtherType.IPv4 : EtherType.IPv6;
+  const type = entry.isV4 ? EtherType.IPv4 : EtherType.IPv6;
   return ethernetSend(entry.iface, packet, entry.mac, type);
 }
 
@@ -247,9 +266,14 @@ function sendUnsure(entry: Neighbour, packet: Packet): i32 {
     return -Errno.EHOSTUNREACH;
   }
   if (entry.state == NeighbourState.Stale) {
-    entry.state = NeighbourState.Probe;
-    entry.attempts = 0;
-    solicit(entry);
+    if (entry.isV4) {
+      entry.state = NeighbourState.Probe;
+      entry.attempts = 0;
+      solicit(entry);
+    } else {
+      entry.state = NeighbourState.Delay;
+      entry.timer.arm(now() + DELAY_TIME);
+    }
   }
   return transmit(entry, packet);
 }
@@ -279,15 +303,21 @@ function enqueue(entry: Neighbour, packet: Packet): i32 {
 /** Asks, and sets the time to ask again. What could not be asked does not count as an attempt. */
 function solicit(entry: Neighbour): void {
   const time = now();
-  const unicast = entry.state == NeighbourState.Probe ? entry.mac : 0;
-  if (limit.take(time) && arpSolicit(entry.iface, entry.address.v4, unicast)) {
+  if (limit.take(time) && ask(entry)) {
     neighbourStats.solicitations++;
     entry.attempts++;
-    entry.timer.arm(time + RETRY);
+    entry.timer.arm(time + (entry.isV4 ? RETRY : entry.iface.retransTime));
   } else {
     neighbourStats.throttled++;
     entry.timer.arm(time + THROTTLED_RETRY);
   }
+}
+
+/** Asks by the family's own means; false for want of a packet. */
+function ask(entry: Neighbour): bool {
+  const unicast = entry.state == NeighbourState.Probe ? entry.mac : 0;
+  if (entry.isV4) return arpSolicit(entry.iface, entry.address.v4, unicast);
+  return ndpSolicit(entry.iface, entry.address, unicast);
 }
 
 function timeout(context: usize, time: u64): void {
@@ -297,7 +327,7 @@ function timeout(context: usize, time: u64): void {
       if (entry.attempts < ATTEMPTS) return solicit(entry);
       return fail(entry, time);
     case NeighbourState.Reachable:
-      if (!entry.used) {
+      if (!entry.used || !entry.isV4) {
         entry.state = NeighbourState.Stale;
         return entry.timer.arm(time + STALE_TIME);
       }
@@ -306,22 +336,34 @@ function timeout(context: usize, time: u64): void {
       entry.state = NeighbourState.Probe;
       entry.attempts = 0;
       return solicit(entry);
+    case NeighbourState.Delay:
+      entry.state = NeighbourState.Probe;
+      entry.attempts = 0;
+      return solicit(entry);
     case NeighbourState.Probe:
       if (entry.attempts < ATTEMPTS) return solicit(entry);
       // The address may have moved to another station: ask all, if anybody still wants to know.
       if (!entry.used) return destroy(entry);
       entry.state = NeighbourState.Incomplete;
+      reroute(entry);
       entry.attempts = 0;
       return solicit(entry);
     default:
+      reroute(entry);
       destroy(entry);
   }
+}
+
+/** What goes by a router is routed anew when it falls silent, or might speak again (RFC 4861, 7.3.3). */
+function reroute(entry: Neighbour): void {
+  if (entry.router) interfacesChanged();
 }
 
 function fail(entry: Neighbour, time: u64): void {
   debug("neighbour").text("no answer").key("address").ip(entry.address).end();
   neighbourStats.failed++;
   entry.state = NeighbourState.Failed;
+  reroute(entry);
   entry.timer.arm(time + FAILED_TIME);
   dropPending(entry, true);
 }
@@ -331,6 +373,7 @@ function dropPending(entry: Neighbour, tell: bool): void {
   for (let packet = entry.pending.pop(); packet !== null; packet = entry.pending.pop()) {
     neighbourStats.pending--;
     neighbourStats.unresolvedDropped++;
+    packet.iface = entry.iface.index;
     if (tell) localError(packet, IpError.HostUnreachable);
     packet.release();
   }
@@ -338,9 +381,13 @@ function dropPending(entry: Neighbour, tell: bool): void {
 
 /** Takes `mac` as the answer for an entry. */
 function confirm(entry: Neighbour, mac: u64): void {
+  settle(entry, mac, NeighbourState.Reachable);
+}
+
+/** Takes `mac` for an entry, which is `Reachable` or, if it did not answer us, `Stale`. */
+function settle(entry: Neighbour, mac: u64, state: NeighbourState): void {
   if (entry.permanent) return;
-  const known = entry.state >= NeighbourState.Reachable && entry.state <= NeighbourState.Probe;
-  if (!known) {
+  if (!isKnown(entry)) {
     neighbourStats.resolved++;
   } else if (entry.mac != mac) {
     neighbourStats.changed++;
@@ -349,13 +396,13 @@ function confirm(entry: Neighbour, mac: u64): void {
   // Routes remember where it was.
   if (entry.mac && entry.mac != mac) interfacesChanged();
   entry.mac = mac;
-  entry.state = NeighbourState.Reachable;
+  entry.state = state;
   entry.used = false;
-  entry.timer.arm(now() + REACHABLE_TIME);
+  const good = entry.isV4 ? REACHABLE_TIME : entry.iface.reachableTime;
+  entry.timer.arm(now() + (state == NeighbourState.Reachable ? good : STALE_TIME));
   for (let packet = entry.pending.pop(); packet !== null; packet = entry.pending.pop()) {
     neighbourStats.pending--;
-    entry.used = true;
-    transmit(entry, packet);
+    neighbourSend(entry, packet);
   }
 }
 
@@ -375,6 +422,66 @@ export function neighbourLearn(iface: Interface, hi: u64, lo: u64, mac: u64): vo
   if (neighbourUpdate(iface, hi, lo, mac)) return;
   const entry = create(iface, hi, lo);
   if (entry !== null) confirm(entry, mac);
+}
+
+/**
+ * A neighbour discovery message of a neighbour's own says where it is (RFC 4861, 7.2.3, 6.3.4): new or
+ * different, that is to be verified when it is used. `router`: the message was a router's.
+ */
+export function neighbourHeard(iface: Interface, hi: u64, lo: u64, mac: u64, router: bool): void {
+  let entry = findNeighbour(iface, hi, lo);
+  const strange = entry === null || !isKnown(entry);
+  if (entry === null) {
+    if (!learnLimit.take(now())) {
+      neighbourStats.throttled++;
+      return;
+    }
+    entry = create(iface, hi, lo);
+    if (entry === null) return;
+    settle(entry, mac, NeighbourState.Stale);
+  } else if (entry.mac != mac || !isKnown(entry)) {
+    settle(entry, mac, NeighbourState.Stale);
+  }
+  if (!router) return;
+  entry.router = true;
+  // Traffic may come back to one that had fallen silent.
+  if (strange) interfacesChanged();
+}
+
+/** Whether the entry has a MAC address, as far as anybody knows still the right one. */
+@inline export function isKnown(entry: Neighbour): bool {
+  return entry.state >= NeighbourState.Reachable && entry.state <= NeighbourState.Probe;
+}
+
+/**
+ * A neighbour advertisement (RFC 4861, 7.2.5). `mac` is 0 when it names none. Only an entry that
+ * exists changes: nobody can fill the cache unasked.
+ */
+export function neighbourAdvertised(
+  iface: Interface,
+  hi: u64,
+  lo: u64,
+  mac: u64,
+  solicited: bool,
+  overrides: bool,
+  router: bool,
+): void {
+  const entry = findNeighbour(iface, hi, lo);
+  if (entry === null || entry.permanent) return;
+  if (!isKnown(entry)) {
+    if (!mac) return;
+    settle(entry, mac, solicited ? NeighbourState.Reachable : NeighbourState.Stale);
+  } else if (mac && mac != entry.mac && !overrides) {
+    // Perhaps another speaks for it, perhaps it is forged: what is known stays in use, and is asked.
+    if (entry.state == NeighbourState.Reachable) settle(entry, entry.mac, NeighbourState.Stale);
+    return;
+  } else {
+    const moved = mac != 0 && mac != entry.mac;
+    if (solicited) confirm(entry, mac ? mac : entry.mac);
+    else if (moved) settle(entry, mac, NeighbourState.Stale);
+  }
+  if (entry.router && !router) routerResigned(iface, hi, lo);
+  entry.router = router;
 }
 
 /** Sets an entry that no packet changes. False when the cache has no room. */

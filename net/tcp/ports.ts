@@ -31,9 +31,9 @@ const counters: usize = memory.data(64 * 4, 64);
   return changetype<Tcb | null>(load<usize>(bucket(port)));
 }
 
-/** Whether `t` holds this port on this address, or either is for all addresses. */
+/** Whether `t` holds this port on this address, or one is for all of the other's. */
 @inline function holds(t: Tcb, address: IpAddress, port: u32): bool {
-  return t.localPort == port && (address.isAny || t.local.isAny || t.local.equals(address));
+  return t.localPort == port && t.local.overlaps(address);
 }
 
 /**
@@ -172,9 +172,7 @@ export function chooseSource(local: IpAddress, remote: IpAddress, remotePort: u3
 
 /** Whether `t` listens on this port for this address. */
 @inline function listens(t: Tcb, address: IpAddress, port: u32): bool {
-  return (
-    t.localPort == port && t.state == State.Listen && (t.local.isAny || t.local.equals(address))
-  );
+  return t.localPort == port && t.state == State.Listen && t.local.covers(address);
 }
 
 /**

@@ -3,11 +3,11 @@ import { Errno } from "../../kernel/errno";
 import { Packet, poolOf, PoolId } from "../../kernel/packet";
 import { SECOND } from "../../kernel/timer";
 import { EndpointEvent, notify } from "../endpoint";
-import { isAssigned } from "../interface";
+import { isOwn } from "../interface";
 import { registerProtocol } from "../ip/protocol";
 import { ipSource } from "../ip/route";
 import { linkCrowded } from "../link/output";
-import { IpAddress, isV4Loopback } from "../wire/address";
+import { IpAddress } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { tuneRead } from "./queues/autotune";
 import { bbrInit } from "./congestion/bbr";
@@ -100,13 +100,7 @@ export function tcpOpen(): Tcb | null {
 export function tcpBind(t: Tcb, address: IpAddress, port: u32): i32 {
   if (t.state != State.Closed || t.has(TcbFlag.Bound)) return -Errno.EINVAL;
   if (port > 0xffff) return -Errno.EINVAL;
-  if (
-    !address.isAny &&
-    !(address.isV4 && isV4Loopback(address.v4)) &&
-    !isAssigned(address.hi, address.lo)
-  ) {
-    return -Errno.EADDRNOTAVAIL;
-  }
+  if (!address.isAny && !isOwn(address)) return -Errno.EADDRNOTAVAIL;
   return bind(t, address, port);
 }
 
@@ -138,7 +132,8 @@ export function tcpAccept(t: Tcb): Tcb | null {
  * Begins to connect: -EINPROGRESS, and Writable or Error follows. -EALREADY while that is under way;
  * -EISCONN once it stands, and for ever after. When it has failed the next call says why (or
  * -ECONNABORTED if that has been asked for already), and the one after that begins anew. -EINVAL
- * (address or port missing, or listening), -ENETUNREACH (no route), -EADDRNOTAVAIL (no port left, or
+ * (address or port missing, or listening), -EAFNOSUPPORT (bound to an address of the other family),
+ * -ENETUNREACH (no route), -EADDRNOTAVAIL (no port left, or
  * from the one bound the same connection exists), -ENOBUFS (no working part is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
@@ -180,6 +175,7 @@ function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
     return error ? -error : -Errno.ECONNABORTED;
   }
   if (address.isAny) return -Errno.EINVAL;
+  if (!t.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   if (t.local.isAny && !ipSource(address, t.local)) return -Errno.ENETUNREACH;
   const now = stepTime();
   if (!t.has(TcbFlag.Bound)) {

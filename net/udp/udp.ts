@@ -15,15 +15,15 @@ import {
 import { randomBelow } from "../../kernel/random";
 import { EndpointEvent, EndpointOption, notify } from "../endpoint";
 import { addressHash } from "../hash";
-import { sendError } from "../icmp/error";
-import { isAssigned } from "../interface";
+import { sendPortUnreachable } from "../icmp/error";
+import { interfaceAt, isOwn } from "../interface";
 import { DEFAULT_TTL, ipSendBy } from "../ip/output";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { Route, RouteKind, routeTo } from "../ip/route";
-import { IpAddress, isV4Loopback } from "../wire/address";
+import { IpAddress, v6Load } from "../wire/address";
 import { pseudoHeaderSum, transportChecksumValid } from "../wire/checksum";
-import { IcmpType, Unreachable } from "../wire/icmpv4";
 import { IPV4_HEADER, Ipv4Header, Protocol } from "../wire/ipv4";
+import { IPV6_HEADER, Ipv6Header } from "../wire/ipv6";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER, UdpHeader, udpBuild, udpValid } from "../wire/udp";
 import { udpStats } from "./stats";
 
@@ -171,7 +171,7 @@ function isTaken(u: Udp, address: IpAddress, port: u32): bool {
   let other = changetype<Udp | null>(load<usize>(portBucket(port)));
   while (other !== null) {
     if (other != u && other.localPort == port) {
-      const overlaps = address.isAny || other.local.isAny || other.local.equals(address);
+      const overlaps = other.local.overlaps(address);
       const shared = (other.group && u.group) || (other.remotePort && other.reuse && u.reuse);
       if (overlaps && !shared) return true;
     }
@@ -212,7 +212,7 @@ function find(local: IpAddress, localPort: u32, remote: IpAddress, remotePort: u
   let u = changetype<Udp | null>(load<usize>(portBucket(localPort)));
   while (u !== null && !u.remotePort) {
     const exact = u.local.equals(local);
-    if (u.localPort == localPort && (exact || u.local.isAny)) {
+    if (u.localPort == localPort && u.local.covers(local)) {
       // One that shares with nobody is the only one.
       if (exact && !u.group) return u;
       if (best === null || (exact && best.local.isAny)) {
@@ -258,9 +258,7 @@ export function udpOpen(): Udp | null {
  */
 export function udpBind(u: Udp, address: IpAddress, port: u32): i32 {
   if (u.localPort || port > 0xffff) return -Errno.EINVAL;
-  if (!address.isAny && !isAssigned(address.hi, address.lo)) {
-    if (!address.isV4 || !isV4Loopback(address.v4)) return -Errno.EADDRNOTAVAIL;
-  }
+  if (!address.isAny && !isOwn(address)) return -Errno.EADDRNOTAVAIL;
   if (port == 0) {
     port = ephemeralPort(u, address);
     if (port == 0) return -Errno.EADDRINUSE;
@@ -293,6 +291,7 @@ export function udpConnect(u: Udp, address: IpAddress, port: u32): i32 {
     return 0;
   }
   if (port == 0 || port > 0xffff) return -Errno.EINVAL;
+  if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   const route = routeTo(address.hi, address.lo);
   if (route === null) return -Errno.ENETUNREACH;
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
@@ -419,11 +418,17 @@ export function udpSendTo(
     const bound = udpBind(u, u.local, 0);
     if (bound < 0) return bound;
   }
+  if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   const route = routeTo(address.hi, address.lo);
   if (route === null) return -Errno.ENETUNREACH;
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
-  const most = min<u32>(route.iface.mtu, slotSize(PoolId.Jumbo) - HEADROOM);
-  if (length > most - IPV4_HEADER - UDP_HEADER) return -Errno.EMSGSIZE;
+  const v4 = address.isV4;
+  const most = min<u32>(
+    v4 ? route.iface.mtu : route.iface.v6Mtu,
+    slotSize(PoolId.Jumbo) - HEADROOM,
+  );
+  const headers = (v4 ? IPV4_HEADER : IPV6_HEADER) + UDP_HEADER;
+  if (length > most - headers) return -Errno.EMSGSIZE;
   const packet = allocateFor(UDP_HEADER + length);
   if (packet === null) {
     udpStats.noBuffer++;
@@ -476,8 +481,9 @@ function udpInput(packet: Packet, source: IpAddress, destination: IpAddress): vo
   }
   const header = changetype<UdpHeader>(packet.data);
   packet.length = header.length;
-  // No checksum at all is allowed (RFC 768); a wrong one is not (RFC 1122, 4.1.3.4).
-  if (header.checksum && !transportChecksumValid(packet, Protocol.UDP, source, destination)) {
+  // No checksum at all is allowed over IPv4 (RFC 768; RFC 8200, 8.1); a wrong one is not (RFC 1122, 4.1.3.4).
+  const summed = header.checksum != 0 || !source.isV4;
+  if (summed && !transportChecksumValid(packet, Protocol.UDP, source, destination)) {
     udpStats.badChecksum++;
     return packet.release();
   }
@@ -485,7 +491,7 @@ function udpInput(packet: Packet, source: IpAddress, destination: IpAddress): vo
   const u = find(destination, header.destinationPort, source, sourcePort);
   if (u === null) {
     udpStats.noPort++;
-    sendError(packet, IcmpType.DestinationUnreachable, Unreachable.Port, 0);
+    sendPortUnreachable(packet);
     return packet.release();
   }
   packet.strip(UDP_HEADER);
@@ -564,7 +570,13 @@ export function udpReceive(
 
 /** The headers before the payload are as they came. */
 function readSource(packet: Packet, into: UdpPeer): void {
-  into.address.setV4(changetype<Ipv4Header>(packet.slot + packet.networkOffset).source);
+  const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
+  if (header.version == 4) {
+    into.address.setV4(header.source);
+  } else {
+    const zone = interfaceAt(packet.iface).zone;
+    v6Load(into.address, changetype<Ipv6Header>(header).sourceAt, zone);
+  }
   into.port = <u16>changetype<UdpHeader>(packet.data - UDP_HEADER).sourcePort;
 }
 

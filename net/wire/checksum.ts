@@ -1,5 +1,5 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
-import { IpAddress } from "./address";
+import { IpAddress, v6Wire } from "./address";
 
 /**
  * The Internet checksum (RFC 1071): the one's complement of the one's complement sum of 16-bit
@@ -116,9 +116,9 @@ export function sum(address: usize, length: u32, initial: u32): u32 {
     total += bswap(source.v4);
     total += bswap(destination.v4);
   } else {
-    total = add(total, bswap(source.hi));
+    total = add(total, bswap(v6Wire(source.hi)));
     total = add(total, bswap(source.lo));
-    total = add(total, bswap(destination.hi));
+    total = add(total, bswap(v6Wire(destination.hi)));
     total = add(total, bswap(destination.lo));
   }
   return fold64(total);

@@ -46,6 +46,11 @@ export const MAC_BROADCAST: u64 = 0xffff_ffff_ffff;
   return 0x0100_5e00_0000 | (address & 0x7f_ffff);
 }
 
+/** Where frames for an IPv6 group go: its low 32 bits behind 33:33 (RFC 2464, 7). */
+@inline export function multicastMacV6(lo: u64): u64 {
+  return 0x3333_0000_0000 | (lo & 0xffff_ffff);
+}
+
 /** Writes a header: `ETHERNET_HEADER` bytes at `at`. */
 @inline export function ethernetBuild(at: usize, destination: u64, source: u64, type: u32): void {
   ethernetPut(at, ethernetWord0(destination, source), ethernetWord6(source, type));

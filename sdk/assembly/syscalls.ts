@@ -8,7 +8,7 @@
  * before it touches a byte, and answers `-EFAULT` for what is not the caller's.
  */
 export const enum Syscall {
-  /** (SocketType) → number */
+  /** (SocketType, Domain or 0) → number; without a domain it is IPv4's */
   Socket = 1,
   /** (number, address) */
   Bind = 2,
@@ -116,6 +116,14 @@ export const enum SocketType {
   Datagram = 2,
 }
 
+/** Linux's numbers. */
+export const enum Domain {
+  /** IPv4 alone (AF_INET). */
+  Inet = 2,
+  /** IPv6, and IPv4 by its mapped addresses unless `SocketOption.V6Only` is set (AF_INET6). */
+  Inet6 = 10,
+}
+
 /** Bits. Unknown ones are -EOPNOTSUPP. */
 export const enum ReceiveFlag {
   None = 0,
@@ -217,7 +225,7 @@ export const enum SocketOption {
   /** For reading: 1 for a stream, 2 for datagrams (SO_TYPE); whether it listens (SO_ACCEPTCONN). */
   Type = 29,
   AcceptsConnections = 30,
-  /** For reading: 2 for IPv4 (SO_DOMAIN); 6 for TCP, 17 for UDP (SO_PROTOCOL). */
+  /** For reading: a `Domain` (SO_DOMAIN); 6 for TCP, 17 for UDP (SO_PROTOCOL). */
   Domain = 31,
   Protocol = 32,
   /** ECN, of a stream that is not open yet: 0 off, 1 if the peer asks, 2 ask, 3 ask for the accurate kind. */
@@ -228,6 +236,8 @@ export const enum SocketOption {
    * port, the same one as long as none is opened or closed. 0 or 1.
    */
   ReusePort = 34,
+  /** Of a socket of `Domain.Inet6` that is not bound: has nothing to do with IPv4 (IPV6_V6ONLY). 0 or 1. */
+  V6Only = 35,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */
@@ -255,6 +265,10 @@ export const enum Statistics {
   Arp = 7,
   Neighbours = 8,
   Dhcp = 9,
+  /** `IpStats` and `IcmpStats` of IPv6; the class `NdpStats` of net/ndp/stats.ts. */
+  Ipv6 = 14,
+  Icmpv6 = 15,
+  Ndp = 16,
   /** The class `CopyStats` of kernel/copies.ts. */
   Copies = 11,
   /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
@@ -267,7 +281,10 @@ export const enum Statistics {
 
 /** Sizes, in bytes, of what calls read and write. */
 export const enum Layout {
-  /** An address: two u64 (the IPv6 or IPv4-mapped address, high half first), the port as a u16, 0. */
+  /**
+   * An address: two u64 (the IPv6 or IPv4-mapped address, high half first), the port as a u16, 0, and a
+   * u32: of a link-local address its interface's number from 1 on; 0 is the first that is up.
+   */
   Address = 24,
   /** What `Poll` writes of a socket: its number, then its events, both u32. */
   Ready = 8,

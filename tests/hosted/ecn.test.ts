@@ -72,7 +72,13 @@ describe("ECN with Linux", { skip: trouble ?? false }, () => {
     for (const chain of ["in", "out"]) {
       must("nft", `add rule ip marks ${chain} ip ecn ect0 numgen inc mod 7 == 3 ip ecn set ce`);
     }
-    machine = namespace.spawn([PROGRAM, "--tap", TAP, "--append", `ip=${GUEST_ADDRESS}/24`]);
+    machine = namespace.spawn([
+      PROGRAM,
+      "--tap",
+      TAP,
+      "--append",
+      `ip=${GUEST_ADDRESS}/24 ip6=off`,
+    ]);
   });
   after(() => {
     machine.kill("SIGINT");

@@ -45,7 +45,7 @@ static void on_ended(void *context, const char *reason) {
 
 static struct skerry *start(int station, uint64_t seed, bool offload) {
   char line[64];
-  snprintf(line, sizeof line, "ip=10.0.0.%d/24", station);
+  snprintf(line, sizeof line, "ip=10.0.0.%d/24 ip6=off", station);
   struct skerry_config config = {
       .mac = {2, 0, 0, 0, 0, (uint8_t)station},
       .checksum_offload = offload,
@@ -357,7 +357,7 @@ static void check_errors(void) {
   MUST(call(m, 9999, 0, 0, 0) == -ENOSYS, "a call that is none");
   skerry_stop(m);
 
-  struct skerry_config real = {.real_clock = true, .command_line = "ip=10.0.0.1/24"};
+  struct skerry_config real = {.real_clock = true, .command_line = "ip=10.0.0.1/24 ip6=off"};
   m = skerry_start(&real);
   MUST(m && skerry_advance(m, 1) == -EINVAL, "a real clock was moved");
   uint64_t first = skerry_now(m), again = skerry_now(m);
@@ -375,7 +375,7 @@ static void check_trap(void) {
   struct skerry *other = start(2, 1, false);
   char reason[256] = "";
   struct skerry_config config = {.mac = {2, 4, 6, 8, 10, 12}, .ended = on_expected, .context = reason,
-                                 .command_line = "ip=10.0.0.1/24"};
+                                 .command_line = "ip=10.0.0.1/24 ip6=off"};
   struct skerry *m = skerry_start(&config);
   MUST(m, "skerry_start: %s", strerror(errno));
   struct skerry_memory memory = skerry_memory(m);

@@ -167,7 +167,7 @@ static void client(const char *name, const char *address, const char *port) {
   tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
   MUST(tap >= 0 && !ioctl(tap, TUNSETIFF, &request), name);
   char line[64];
-  snprintf(line, sizeof line, "ip=%s/24", address);
+  snprintf(line, sizeof line, "ip=%s/24 ip6=off", address);
   machine = skerry_start(&(struct skerry_config){.real_clock = true, .command_line = line});
   MUST(machine, "skerry_start");
   struct skerry_memory memory = skerry_memory(machine);

@@ -40,7 +40,7 @@ describe("a machine that serves Linux", { skip: trouble ?? false }, () => {
 
   before(async () => {
     namespace = new Namespace();
-    const line = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS}`;
+    const line = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS} ip6=off`;
     machine = namespace.spawn([MACHINE, "--tap", TAP, "--append", line]);
     for (const stream of [machine.stdout!, machine.stderr!]) {
       stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));

@@ -307,7 +307,7 @@ int main(int count, char **words) {
     scenario = SCENARIOS[i].name;
     calls = 0;
     // A machine, and on Linux descriptors, of its own.
-    if (skerry) machine = skerry_start(&(struct skerry_config){.seed = 1, .command_line = "ip=10.0.0.1/24"});
+    if (skerry) machine = skerry_start(&(struct skerry_config){.seed = 1, .command_line = "ip=10.0.0.1/24 ip6=off"});
     if (skerry && !machine) return 2;
     if (skerry) settle();
     SCENARIOS[i].run();

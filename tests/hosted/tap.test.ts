@@ -34,7 +34,13 @@ describe("skerry-hosted over TAP", { skip: trouble ?? false }, () => {
 
   before(() => {
     namespace = new Namespace();
-    machine = namespace.spawn([PROGRAM, "--tap", TAP, "--append", `ip=${GUEST_ADDRESS}/24`]);
+    machine = namespace.spawn([
+      PROGRAM,
+      "--tap",
+      TAP,
+      "--append",
+      `ip=${GUEST_ADDRESS}/24 ip6=off`,
+    ]);
     for (const stream of [machine.stdout!, machine.stderr!]) {
       stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
     }

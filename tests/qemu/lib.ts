@@ -23,7 +23,7 @@ import { freePort } from "../../tools/qemu/ports.ts";
 export const noTap: string | false = namespaceTrouble() ?? false;
 
 /** Command line for a machine on the TAP. */
-export const STATIC = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS}`;
+export const STATIC = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS} ip6=off`;
 
 export interface Result {
   status: number | null;

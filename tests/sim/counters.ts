@@ -29,6 +29,21 @@ const FIELDS = {
     "entriesPending solicitations throttled resolved failed pendingDropped unresolvedDropped " +
       "changed evicted",
   ],
+  ipv6: [
+    Statistics.Ipv6,
+    "received delivered badLength badVersion badChecksum badOptions sourceRouted badSource " +
+      "notForUs badBroadcast fragments unknownProtocol sent noRoute tooBig noNeighbour",
+  ],
+  icmpv6: [
+    Statistics.Icmpv6,
+    "received badLength badChecksum echoRequests echoReplies echoToGroup errorsDelivered " +
+      "errorsInvalid refused unknownType echoRepliesSent errorsSent errorsLimited noBuffer",
+  ],
+  ndp: [
+    Statistics.Ndp,
+    "solicitationsReceived advertisementsReceived routersHeard malformed solicitationsSent " +
+      "advertisementsSent routerSolicitationsSent probesSent conflicts limited refused noBuffer",
+  ],
   dhcp: [Statistics.Dhcp, "discovers requests declines offers acks naks ignored expired noBuffer"],
   link: [Statistics.Link, "runts notForUs unknownType badSource downDropped queueFull"],
 } as const;

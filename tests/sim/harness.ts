@@ -12,6 +12,8 @@ import { kernelUnderTest } from "./kernel.ts";
 export interface StationOptions extends Partial<MachineOptions> {
   /** `a.b.c.d/n`, or `dhcp`. */
   ip?: string;
+  /** `auto`, or `address/n`; no IPv6 without it. */
+  ip6?: string;
   /** The NIC's kind by name (tools/sim/nics.ts); the world's unless told. */
   nic?: string;
   faults?: Partial<NicFaults>;
@@ -66,7 +68,7 @@ export class World {
       mac: macAddress(0x100 + place),
       ...(options.faults && { faults: options.faults }),
     });
-    const address = options.ip === undefined ? "" : `ip=${options.ip} `;
+    const address = `${options.ip === undefined ? "" : `ip=${options.ip} `}ip6=${options.ip6 ?? "off"} `;
     const machine = new Machine(this.simulation, {
       kernel,
       name: `machine ${place}`,

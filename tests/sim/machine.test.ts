@@ -10,7 +10,7 @@ test("the kernel boots, names a bad word of its command line, and sleeps", () =>
   const simulation = new Simulation(1);
   const machine = new Machine(simulation, {
     kernel,
-    commandLine: "ip=10.0.0.2/24 gw=10.0.0.1 speed",
+    commandLine: "ip=10.0.0.2/24 gw=10.0.0.1 ip6=off speed",
   });
   machine.start();
   machine.expectLine(/warn +config: .*speed/, SECOND);

@@ -48,7 +48,7 @@ class Rack {
     this.machine = new Machine(this.simulation, {
       kernel: kernelUnderTest(),
       memory: 32 << 20,
-      commandLine: "ip=10.0.0.2/24",
+      commandLine: "ip=10.0.0.2/24 ip6=off",
       devices: this.nics.slice(0, onRoot),
       ...(this.nics.length > onRoot && { behindBridge: this.nics.slice(onRoot) }),
       ...options,
@@ -308,7 +308,7 @@ describe("what does not start", () => {
     const rack = new Rack(["e1000"], {});
     const machine = new Machine(rack.simulation, {
       kernel: kernelUnderTest(),
-      commandLine: "ip=10.0.0.2/24",
+      commandLine: "ip=10.0.0.2/24 ip6=off",
       devices: [broken],
     });
     rack.plug(FIRST_SLOT + 1, rack.nic("e1000"), machine);

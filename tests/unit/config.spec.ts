@@ -1,4 +1,4 @@
-import { AddressMode, config, configParse, EcnMode } from "../../kernel/config";
+import { AddressMode, AddressMode6, config, configParse, EcnMode } from "../../kernel/config";
 import { NO_LINE } from "../../drivers/device";
 import { virtioMmioAt, virtioMmioCount } from "../../drivers/virtio/bus";
 import { CongestionId } from "../../net/tcp/congestion/controls";
@@ -92,6 +92,58 @@ describe("the command line", () => {
       many += " virtio_mmio.device=512@" + (0x10000 + i * 512).toString() + ":5";
     mentions(complaint(many), "at most 32");
     expect(virtioMmioCount()).toBe(32);
+  });
+
+  it("takes IPv6 addresses as RFC 4291, 2.2 writes them", () => {
+    parse("");
+    expect(config.mode6).toBe(AddressMode6.Auto);
+    parse("ip6=2001:DB8::8:800:200c:417a/64 gw6=fe80::1");
+    expect(config.mode6).toBe(AddressMode6.Static);
+    expect(config.address6.hi).toBe(0x2001_0db8_0000_0000);
+    expect(config.address6.lo).toBe(0x0008_0800_200c_417a);
+    expect(config.prefix6).toBe(64);
+    expect(config.gateway6.hi).toBe(0xfe80_0000_0000_0000);
+    expect(config.gateway6.lo).toBe(1);
+    parse("ip6=2001:db8:1:2:3:4:5:6/128");
+    expect(config.address6.hi).toBe(0x2001_0db8_0001_0002);
+    expect(config.address6.lo).toBe(0x0003_0004_0005_0006);
+    parse("ip6=2001:db8::13.1.68.3/96");
+    expect(config.address6.lo).toBe(0x0d01_4403);
+    parse("ip6=2001::/16");
+    expect(config.address6.hi).toBe(0x2001_0000_0000_0000);
+    expect(config.address6.lo).toBe(0);
+    parse("ip6=off");
+    expect(config.mode6).toBe(AddressMode6.Off);
+    expect(consoleText()).toBe("");
+  });
+
+  it("refuses what is no host's IPv6 address, and says what it wants", () => {
+    const bad: string[] = [
+      "2001:db8::2",
+      "2001:db8::2/0",
+      "2001:db8::2/129",
+      "::1/64",
+      "::/0",
+      "ff02::1/64",
+      "fe80::1/64",
+      "1:2:3:4:5:6:7/64",
+      "1:2:3:4:5:6:7:8:9/64",
+      "2001::1::2/64",
+      "2001:12345::/64",
+      "2001:g::/64",
+      "2001:/64",
+      ":2001::/64",
+      "2001:db8:::1/64",
+      "2001::1.2.3/64",
+      "2001::1.2.3.4:5/64",
+      "2001:1:2:3:4:5:6:1.2.3.4/64",
+    ];
+    for (let i = 0; i < bad.length; i++) {
+      mentions(complaint("ip6=" + bad[i]), "key=ip6 value=" + bad[i]);
+      expect(config.mode6).toBe(AddressMode6.Auto, bad[i]);
+    }
+    mentions(complaint("gw6=fe80::1"), "gw6 needs a static ip6");
+    mentions(complaint("ip6=2001:db8::2/64 gw6=2001:db9::1"), "must be on its link");
   });
 
   it("takes the default congestion control, and says which there are", () => {

@@ -134,7 +134,7 @@ class Bench {
       const modules = `modules=${this.setup.modules.join(",")}`;
       return this.machine({ kernel, initrd, append: `${append} ${modules}` });
     }
-    const append = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS}`;
+    const append = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS} ip6=off`;
     return this.machine({ kernel: imageOf(app).image, append });
   }
 

@@ -55,7 +55,7 @@ export class Checker {
   }
 
   private segment(frame: Frame, tcp: TcpSegment, checked: boolean, lossy: boolean): void {
-    const { source, destination } = frame.ipv4!;
+    const { source, destination } = frame.ip!;
     const near = `${source}:${tcp.sourcePort}`;
     const far = `${destination}:${tcp.destinationPort}`;
     let flow = this.flows.get(`${near}>${far}`);
@@ -139,7 +139,7 @@ export class Checker {
     rule(tcp.ecn === NOT_ECT || fresh, "ECN-capable, but no new data (RFC 3168, 6.1.4 to 6.1.6)");
     if (payload.length) {
       flow.record(seq, payload, rule);
-      const optionBytes = frame.ipv4!.payload.length - payload.length - 20;
+      const optionBytes = frame.ip!.payload.length - payload.length - 20;
       const mss = reverse.syn.mss ?? 536;
       rule(payload.length + optionBytes <= mss, `more than the MSS of ${mss} (RFC 6691, 2)`);
       // One octet past the edge is a window probe (RFC 9293, 3.8.6.1).

@@ -107,7 +107,7 @@ class Host {
       name: `machine ${place}`,
       memory,
       devices: [nic],
-      commandLine: `ip=10.0.0.${place}/24 gw=10.0.0.1 ${commandLine}`,
+      commandLine: `ip=10.0.0.${place}/24 gw=10.0.0.1 ip6=off ${commandLine}`,
     });
     nic.connect(link);
     this.sockets = new Sockets(this.machine);

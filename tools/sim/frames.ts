@@ -1,5 +1,5 @@
 /**
- * Ethernet, ARP, IPv4, ICMP, UDP and TCP for tests: written from the RFCs and apart from net/, so
+ * Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP for tests: written from the RFCs and apart from net/, so
  * that a mistake in one shows against the other. Parsing is strict: what a correct sender never
  * sends is `Malformed`.
  */
@@ -13,10 +13,12 @@ export const BROADCAST = "ff:ff:ff:ff:ff:ff";
 
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
+export const ETHERTYPE_IPV6 = 0x86dd;
 
 export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
+export const ICMPV6 = 58;
 
 /** TCP's control bits (RFC 9293, 3.1; ECE and CWR from RFC 3168, 6.1; AE from RFC 9768, 3.1). */
 export const FIN = 1;
@@ -99,6 +101,29 @@ export interface Ipv4 {
   payload: Uint8Array;
 }
 
+export interface Ipv6 {
+  source: string;
+  destination: string;
+  /** The transport's, behind the extension headers. */
+  protocol: number;
+  trafficClass: number;
+  hopLimit: number;
+  /** Extension headers in their order, by protocol number. */
+  extensions: number[];
+  /** Of a fragment. */
+  fragment?: { id: number; offset: number; more: boolean };
+  /** The transport's bytes, or the fragment's. */
+  payload: Uint8Array;
+}
+
+/** What either family says of a transport's bytes. */
+export interface Ip {
+  source: string;
+  destination: string;
+  trafficClass: number;
+  payload: Uint8Array;
+}
+
 export interface Frame {
   source: string;
   destination: string;
@@ -106,7 +131,11 @@ export interface Frame {
   length: number;
   arp?: Arp;
   ipv4?: Ipv4;
+  ipv6?: Ipv6;
+  /** `ipv4` or `ipv6`. */
+  ip?: Ip;
   icmp?: Icmp;
+  icmp6?: Icmp;
   udp?: Udp;
   tcp?: TcpSegment;
 }
@@ -121,6 +150,7 @@ export function macBytes(text: string): number[] {
   return text.split(":").map((part) => parseInt(part, 16));
 }
 
+/** An IPv4 address. */
 export function ip(value: number): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }
@@ -137,10 +167,38 @@ export function checksum(bytes: Uint8Array, initial = 0): number {
   return ~sum & 0xffff;
 }
 
+/** The 16 bytes of an IPv6 address (RFC 4291, 2.2, without dotted decimal). */
+export function ip6Bytes(text: string): number[] {
+  const [left = "", right] = text.split("::");
+  const groups = (part: string) =>
+    part ? part.split(":").map((group) => parseInt(group, 16)) : [];
+  const [head, tail] = [groups(left), groups(right ?? "")];
+  const gap = new Array<number>(8 - head.length - tail.length).fill(0);
+  return [...head, ...gap, ...tail].flatMap((group) => [group >> 8, group & 255]);
+}
+
+/** An IPv6 address as people write it (RFC 5952). */
+export function ip6(bytes: Uint8Array | number[]): string {
+  const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8) | bytes[2 * i + 1]!);
+  let best = { at: 0, length: 1 };
+  for (let at = 0; at < 8; at++) {
+    let length = 0;
+    while (groups[at + length] === 0) length++;
+    if (length > best.length) best = { at, length };
+  }
+  const text = (part: number[]) => part.map((group) => group.toString(16)).join(":");
+  if (best.length < 2) return text(groups);
+  return `${text(groups.slice(0, best.at))}::${text(groups.slice(best.at + best.length))}`;
+}
+
+function addressBytes(text: string): number[] {
+  return text.includes(":") ? ip6Bytes(text) : be32(ipNumber(text));
+}
+
 function pseudoHeader(source: string, destination: string, protocol: number, length: number) {
   let sum = protocol + length;
-  for (const address of [ipNumber(source), ipNumber(destination)]) {
-    sum += Math.floor(address / 0x10000) + (address % 0x10000);
+  for (const bytes of [addressBytes(source), addressBytes(destination)]) {
+    for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i]! << 8) | bytes[i + 1]!;
   }
   return sum;
 }
@@ -171,7 +229,13 @@ export function parse(bytes: Uint8Array): Frame {
   } else if (frame.type === ETHERTYPE_IPV4) {
     frame.ipv4 = parseIpv4(body);
     used = frame.ipv4.headerLength + frame.ipv4.payload.length;
+    frame.ip = frame.ipv4;
     parseTransport(frame, frame.ipv4);
+  } else if (frame.type === ETHERTYPE_IPV6) {
+    frame.ipv6 = parseIpv6(body, frame);
+    frame.ip = frame.ipv6;
+    used = 40 + view.getUint16(14 + 4);
+    parseTransport6(frame, frame.ipv6);
   } else {
     throw new Malformed(`Ethernet: type 0x${frame.type.toString(16)}`);
   }
@@ -236,6 +300,125 @@ function parseTransport(frame: Frame, packet: Ipv4): void {
   else throw new Malformed(`IPv4: protocol ${packet.protocol}`);
 }
 
+/** Extension headers (RFC 8200, 4). */
+export const HOP_BY_HOP = 0;
+export const ROUTING = 43;
+export const FRAGMENT = 44;
+export const DESTINATION_OPTIONS = 60;
+
+function parseIpv6(body: Uint8Array, frame: Frame): Ipv6 {
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  check(body.length >= 40 && body[0]! >> 4 === 6, "IPv6: version");
+  const end = 40 + view.getUint16(4);
+  check(end <= body.length, `IPv6: payload length ${end - 40} of ${body.length - 40}`);
+  check(body[7]! > 0, "IPv6: hop limit 0");
+  const packet: Ipv6 = {
+    source: ip6(body.subarray(8, 24)),
+    destination: ip6(body.subarray(24, 40)),
+    protocol: body[6]!,
+    trafficClass: (view.getUint16(0) >> 4) & 255,
+    hopLimit: body[7]!,
+    extensions: [],
+    payload: body.subarray(40, end),
+  };
+  check(body[8] !== 0xff, `IPv6: source ${packet.source}`);
+  check(packet.source !== "::1" && packet.destination !== "::1", "IPv6: ::1 on a link");
+  check(packet.destination !== "::", "IPv6: destination ::");
+  if (body[24] === 0xff) {
+    const group = Array.from(body.subarray(36, 40));
+    check(frame.destination === mac(Uint8Array.of(0x33, 0x33, ...group)), "IPv6: group's MAC");
+  }
+  while ([HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS].includes(packet.protocol)) {
+    const header = packet.payload;
+    check(header.length >= 8, "IPv6: extension header");
+    check(packet.protocol !== HOP_BY_HOP || !packet.extensions.length, "IPv6: late hop-by-hop");
+    const length = packet.protocol === FRAGMENT ? 8 : (header[1]! + 1) * 8;
+    check(length <= header.length, "IPv6: length of an extension header");
+    packet.extensions.push(packet.protocol);
+    if (packet.protocol === FRAGMENT) {
+      const bits = (header[2]! << 8) | header[3]!;
+      check(header[1] === 0 && (bits & 6) === 0, "IPv6: reserved bits of a fragment");
+      const id = new DataView(header.buffer, header.byteOffset).getUint32(4);
+      packet.fragment = { id, offset: bits & ~7, more: (bits & 1) === 1 };
+    }
+    packet.protocol = header[0]!;
+    packet.payload = header.subarray(length);
+    if (packet.fragment) break;
+  }
+  return packet;
+}
+
+function parseTransport6(frame: Frame, packet: Ipv6): void {
+  if (packet.fragment && (packet.fragment.offset || packet.fragment.more)) return;
+  if (packet.protocol === ICMPV6) frame.icmp6 = parseIcmp6(packet);
+  else if (packet.protocol === UDP) frame.udp = parseUdp(packet, false);
+  else if (packet.protocol === TCP) frame.tcp = parseTcp(packet);
+  else throw new Malformed(`IPv6: protocol ${packet.protocol}`);
+}
+
+/** What a host sends (RFC 4443; RFC 4861, 4; RFC 3810, 5.2), and what a router says. */
+const ICMP6_TYPES = [1, 2, 3, 4, 128, 129, 133, 134, 135, 136, 143];
+
+function parseIcmp6(packet: Ipv6): Icmp {
+  const { source, destination, payload } = packet;
+  check(payload.length >= 8, "ICMPv6: length");
+  const sum = pseudoHeader(source, destination, ICMPV6, payload.length);
+  check(checksum(payload, sum) === 0, "ICMPv6: checksum");
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const [type, code] = [payload[0]!, payload[1]!];
+  check(ICMP6_TYPES.includes(type), `ICMPv6: type ${type}`);
+  if (type < 128) {
+    check(payload.length >= 48, "ICMPv6: error quotes less than a header");
+    check(40 + payload.length <= 1280, "ICMPv6: error of more than 1280 octets (RFC 4443, 2.4 c)");
+  }
+  if (type >= 133 && type <= 136) {
+    check(packet.hopLimit === 255, `ICMPv6: discovery with hop limit ${packet.hopLimit}`);
+    check(code === 0, "ICMPv6: code of discovery");
+    checkDiscovery(packet, type);
+  }
+  if (type === 143) {
+    check(packet.hopLimit === 1 && packet.extensions.includes(HOP_BY_HOP), "MLD: router alert");
+    check(destination === "ff02::16", "MLD: report's destination");
+    check(payload.length === 8 + 20 * view.getUint16(6), "MLD: records without sources");
+  }
+  return { type, code, rest: view.getUint32(4), payload: payload.subarray(8) };
+}
+
+/** The options of a message of neighbour discovery, by type. */
+export function discoveryOptions(bytes: Uint8Array): Map<number, Uint8Array> {
+  const options = new Map<number, Uint8Array>();
+  for (let at = 0; at < bytes.length;) {
+    const length = (bytes[at + 1] ?? 0) * 8;
+    check(length > 0 && at + length <= bytes.length, "ICMPv6: length of a discovery option");
+    options.set(bytes[at]!, bytes.subarray(at + 2, at + length));
+    at += length;
+  }
+  return options;
+}
+
+/** Bytes before the options, of router and neighbour messages (RFC 4861, 4.1 to 4.4). */
+const DISCOVERY_FIXED: Record<number, number> = { 133: 8, 134: 16, 135: 24, 136: 24 };
+
+function checkDiscovery({ source, destination, payload }: Ipv6, type: number): void {
+  const fixed = DISCOVERY_FIXED[type]!;
+  check(payload.length >= fixed, "ICMPv6: length of a discovery message");
+  const options = discoveryOptions(payload.subarray(fixed));
+  if (source === "::")
+    check(!options.has(1), "ICMPv6: link address of nobody (RFC 4861, 4.1, 4.3)");
+  if (type < 135) return;
+  const target = payload.subarray(8, 24);
+  check(target[0] !== 0xff, "ICMPv6: a group as target");
+  if (type === 135) {
+    const group = ip6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, ...target.subarray(13)]);
+    const alone = source !== "::" && destination === ip6(target);
+    check(destination === group || alone, "ICMPv6: solicitation's destination (RFC 4861, 7.2.2)");
+    if (destination === group) check(source === "::" || options.has(1), "ICMPv6: link address");
+  } else {
+    const solicited = (payload[4]! & 0x40) !== 0;
+    check(!solicited || !destination.startsWith("ff"), "ICMPv6: solicited, and for all");
+  }
+}
+
 /** Destination unreachable, time exceeded, parameter problem: they quote the packet (RFC 792). */
 const ICMP_ERRORS = [3, 11, 12];
 
@@ -257,12 +440,13 @@ function parseIcmp(body: Uint8Array): Icmp {
   return icmp;
 }
 
-function parseUdp({ source, destination, payload }: Ipv4): Udp {
+function parseUdp({ source, destination, payload }: Ip, maybeUnsummed = true): Udp {
   check(payload.length >= 8, "UDP: length");
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   check(view.getUint16(4) === payload.length, "UDP: length field");
   const sum = pseudoHeader(source, destination, UDP, payload.length);
-  check(view.getUint16(6) === 0 || checksum(payload, sum) === 0, "UDP: checksum");
+  const unsummed = maybeUnsummed && view.getUint16(6) === 0;
+  check(unsummed || checksum(payload, sum) === 0, "UDP: checksum");
   return {
     sourcePort: view.getUint16(0),
     destinationPort: view.getUint16(2),
@@ -270,7 +454,7 @@ function parseUdp({ source, destination, payload }: Ipv4): Udp {
   };
 }
 
-function parseTcp({ source, destination, payload, trafficClass }: Ipv4): TcpSegment {
+function parseTcp({ source, destination, payload, trafficClass }: Ip): TcpSegment {
   check(payload.length >= 20, "TCP: length");
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const headerLength = (payload[12]! >> 4) * 4;
@@ -440,6 +624,56 @@ export function ipv4Packet(fields: Ipv4Fields): Uint8Array {
   return join(header, fields.payload);
 }
 
+export interface Ipv6Fields {
+  source: string;
+  destination: string;
+  protocol: number;
+  payload: Uint8Array;
+  trafficClass?: number;
+  hopLimit?: number;
+  /** Extension headers: their protocol numbers, and their bytes from the third octet on (6 + 8 n). */
+  extensions?: [number, Uint8Array][];
+}
+
+export function ipv6Packet(fields: Ipv6Fields): Uint8Array {
+  const extensions = fields.extensions ?? [];
+  const chain = [...extensions.map(([protocol]) => protocol), fields.protocol];
+  const headers = extensions.map(([protocol, body], i) =>
+    join([chain[i + 1]!, protocol === FRAGMENT ? 0 : (body.length + 2) / 8 - 1], body),
+  );
+  const payload = join(...headers, fields.payload);
+  return join(
+    be32((0x6000_0000 | ((fields.trafficClass ?? 0) << 20)) >>> 0),
+    be16(payload.length),
+    [chain[0]!, fields.hopLimit ?? 64],
+    ip6Bytes(fields.source),
+    ip6Bytes(fields.destination),
+    payload,
+  );
+}
+
+/** A fragment header for `ipv6Packet`. */
+export function fragmentHeader(id: number, offset: number, more: boolean): [number, Uint8Array] {
+  return [FRAGMENT, join(be16(offset | (more ? 1 : 0)), be32(id))];
+}
+
+export function icmp6Message(source: string, destination: string, icmp: Icmp): Uint8Array {
+  const message = join([icmp.type, icmp.code, 0, 0], be32(icmp.rest), icmp.payload);
+  const sum = pseudoHeader(source, destination, ICMPV6, message.length);
+  message.set(be16(checksum(message, sum)), 2);
+  return message;
+}
+
+/** The MAC address of an IPv6 group (RFC 2464, 7). */
+export function groupMac(address: string): string {
+  return mac(Uint8Array.of(0x33, 0x33, ...ip6Bytes(address).slice(12)));
+}
+
+/** ff02::1:ff00:0/104 for an address (RFC 4291, 2.7.1). */
+export function solicitedNode(address: string): string {
+  return ip6([...ip6Bytes("ff02::1:ff00:0").slice(0, 13), ...ip6Bytes(address).slice(13)]);
+}
+
 export function icmpMessage(icmp: Icmp): Uint8Array {
   const message = join([icmp.type, icmp.code, 0, 0], be32(icmp.rest), icmp.payload);
   message.set(be16(checksum(message)), 2);
@@ -506,7 +740,7 @@ export function describe(frame: Frame): string {
     const { operation, senderIp, targetIp } = frame.arp;
     return `ARP ${operation} ${senderIp} → ${targetIp}`;
   }
-  const { source, destination } = frame.ipv4!;
+  const { source, destination } = frame.ip!;
   if (frame.tcp) {
     const { sourcePort, destinationPort, seq, ack, flags, window, payload } = frame.tcp;
     return (
@@ -519,5 +753,9 @@ export function describe(frame: Frame): string {
     return `UDP ${source}:${sourcePort} → ${destination}:${destinationPort} length=${payload.length}`;
   }
   if (frame.icmp) return `ICMP ${source} → ${destination} ${frame.icmp.type}/${frame.icmp.code}`;
-  return `IPv4 ${source} → ${destination} protocol=${frame.ipv4!.protocol}`;
+  if (frame.icmp6) {
+    const { type, code } = frame.icmp6;
+    return `ICMPv6 ${source} → ${destination} ${type}/${code}`;
+  }
+  return `IP ${source} → ${destination} protocol=${(frame.ipv4 ?? frame.ipv6)!.protocol}`;
 }

@@ -2,20 +2,31 @@ import {
   ACK,
   BROADCAST,
   describe,
+  discoveryOptions,
   ethernet,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
   FIN,
   flagNames,
   type Frame,
   arpPacket,
   type Icmp,
   ICMP,
+  groupMac,
+  icmp6Message,
   icmpMessage,
+  ICMPV6,
+  ip6,
+  ip6Bytes,
   type Ipv4Fields,
   ipv4Packet,
+  type Ipv6Fields,
+  ipv6Packet,
   mac,
+  macBytes,
   parse,
+  solicitedNode,
   SYN,
   TCP,
   type TcpOptions,
@@ -27,26 +38,35 @@ import {
 import type { Link, Port } from "./link.ts";
 import { SECOND, Simulation, TimeOut } from "./simulation.ts";
 
+/** A neighbour's messages (RFC 4861, 4.3 and 4.4). */
+const SOLICITATION = 135;
+const ADVERTISEMENT = 136;
+
 export interface PeerOptions {
   name?: string;
   mac: Uint8Array;
   ip: string;
+  /** With one it also hears what is sent to IPv6 groups, and answers solicitations. */
+  ip6?: string;
   /** Further addresses that it answers ARP for: a gateway's view of what is behind it. */
   alsoAnswers?: (ip: string) => boolean;
 }
 
 /**
- * A host played by a test: it answers ARP for itself and does nothing else on its own. What it
+ * A host played by a test: it answers ARP and solicitations for itself and does nothing else on its own. What it
  * receives waits in `inbox`, in order; `expect` takes from it as virtual time passes.
  */
 export class Peer implements Port {
   readonly name: string;
   readonly mac: string;
   ip: string;
+  ip6: string | undefined;
   readonly simulation: Simulation;
   inbox: Frame[] = [];
   /** Answers ARP requests; a test of ARP switches it off. */
   answersArp = true;
+  /** Says that it is one in its advertisements (RFC 4861, 4.4). */
+  isRouter = false;
   /** Sees each frame before the inbox; true keeps it out of there. */
   handler: ((frame: Frame) => boolean) | undefined;
   private readonly alsoAnswers: (ip: string) => boolean;
@@ -60,6 +80,7 @@ export class Peer implements Port {
     this.simulation = link.simulation;
     this.mac = mac(options.mac);
     this.ip = options.ip;
+    this.ip6 = options.ip6;
     this.name = options.name ?? `peer ${options.ip}`;
     this.alsoAnswers = options.alsoAnswers ?? (() => false);
     link.attach(this);
@@ -68,7 +89,9 @@ export class Peer implements Port {
   receive(bytes: Uint8Array, damaged: boolean): void {
     if (damaged) return;
     const frame = parse(bytes);
-    if (frame.destination !== this.mac && frame.destination !== BROADCAST) return;
+    const group = this.ip6 !== undefined && frame.destination.startsWith("33:33:");
+    if (frame.destination !== this.mac && frame.destination !== BROADCAST && !group) return;
+    if (frame.icmp6 && this.hearsNeighbour(frame)) return;
     if (frame.arp) {
       const { operation, senderMac, senderIp, targetIp } = frame.arp;
       if (senderIp !== "0.0.0.0") this.neighbours.set(senderIp, senderMac);
@@ -84,6 +107,20 @@ export class Peer implements Port {
       }
     }
     if (!this.handler?.(frame)) this.inbox.push(frame);
+  }
+
+  /** Notes where a neighbour is; answers it, and then true, if it asks for this peer. */
+  private hearsNeighbour(frame: Frame): boolean {
+    const { type, payload } = frame.icmp6!;
+    const { source } = frame.ipv6!;
+    if (type !== SOLICITATION && type !== ADVERTISEMENT) return false;
+    const target = ip6(payload.subarray(0, 16));
+    const address = discoveryOptions(payload.subarray(16)).get(type === SOLICITATION ? 1 : 2);
+    if (address) this.neighbours.set(type === SOLICITATION ? source : target, mac(address));
+    const mine = target === this.ip6 || this.alsoAnswers(target);
+    if (!this.answersArp || type !== SOLICITATION || !mine || source === "::") return false;
+    this.advertise(target, source, this.isRouter ? 0xe0 : 0x60);
+    return true;
   }
 
   // ---- Sending -----------------------------------------------------------------------------
@@ -111,13 +148,35 @@ export class Peer implements Port {
     this.sendFrame(ethernet(to, this.mac, ETHERTYPE_ARP, packet));
   }
 
-  /** Finds out an address's MAC by ARP, unless it is known. */
+  /** Says where `target` is, as an answer to `destination`; `flags` are R, S and O. */
+  advertise(target: string, destination: string, flags = 0x60, address = this.mac): void {
+    const payload = Uint8Array.of(...ip6Bytes(target), 2, 1, ...macBytes(address));
+    this.sendIcmp6(
+      { destination, source: target, hopLimit: 255 },
+      { type: ADVERTISEMENT, code: 0, rest: (flags << 24) >>> 0, payload },
+    );
+  }
+
+  /** Asks for `target`. */
+  solicit(target: string, source = this.ip6!): void {
+    const option = source === "::" ? [] : [1, 1, ...macBytes(this.mac)];
+    const payload = Uint8Array.of(...ip6Bytes(target), ...option);
+    const destination = solicitedNode(target);
+    const message = { type: SOLICITATION, code: 0, rest: 0, payload };
+    this.sendIcmp6({ destination, source, hopLimit: 255 }, message);
+  }
+
+  /** Finds out an address's MAC by ARP or a solicitation, unless it is known. */
   resolve(ip: string): string {
+    if (ip.startsWith("ff") && ip.includes(":")) return groupMac(ip);
     if (!this.neighbours.has(ip)) {
-      this.sendArp({ operation: "request", targetIp: ip });
+      if (ip.includes(":")) this.solicit(ip);
+      else this.sendArp({ operation: "request", targetIp: ip });
       const known = () => this.neighbours.has(ip);
-      this.simulation.until(known, 5 * SECOND, `${this.name}: no answer to ARP for ${ip}`);
-      this.inbox = this.inbox.filter((frame) => frame.arp?.senderIp !== ip);
+      this.simulation.until(known, 5 * SECOND, `${this.name}: no answer about ${ip}`);
+      this.inbox = this.inbox.filter(
+        (frame) => frame.arp?.senderIp !== ip && frame.icmp6?.type !== ADVERTISEMENT,
+      );
     }
     return this.neighbours.get(ip)!;
   }
@@ -128,6 +187,39 @@ export class Peer implements Port {
     this.sendFrame(
       ethernet(to ?? this.resolve(fields.destination), this.mac, ETHERTYPE_IPV4, packet),
     );
+  }
+
+  /** Sends an IPv6 packet; `to` overrides the MAC address that `resolve` would find. */
+  sendIpv6(fields: Omit<Ipv6Fields, "source"> & { source?: string }, to?: string): void {
+    const packet = ipv6Packet({ source: this.ip6!, ...fields });
+    const station = to ?? this.resolve(fields.destination);
+    this.sendFrame(ethernet(station, this.mac, ETHERTYPE_IPV6, packet));
+  }
+
+  /** A packet of whichever family its destination is. */
+  sendIp(fields: {
+    destination: string;
+    protocol: number;
+    payload: Uint8Array;
+    trafficClass?: number;
+  }): void {
+    if (fields.destination.includes(":")) this.sendIpv6(fields);
+    else this.sendIpv4(fields);
+  }
+
+  sendIcmp6(
+    fields: { destination: string; source?: string; hopLimit?: number },
+    icmp: Icmp,
+    to?: string,
+  ): void {
+    const source = fields.source ?? this.ip6!;
+    const payload = icmp6Message(source, fields.destination, icmp);
+    this.sendIpv6({ ...fields, source, protocol: ICMPV6, payload }, to);
+  }
+
+  /** This peer's address of a family. */
+  addressFor(destination: string): string {
+    return destination.includes(":") ? this.ip6! : this.ip;
   }
 
   sendIcmp(destination: string, icmp: Icmp): void {
@@ -142,8 +234,10 @@ export class Peer implements Port {
     to?: string,
   ): void {
     const udp = { sourcePort, destinationPort, payload };
-    const datagram = udpDatagram(this.ip, destination, udp);
-    this.sendIpv4({ destination, protocol: UDP, payload: datagram }, to);
+    const datagram = udpDatagram(this.addressFor(destination), destination, udp);
+    const packet = { destination, protocol: UDP, payload: datagram };
+    if (destination.includes(":")) this.sendIpv6(packet, to);
+    else this.sendIpv4(packet, to);
   }
 
   // ---- Expecting ---------------------------------------------------------------------------
@@ -186,6 +280,11 @@ export class Peer implements Port {
 
   expectIcmp(type: number, duration?: number): Icmp {
     return this.expect((frame) => frame.icmp?.type === type, duration, `ICMP type ${type}`).icmp!;
+  }
+
+  expectIcmp6(type: number, duration?: number): Frame {
+    const is = (frame: Frame) => frame.icmp6?.type === type;
+    return this.expect(is, duration, `ICMPv6 type ${type}`);
   }
 
   expectUdp(port: number, duration?: number): Frame {
@@ -252,9 +351,9 @@ export class PeerTcp {
     const length =
       segment.payload.length + (segment.flags & SYN ? 1 : 0) + (segment.flags & FIN ? 1 : 0);
     if (fields.seq === undefined) this.sndNxt = (this.sndNxt + length) >>> 0;
-    const payload = tcpSegment(this.peer.ip, this.remoteIp, segment);
+    const payload = tcpSegment(this.peer.addressFor(this.remoteIp), this.remoteIp, segment);
     const trafficClass = fields.ecn ?? 0;
-    this.peer.sendIpv4({ destination: this.remoteIp, protocol: TCP, payload, trafficClass });
+    this.peer.sendIp({ destination: this.remoteIp, protocol: TCP, payload, trafficClass });
   }
 
   /** Sends an ACK with SACK blocks (RFC 2018, 3), if any, given as sequence numbers. */
@@ -264,10 +363,10 @@ export class PeerTcp {
   }
 
   private mine(frame: Frame): boolean {
-    const { tcp, ipv4 } = frame;
+    const { tcp, ip } = frame;
     return (
       tcp !== undefined &&
-      ipv4!.source === this.remoteIp &&
+      ip!.source === this.remoteIp &&
       tcp.sourcePort === this.remotePort &&
       tcp.destinationPort === this.localPort
     );

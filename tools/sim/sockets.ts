@@ -1,4 +1,5 @@
 import {
+  Domain,
   Layout,
   ReceiveFlag,
   Shutdown,
@@ -7,7 +8,7 @@ import {
   SocketType,
   Syscall,
 } from "../../sdk/assembly/syscalls.ts";
-import { ip, ipNumber } from "./frames.ts";
+import { ip, ip6, ip6Bytes, ipNumber } from "./frames.ts";
 import type { Machine } from "./machine.ts";
 
 /** Errors that a program meets in its normal course (Linux's numbers, as kernel/errno.ts). */
@@ -45,12 +46,12 @@ const READY_COUNT = 64;
 export class Sockets {
   constructor(readonly machine: Machine) {}
 
-  stream(): number {
-    return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Stream));
+  stream(domain = Domain.Inet): number {
+    return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Stream, domain));
   }
 
-  datagram(): number {
-    return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Datagram));
+  datagram(domain = Domain.Inet): number {
+    return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Datagram, domain));
   }
 
   bind(socket: number, port: number, address = "0.0.0.0"): void {
@@ -150,14 +151,27 @@ export class Sockets {
 
   private address(address: string, port: number): number {
     const bytes = new DataView(new ArrayBuffer(Layout.Address));
-    bytes.setBigUint64(8, 0xffff_0000_0000n | BigInt(ipNumber(address)), true);
+    if (address.includes(":")) {
+      const wire = new DataView(Uint8Array.from(ip6Bytes(address)).buffer);
+      for (const at of [0, 8]) bytes.setBigUint64(at, wire.getBigUint64(at), true);
+    } else {
+      bytes.setBigUint64(8, 0xffff_0000_0000n | BigInt(ipNumber(address)), true);
+    }
     bytes.setUint16(16, port, true);
     return this.machine.copyIn(new Uint8Array(bytes.buffer), ADDRESS_AT);
   }
 
   private readAddress(at: number): { address: string; port: number } {
     const { view } = this.machine;
-    return { address: ip(view.getUint32(at + 8, true)), port: view.getUint16(at + 16, true) };
+    const port = view.getUint16(at + 16, true);
+    const [hi, lo] = [view.getBigUint64(at, true), view.getBigUint64(at + 8, true)];
+    // The unspecified address is that of both families.
+    if (!hi && (!lo || lo >> 32n === 0xffffn))
+      return { address: ip(Number(lo & 0xffff_ffffn)), port };
+    const wire = new DataView(new ArrayBuffer(16));
+    wire.setBigUint64(0, hi);
+    wire.setBigUint64(8, lo);
+    return { address: ip6(new Uint8Array(wire.buffer)), port };
   }
 
   private done(what: string, result: number): number {
@@ -170,4 +184,4 @@ export class Sockets {
   }
 }
 
-export { SocketEvent, SocketOption };
+export { Domain, SocketEvent, SocketOption };

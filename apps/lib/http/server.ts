@@ -4,7 +4,13 @@ import { reserve, reserveUncleared, unreserved } from "../../../kernel/memory";
 import * as sockets from "../../../kernel/socket";
 import { warn } from "../../../kernel/log";
 import { SECOND, Timer } from "../../../kernel/timer";
-import { Shutdown, SocketEvent, SocketOption, SocketType } from "../../../sdk/assembly/syscalls";
+import {
+  Domain,
+  Shutdown,
+  SocketEvent,
+  SocketOption,
+  SocketType,
+} from "../../../sdk/assembly/syscalls";
 import { Writer } from "../text";
 import { Body, bodyData } from "./body";
 import { HEAD_MAX, Method, Parse, Request, RequestFlag } from "./request";
@@ -188,7 +194,7 @@ export function httpServe(port: u16, request: (c: Connection, r: Request) => voi
     buffer.next = freeBuffer;
     freeBuffer = buffer;
   }
-  let result = sockets.socket(SocketType.Stream);
+  let result = sockets.socket(SocketType.Stream, Domain.Inet6);
   if (result > 0) {
     listener = result;
     address.set(port);

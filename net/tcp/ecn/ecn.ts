@@ -1,6 +1,7 @@
 import { EcnMode } from "../../../kernel/config";
 import { Packet } from "../../../kernel/packet";
 import { IP_ECN, IpEcn, Ipv4Header } from "../../wire/ipv4";
+import { Ipv6Header } from "../../wire/ipv6";
 import { TcpFlag } from "../../wire/tcp";
 import {
   accurateCrossed,
@@ -88,7 +89,9 @@ export function ecnInit(t: Tcb): void {
 
 /** The `IpEcn` of a packet whose IP header has been stripped. */
 @inline export function ecnOf(packet: Packet): u32 {
-  return changetype<Ipv4Header>(packet.slot + packet.networkOffset).trafficClass & IP_ECN;
+  const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
+  if (header.version == 4) return header.trafficClass & IP_ECN;
+  return changetype<Ipv6Header>(header).trafficClass & IP_ECN;
 }
 
 // ---- The handshake ------------------------------------------------------------------------

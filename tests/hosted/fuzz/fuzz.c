@@ -218,7 +218,7 @@ static void all_back(void) {
 static int datagrams;
 
 static void frames_set_up(void) {
-  machine = start("ip=10.0.0.2/24 gw=10.0.0.1", NULL, 0);
+  machine = start("ip=10.0.0.2/24 ip6=off gw=10.0.0.1", NULL, 0);
   pass(3 * SECOND);
   introduce();
   int listener = call(SYSCALL_SOCKET, SOCKET_TYPE_STREAM, 0, 0, 0);
@@ -274,7 +274,7 @@ static void dhcp_heard(const uint8_t *frame, uint32_t length) {
 }
 
 static void dhcp_set_up(void) {
-  machine = start("ip=dhcp", NULL, 0);
+  machine = start("ip=dhcp ip6=off", NULL, 0);
   pass(5 * SECOND);
   snapshot();
 }
@@ -362,7 +362,7 @@ static void connection_heard(const struct segment *s) {
 }
 
 static void connection_set_up(void) {
-  machine = start("ip=10.0.0.2/24 gw=10.0.0.1", NULL, 0);
+  machine = start("ip=10.0.0.2/24 ip6=off gw=10.0.0.1", NULL, 0);
   pass(3 * SECOND);
   introduce();
   before = holdings();
@@ -663,7 +663,7 @@ static void pack_run(struct input *in) {
       for (uint32_t i = 16; i < bodies; i++) hash = (hash ^ pack[i]) * 0x01000193;
     memcpy(pack + 12, &hash, 4);
   }
-  machine = start("ip=10.0.0.2/24", pack, length);
+  machine = start("ip=10.0.0.2/24 ip6=off", pack, length);
   pass(3 * SECOND);
   introduce();
   static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /style.css HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -672,7 +672,7 @@ static void pack_run(struct input *in) {
 }
 
 static void http_set_up(void) {
-  machine = start("ip=10.0.0.2/24", NULL, 0);
+  machine = start("ip=10.0.0.2/24 ip6=off", NULL, 0);
   pass(3 * SECOND);
   introduce();
   snapshot();

@@ -92,7 +92,7 @@ void subject_skerry(struct subject *s, uint32_t address, bool real) {
   uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)address};
   memcpy(s->mac, mac, 6);
   char line[64];
-  snprintf(line, sizeof line, "ip=10.0.0.%u/24", address & 255);
+  snprintf(line, sizeof line, "ip=10.0.0.%u/24 ip6=off", address & 255);
   struct skerry_config config = {.real_clock = real, .seed = real ? 0 : 1, .command_line = line, .ended = on_ended};
   memcpy(config.mac, mac, 6);
   s->machine = skerry_start(&config);

@@ -64,7 +64,7 @@ static uint32_t must_call(const char *what, struct skerry *m, uint32_t number, u
 
 static struct skerry *start(int station, uint32_t ram, const char *more) {
   char line[128];
-  snprintf(line, sizeof line, "ip=10.0.0.%d/24 %s", station, more);
+  snprintf(line, sizeof line, "ip=10.0.0.%d/24 ip6=off %s", station, more);
   struct skerry_config config = {
       .mac = {2, 0, 0, 0, 0, (uint8_t)station},
       .checksum_offload = true,

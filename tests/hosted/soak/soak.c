@@ -119,7 +119,7 @@ static void on_console(void *context, const char *text, uint32_t length) {
 
 static void start(int m, uint64_t seed) {
   char line[64];
-  snprintf(line, sizeof line, "ip=10.0.0.%d/24", m + 1);
+  snprintf(line, sizeof line, "ip=10.0.0.%d/24 ip6=off", m + 1);
   console[m][0] = 0;
   struct skerry_config config = {
       .mac = {2, 0, 0, 0, 0, (uint8_t)(m + 1)},

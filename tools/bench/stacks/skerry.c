@@ -27,7 +27,7 @@ static void on_ended(void *context, const char *reason) {
 
 static struct skerry *start(int station, const char *name) {
   char line[64];
-  snprintf(line, sizeof line, "ip=10.0.0.%d/24 hostname=%s", station + 1, name);
+  snprintf(line, sizeof line, "ip=10.0.0.%d/24 ip6=off hostname=%s", station + 1, name);
   struct skerry_config config = {
       .mac = {2, 0, 0, 0, 0, (uint8_t)(station + 1)},
       .checksum_offload = !checksummed,

@@ -1,0 +1,152 @@
+import { Packet, PacketFlag } from "../../kernel/packet";
+import { icmpv6Input } from "../icmp/icmpv6";
+import { sendErrorV6 } from "../icmp/errorv6";
+import {
+  AddressState,
+  Interface,
+  LinkKind,
+  findAddress,
+  interfaceCount,
+  isAssigned,
+} from "../interface";
+import {
+  IpAddress,
+  Scope,
+  V6_LINK_LOCAL,
+  isV6LinkLocal,
+  isV6Loopback,
+  isV6Multicast,
+  v6Load,
+  v6Scope,
+} from "../wire/address";
+import { ICMPV6_HEADER, Icmpv6Header, Icmpv6Type, Problem6 } from "../wire/icmpv6";
+import { Protocol } from "../wire/ipv4";
+import { Extension, IPV6_HEADER, Ipv6Fault, Ipv6Header, ipv6Check } from "../wire/ipv6";
+import { extensionsAnnouncedAt, extensionsProtocol, extensionsWalk } from "./extensions";
+import { isMember } from "./groups";
+import { deliver } from "./protocol";
+import { ipv6Stats } from "./stats";
+
+const source = changetype<IpAddress>(memory.data(16, 8));
+const destination = changetype<IpAddress>(memory.data(16, 8));
+
+/** Takes an IPv6 packet from the link: `packet.data` is its header. Owns the packet. */
+export function ipv6Input(iface: Interface, packet: Packet): void {
+  ipv6Stats.received++;
+  const fault = ipv6Check(packet.data, packet.length);
+  if (fault != Ipv6Fault.None) {
+    if (fault == Ipv6Fault.Version) ipv6Stats.badVersion++;
+    else ipv6Stats.badLength++;
+    return packet.release();
+  }
+  const header = changetype<Ipv6Header>(packet.data);
+  v6Load(source, header.sourceAt, iface.zone);
+  v6Load(destination, header.destinationAt, iface.zone);
+  if (iface.kind == LinkKind.Loopback) {
+    rezone(source);
+    rezone(destination);
+  }
+  if (isBadSource(iface, header)) {
+    ipv6Stats.badSource++;
+    return packet.release();
+  }
+  const toGroup = isV6Multicast(destination.hi);
+  if (toGroup ? !isOurGroup(iface) : !isOurs(iface)) {
+    ipv6Stats.notForUs++;
+    return packet.release();
+  }
+  // Link padding is not part of the packet.
+  packet.length = IPV6_HEADER + header.payloadLength;
+  packet.networkOffset = <u16>(packet.data - packet.slot);
+  packet.iface = iface.index;
+  const next = header.nextHeader;
+  packet.strip(IPV6_HEADER);
+  if (next == Protocol.TCP || next == Protocol.UDP || next == Protocol.ICMPv6) {
+    return up(iface, packet, next, toGroup);
+  }
+  // The headers in between may end the packet's way, or hold it till the rest has come.
+  const whole = extensionsWalk(packet, next, toGroup);
+  if (whole !== null) up(iface, whole, extensionsProtocol(), toGroup);
+}
+
+/** Hands a packet up whose `data` is the transport's header. */
+function up(iface: Interface, packet: Packet, protocol: u32, toGroup: bool): void {
+  packet.transportOffset = <u16>(packet.data - packet.slot);
+  if (protocol == Protocol.ICMPv6) {
+    ipv6Stats.delivered++;
+    return icmpv6Input(iface, packet, source, destination);
+  }
+  const toMany =
+    toGroup || (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) != 0;
+  if (protocol == Protocol.TCP && toMany) {
+    // Connections have two ends.
+    ipv6Stats.badBroadcast++;
+    return packet.release();
+  }
+  // RFC 4443 gives IPv6 an ICMP of its own.
+  if (protocol != Protocol.ICMP && deliver(protocol, packet, source, destination)) {
+    ipv6Stats.delivered++;
+    return;
+  }
+  if (protocol == Extension.None) ipv6Stats.delivered++;
+  else {
+    ipv6Stats.unknownProtocol++;
+    // RFC 8200, 4.
+    const type = Icmpv6Type.ParameterProblem;
+    sendErrorV6(packet, type, Problem6.NextHeader, extensionsAnnouncedAt());
+  }
+  packet.release();
+}
+
+/** What we send to a link-local address of our own comes by the loopback: back into its own zone. */
+function rezone(address: IpAddress): void {
+  if (!isV6LinkLocal(address.hi)) return;
+  for (let zone: u32 = 1; zone <= interfaceCount(); zone++) {
+    if (findAddress(V6_LINK_LOCAL | zone, address.lo) !== null) address.hi = V6_LINK_LOCAL | zone;
+  }
+}
+
+/**
+ * Sources that no packet from a link may have: groups (RFC 4291, 2.7), ::1 and the rest of ::/8 but
+ * `::` (2.5; IPv4-mapped addresses would be taken for IPv4), our own addresses, and fe80::/10
+ * outside fe80::/64.
+ */
+function isBadSource(iface: Interface, header: Ipv6Header): bool {
+  const hi = source.hi;
+  if (isV6Multicast(hi)) return true;
+  if (iface.kind == LinkKind.Loopback) return false;
+  if (hi >> 56 == 0) return hi != 0 || source.lo != 0;
+  if (isStrayLinkLocal(hi)) return true;
+  return isAssigned(hi, source.lo) && !isClaim(header);
+}
+
+/** Whether who has one of our addresses, too, says so: that is for neighbour discovery to judge. */
+function isClaim(header: Ipv6Header): bool {
+  if (header.nextHeader != Protocol.ICMPv6 || header.payloadLength < ICMPV6_HEADER) return false;
+  const message = changetype<Icmpv6Header>(changetype<usize>(header) + IPV6_HEADER);
+  return message.type == Icmpv6Type.NeighbourAdvertisement;
+}
+
+/** fe80::/10, and bits set between it and the interface's part. */
+@inline function isStrayLinkLocal(hi: u64): bool {
+  return hi >> 54 == V6_LINK_LOCAL >> 54 && !isV6LinkLocal(hi);
+}
+
+/** A group that the interface has joined; a scope within the interface only by the loopback (RFC 4291, 2.7). */
+function isOurGroup(iface: Interface): bool {
+  if (iface.kind == LinkKind.Loopback) return true;
+  if (v6Scope(destination.hi, destination.lo) <= Scope.Interface) return false;
+  return isMember(iface, destination.hi, destination.lo);
+}
+
+/**
+ * Whether a unicast destination is ours, and the interface's (as net/ip/input.ts has it). One that is
+ * still tentative is nobody's (RFC 4862, 5.4).
+ */
+function isOurs(iface: Interface): bool {
+  const loop = iface.kind == LinkKind.Loopback;
+  if (isV6Loopback(destination.hi, destination.lo)) return loop;
+  const record = findAddress(destination.hi, destination.lo);
+  if (record === null || record.state != AddressState.Assigned) return false;
+  return loop || record.iface == iface;
+}

@@ -1,0 +1,229 @@
+import { IpAddress, v6Wire } from "./address";
+
+/**
+ * The IPv6 header (RFC 8200, 3) and what may stand between it and the transport's (4).
+ *
+ *      0                               4               6       7       8
+ *     ┌───┬───────┬───────────────────┬───────────────┬───────┬───────┐
+ *     │ver│ class │    flow label     │payload length │ next  │  hop  │
+ *     ├───┴───────┴───────────────────┴───────────────┴───────┴───────┤
+ *     │                            source                             │
+ *     │                          destination                          │
+ *     └───────────────────────────────────────────────────────────────┘
+ *
+ * Of an extension header the first byte says what follows it, the second how long it is.
+ */
+
+export const IPV6_HEADER: u32 = 40;
+/** Every link carries packets of this size (RFC 8200, 5). */
+export const IPV6_MTU_MIN: u32 = 1280;
+
+/** Where the next header field stands, for what points at it. */
+export const IPV6_NEXT_OFFSET: u32 = 6;
+
+/** Extension headers by their protocol number (IANA, "Protocol Numbers"). */
+export const enum Extension {
+  HopByHop = 0,
+  Routing = 43,
+  Fragment = 44,
+  /** Nothing follows (RFC 8200, 4.7). */
+  None = 59,
+  DestinationOptions = 60,
+}
+
+/** What `ipv6Check` found. */
+export const enum Ipv6Fault {
+  None = 0,
+  /** Fewer bytes than a header, or than it says. */
+  Length = 1,
+  Version = 2,
+}
+
+/** The header over bytes for which `ipv6Check` found no fault. */
+@unmanaged
+export class Ipv6Header {
+
+  @inline get version(): u32 {
+    return load<u8>(changetype<usize>(this)) >> 4;
+  }
+
+  /** DSCP and ECN (RFC 2474, 3; RFC 3168, 5). */
+  @inline get trafficClass(): u32 {
+    return ((<u32>bswap(load<u16>(changetype<usize>(this)))) >> 4) & 0xff;
+  }
+
+  /** Bytes behind this header. */
+  @inline get payloadLength(): u32 {
+    return bswap(load<u16>(changetype<usize>(this), 4));
+  }
+
+
+  @inline set payloadLength(length: u32) {
+    store<u16>(changetype<usize>(this), bswap(<u16>length), 4);
+  }
+
+
+  @inline get nextHeader(): u32 {
+    return load<u8>(changetype<usize>(this), 6);
+  }
+
+
+  @inline set nextHeader(protocol: u32) {
+    store<u8>(changetype<usize>(this), protocol, 6);
+  }
+
+
+  @inline get hopLimit(): u32 {
+    return load<u8>(changetype<usize>(this), 7);
+  }
+
+  /** Address of the source's 16 bytes, and of the destination's. */
+  @inline get sourceAt(): usize {
+    return changetype<usize>(this) + 8;
+  }
+
+
+  @inline get destinationAt(): usize {
+    return changetype<usize>(this) + 24;
+  }
+}
+
+/** Checks that the header and all that it counts lie within `length` bytes. */
+@inline export function ipv6Check(at: usize, length: u32): Ipv6Fault {
+  if (length < IPV6_HEADER) return Ipv6Fault.Length;
+  if (load<u8>(at) >> 4 != 6) return Ipv6Fault.Version;
+  const payload = changetype<Ipv6Header>(at).payloadLength;
+  return payload <= length - IPV6_HEADER ? Ipv6Fault.None : Ipv6Fault.Length;
+}
+
+/** Writes a header, `IPV6_HEADER` bytes at `at`. */
+@inline export function ipv6Build(
+  at: usize,
+  payloadLength: u32,
+  trafficClass: u32,
+  hopLimit: u32,
+  next: u32,
+  source: IpAddress,
+  destination: IpAddress,
+): void {
+  const first = 0x6000_0000 | (trafficClass << 20);
+  const second = (payloadLength << 16) | (next << 8) | hopLimit;
+  store<u64>(at, bswap(((<u64>first) << 32) | second));
+  store<u64>(at, bswap(v6Wire(source.hi)), 8);
+  store<u64>(at, bswap(source.lo), 16);
+  store<u64>(at, bswap(v6Wire(destination.hi)), 24);
+  store<u64>(at, bswap(destination.lo), 32);
+}
+
+/** Bytes of the smallest extension header; all are multiples of it. */
+export const EXTENSION_UNIT: u32 = 8;
+
+/** An extension header of which `EXTENSION_UNIT` bytes are there. */
+@unmanaged
+export class ExtensionHeader {
+
+  @inline get next(): u32 {
+    return load<u8>(changetype<usize>(this));
+  }
+
+  /** Bytes in all; not of a fragment header, which is always `FRAGMENT_HEADER`. */
+  @inline get length(): u32 {
+    return (<u32>load<u8>(changetype<usize>(this), 1) + 1) << 3;
+  }
+
+  /** Of a routing header: the nodes still to be visited (RFC 8200, 4.4). */
+  @inline get segmentsLeft(): u32 {
+    return load<u8>(changetype<usize>(this), 3);
+  }
+}
+
+/** Where in a routing header its type stands. */
+export const ROUTING_TYPE_OFFSET: u32 = 2;
+
+/** Options of a hop-by-hop or destination options header (RFC 8200, 4.2). */
+export const enum Ipv6Option {
+  /** The one that has no length. */
+  Pad1 = 0,
+  PadN = 1,
+  /** RFC 2711. */
+  RouterAlert = 5,
+}
+
+/** What the two highest bits of an unknown option's type ask for (RFC 8200, 4.2). */
+export const enum OptionAction {
+  Skip = 0,
+  Discard = 1,
+  /** Discard and tell the sender, even if the packet was for many. */
+  Report = 2,
+  /** Discard, and tell the sender unless the packet was for many. */
+  ReportUnicast = 3,
+}
+
+export const FRAGMENT_HEADER: u32 = 8;
+
+/** A fragment header (RFC 8200, 4.5). */
+@unmanaged
+export class FragmentHeader {
+
+  @inline get next(): u32 {
+    return load<u8>(changetype<usize>(this));
+  }
+
+  /** Bytes of the original before this fragment's. */
+  @inline get offset(): u32 {
+    return (<u32>bswap(load<u16>(changetype<usize>(this), 2))) & 0xfff8;
+  }
+
+  /** M: not the last one. */
+  @inline get more(): bool {
+    return (load<u8>(changetype<usize>(this), 3) & 1) != 0;
+  }
+
+
+  @inline get id(): u32 {
+    return bswap(load<u32>(changetype<usize>(this), 4));
+  }
+}
+
+/** Extension headers that a packet may have; no sender in good faith needs as many (RFC 8504, 5.3). */
+export const EXTENSIONS_MAX: u32 = 8;
+
+let transport: u32 = 0;
+
+/** The protocol of the transport header that `ipv6Transport` found. */
+@inline export function ipv6TransportProtocol(): u32 {
+  return transport;
+}
+
+/**
+ * Offset of the transport header in a packet that `length` bytes at `at` are the beginning of, for
+ * reading what errors quote: 0 if its extension headers do not lead to one within them.
+ */
+export function ipv6Transport(at: usize, length: u32): u32 {
+  let next = changetype<Ipv6Header>(at).nextHeader;
+  let offset = IPV6_HEADER;
+  for (let i: u32 = 0; i <= EXTENSIONS_MAX; i++) {
+    const header = changetype<ExtensionHeader>(at + offset);
+    let size: u32;
+    switch (next) {
+      case Extension.HopByHop:
+      case Extension.Routing:
+      case Extension.DestinationOptions:
+        if (offset + EXTENSION_UNIT > length) return 0;
+        size = header.length;
+        break;
+      case Extension.Fragment:
+        if (offset + FRAGMENT_HEADER > length) return 0;
+        if (changetype<FragmentHeader>(header).offset) return 0;
+        size = FRAGMENT_HEADER;
+        break;
+      default:
+        transport = next;
+        return offset < length ? offset : 0;
+    }
+    next = header.next;
+    offset += size;
+    if (offset >= length) return 0;
+  }
+  return 0;
+}
