@@ -47,7 +47,7 @@ const ENTRY_LEVEL: u32 = 1 << 15;
 const ENTRY_MASKED: u32 = 1 << 16;
 
 /** Lines of the 8259s. */
-const ISA_LINES: u32 = 16;
+export const ISA_LINES: u32 = 16;
 
 
 @unmanaged

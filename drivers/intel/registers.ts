@@ -46,7 +46,7 @@ export const CAUSE_RXT0: u32 = 1 << 7;
 /** What ends a sleep: a packet, a receiver that ran out of room, the link. Transmit never does. */
 export const CAUSES: u32 = CAUSE_LSC | CAUSE_RXO | CAUSE_RXT0;
 
-/** Least time between two interrupts, in the timer's 256 ns: 50 µs, 20,000 a second. */
+/** Least time between two interrupts, in the timer's 256 ns: 50 µs (docs/performance.md has the figures). */
 export const INTERRUPT_INTERVAL: u32 = 195;
 
 /** Receive control (13.4.22). */

@@ -1,8 +1,8 @@
 import { ACPI_HEAD, acpiDsdt, acpiLength } from "../../kernel/acpi";
 import { parseDecimal, parseHex, textFind } from "../../kernel/text";
 import { Bus, Found } from "../bus";
-import { LINES, NO_LINE } from "../device";
-import { lineOfInput } from "../lines";
+import { NO_LINE } from "../device";
+import { ISA_LINES, lineOfInput } from "../lines";
 import { virtioMmioProbe } from "./mmio";
 
 /**
@@ -16,12 +16,14 @@ import { virtioMmioProbe } from "./mmio";
 export class VirtioMmio extends Found {
   /** Bytes of its registers. */
   length: u32;
+  /** The interrupt controllers' input that it is wired to. */
+  input: u32;
 }
 
 /** Devices that the table has room for: QEMU's microvm has up to 24 places. */
 const DEVICES_MAX: u32 = 32;
 
-const table: usize = memory.data(32 * 24, 8);
+const table: usize = memory.data(32 * 28, 8);
 let count: u32 = 0;
 
 /** Devices that were named. */
@@ -40,7 +42,7 @@ export function virtioMmioClear(): void {
 }
 
 /** Notes a device; one that is known already is left as it is. False when the table is full. */
-export function virtioMmioAdd(address: u32, length: u32, line: u32): bool {
+export function virtioMmioAdd(address: u32, length: u32, input: u32): bool {
   let place: u32 = 0;
   for (; place < count && virtioMmioAt(place).address <= address; place++) {
     if (virtioMmioAt(place).address == address) return true;
@@ -56,7 +58,8 @@ export function virtioMmioAdd(address: u32, length: u32, line: u32): bool {
   device.id = 0;
   device.revision = 0;
   device.length = length;
-  device.line = line < LINES ? line : NO_LINE;
+  device.input = input;
+  device.line = NO_LINE;
   return true;
 }
 
@@ -122,7 +125,7 @@ function fromAcpi(): void {
       const interrupt = from + MEMORY32_BYTES;
       if ((load<u32>(from) & 0xff_ffff) != MEMORY32_FIXED) continue;
       if ((load<u32>(interrupt) & 0xff_ffff) != EXTENDED_INTERRUPT) continue;
-      virtioMmioAdd(load<u32>(from, 4), load<u32>(from, 8), lineOfInput(load<u32>(interrupt, 5)));
+      virtioMmioAdd(load<u32>(from, 4), load<u32>(from, 8), load<u32>(interrupt, 5));
       break;
     }
   }
@@ -134,5 +137,7 @@ export function virtioMmioScan(): void {
   for (let i: u32 = 0; i < count; i++) {
     const device = virtioMmioAt(i);
     device.id = virtioMmioProbe(device.address, device.length);
+    // The 8259s' lines have the numbers of their inputs; what is wired elsewhere only an I/O APIC reaches.
+    device.line = device.input < ISA_LINES ? device.input : lineOfInput(device.input);
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { MachineOptions } from "../../tools/sim/machine.ts";
+import { nicKind } from "../../tools/sim/nics.ts";
 import { MICROSECOND, MILLISECOND } from "../../tools/sim/simulation.ts";
 import { Bench, FAR, frame, OWN } from "./nic/bench.ts";
 
@@ -40,6 +41,15 @@ describe("a line", () => {
 
   test("goes by the I/O APIC where there is no 8259", () => {
     assert.equal(promptly(machine({ pic: false, level: [] })), 10);
+  });
+
+  test("from 16 on is an I/O APIC's input, whichever it is", () => {
+    const bench = new Bench({
+      machine: { ioApic: { pic: false, level: [] } },
+      model: (options) => nicKind("virtio-net-device").make({ ...options, line: 21 }),
+    });
+    bench.machine.expectLine(/eth0 .* irq=16$/, 1);
+    assert.equal(promptly(bench), 10);
   });
 
   test("goes by the 8259s where the MADT says nothing of it", () => {
