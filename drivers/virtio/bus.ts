@@ -137,6 +137,8 @@ export function virtioMmioScan(): void {
   for (let i: u32 = 0; i < count; i++) {
     const device = virtioMmioAt(i);
     device.id = virtioMmioProbe(device.address, device.length);
+    // Most places are empty, and line numbers few.
+    if (!device.id) continue;
     // The 8259s' lines have the numbers of their inputs; what is wired elsewhere only an I/O APIC reaches.
     device.line = device.input < ISA_LINES ? device.input : lineOfInput(device.input);
   }

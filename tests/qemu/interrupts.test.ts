@@ -51,6 +51,7 @@ const WAYS: {
     interrupt: "line",
     says: /irq=16/,
   },
+  { machine: "microvm", nic: "virtio-net-device", interrupt: "line" },
 ];
 
 for (const { machine: type, nic, but, append, interrupt, says, saysNot } of WAYS) {
