@@ -8,6 +8,7 @@ import { IpAddress } from "../../net/wire/address";
 import { Domain, SocketOption, SocketType } from "../../sdk/assembly/syscalls";
 import { JsonWriter } from "../lib/json";
 import { Writer } from "../lib/text";
+import { cardCount, cardReport } from "./card";
 import { Parameters, readParameters } from "./parameters";
 import {
   COOKIE_BYTES,
@@ -357,6 +358,7 @@ function startTest(): void {
   line.text(p.bidirectional ? " both ways with " : p.reverse ? " to " : " from ");
   line.ip(changetype<IpAddress>(address)).key("streams").number(streamCount);
   line.key("seconds").number(p.duration).end();
+  cardCount();
   for (let i: u32 = 0; i < streamCount; i++) {
     const stream = streamAt(i);
     // iperf counts 1, 3, 4, …, and both sides must agree.
@@ -417,6 +419,7 @@ function endTest(): void {
     .key("kbps")
     .number((bytes * 8) / millis)
     .end();
+  cardReport();
   stage = Stage.Results;
   expected = 0;
   deadline.arm(now() + ANSWER_TIME);

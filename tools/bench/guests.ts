@@ -103,11 +103,22 @@ const SETUPS: { [name: string]: Setup } = {
 };
 export const SETUP_NAMES = Object.keys(SETUPS);
 
+/** What Skerry's iperf3 server says of its card at the end of a test (apps/iperf3/card.ts). */
+const CARD = /card received=(\d+) doorbells=(\d+) interrupts=(\d+) sent=(\d+) doorbells=(\d+)/g;
+
+/** Descriptors to a doorbell and to an interrupt, of one direction of a bulk test. */
+interface Batches {
+  descriptorsPerDoorbell: number;
+  descriptorsPerInterrupt: number | null;
+}
+
 /** Both guests on one NIC, and what was measured of them. */
 class Bench {
   readonly samples: { [guest in Guest]: Samples } = { skerry: {}, linux: {} };
   /** Largest part of a core that wrk used, by row: near 1, wrk was the limit. */
   readonly clientCpu: { [key: string]: number } = {};
+  /** Of Skerry's last bulk tests. */
+  readonly batches: { receive?: Batches; send?: Batches } = {};
 
   constructor(
     private readonly namespace: Namespace,
@@ -191,8 +202,26 @@ class Bench {
     try {
       await this.namespace.runAsync(["ping", "-n", "-c", "1", "-w", "10", GUEST_ADDRESS]);
       await this.bulk(guest);
+      this.noteBatches(server);
     } finally {
       await server.stop();
+    }
+  }
+
+  /** Reads what the server has said of its card, a line for each bulk test. */
+  private noteBatches(server: Machine): void {
+    const lines = [...server.console.matchAll(CARD)].map((match) => match.slice(1).map(Number));
+    for (const direction of ["receive", "send"] as const) {
+      if (!this.only.has(direction)) continue;
+      const counts = lines.shift();
+      if (!counts) return;
+      const [received, receiveDoorbells, interrupts, sent, transmitDoorbells] = counts as number[];
+      const [descriptors, doorbells] =
+        direction === "receive" ? [received!, receiveDoorbells!] : [sent!, transmitDoorbells!];
+      this.batches[direction] = {
+        descriptorsPerDoorbell: descriptors / Math.max(doorbells, 1),
+        descriptorsPerInterrupt: interrupts ? received! / interrupts : null,
+      };
     }
   }
 
@@ -213,6 +242,11 @@ class Bench {
       results[measure] = { unit, skerry, linux, ratio, wanted, samples };
     }
     printTable(table, 3);
+    for (const [direction, batches] of Object.entries(this.batches)) {
+      const { descriptorsPerDoorbell: doorbell, descriptorsPerInterrupt: interrupt } = batches;
+      const woken = interrupt === null ? "no interrupt" : `${figure(interrupt)} to an interrupt`;
+      console.log(`${direction}: ${figure(doorbell)} descriptors to a doorbell, ${woken}`);
+    }
     return results;
   }
 }
@@ -252,7 +286,11 @@ export async function benchGuests(
       }
       const { nic, machine } = bench.setup;
       console.log(`\nQEMU TCG, ${nic} on ${machine}, 1 CPU, ${MEMORY} MiB; medians of ${rounds}\n`);
-      results[name] = { table: bench.report(), clientCpu: bench.clientCpu };
+      results[name] = {
+        table: bench.report(),
+        clientCpu: bench.clientCpu,
+        batches: bench.batches,
+      };
       if (only.includes("boot") && nic === "e1000") {
         // QEMU 7.2, hw/net/e1000.c: a write to RCTL starts a timer of 1,000 ms, until which the model
         // takes no packet (set_rx_control, e1000_can_receive).
