@@ -88,6 +88,12 @@ enum kind wire_parse(const uint8_t *frame, uint32_t length, struct segment *segm
     if (length < 42) WRONG("a short ARP packet (RFC 826)");
     return KIND_OTHER;
   }
+  if (type == ETHERTYPE_IPV6) {
+    if (length < ETHERNET_HEADER + 40) WRONG("a short IPv6 header (RFC 8200, 3)");
+    if (frame[ETHERNET_HEADER] >> 4 != 6) WRONG("an IPv6 header of another version");
+    if (get16(frame + ETHERNET_HEADER + 4) > length - ETHERNET_HEADER - 40) WRONG("an IPv6 payload that is cut off");
+    return KIND_OTHER;
+  }
   if (type != ETHERTYPE_IPV4) WRONG("an Ethernet type that was never spoken");
   const uint8_t *ip = frame + ETHERNET_HEADER;
   if (length < ETHERNET_HEADER + IPV4_HEADER || ip[0] >> 4 != 4) WRONG("no IPv4 header (RFC 791, 3.1)");

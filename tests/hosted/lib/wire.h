@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum { ETHERNET_HEADER = 14, IPV4_HEADER = 20, TCP_HEADER = 20, FRAME_MOST = 1514 };
-enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806 };
+enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806, ETHERTYPE_IPV6 = 0x86dd };
 enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 
 /// Control bits (RFC 9293, 3.1); AE as RFC 9768, 3.1 assigns it.
