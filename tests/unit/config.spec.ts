@@ -1,5 +1,4 @@
 import { AddressMode, AddressMode6, config, configParse, EcnMode } from "../../kernel/config";
-import { NO_LINE } from "../../drivers/device";
 import { virtioMmioAt, virtioMmioCount } from "../../drivers/virtio/bus";
 import { CongestionId } from "../../net/tcp/congestion/controls";
 import { Level, logLevel, setLogLevel } from "../../kernel/log";
@@ -60,13 +59,13 @@ describe("the command line", () => {
     expect(virtioMmioCount()).toBe(2);
     expect(virtioMmioAt(0).address).toBe(0xd0000000);
     expect(virtioMmioAt(0).length).toBe(4096);
-    expect(virtioMmioAt(0).line).toBe(5);
+    expect(virtioMmioAt(0).input).toBe(5);
     expect(virtioMmioAt(1).address).toBe(0xfeb00e00);
     expect(virtioMmioAt(1).length).toBe(512);
-    expect(virtioMmioAt(1).line).toBe(12);
+    expect(virtioMmioAt(1).input).toBe(12);
     parse("virtio_mmio.device=0x200@0xfeb00000:40");
     expect(virtioMmioCount()).toBe(1);
-    expect<u32>(virtioMmioAt(0).line).toBe(NO_LINE, "no such line");
+    expect(virtioMmioAt(0).input).toBe(40);
     expect(consoleText()).toBe("");
   });
 

@@ -72,6 +72,11 @@ const FLAGS = [
 const GENERAL = "-mgeneral-regs-only";
 /** The kernel's memory, and with it the shim's notion of it. */
 const KERNEL_MEMORY = "-DWASM_MEMORY_ZERO";
+/**
+ * Only loops begin at round addresses: the padding before the rest of the kernel's code is 4 % of it, and
+ * a smaller image is a smaller cache footprint, too.
+ */
+const UNPADDED = ["-falign-functions=1", "-falign-jumps=1", "-falign-labels=1"];
 /** Arithmetic as Wasm has it: see wasm.h. */
 const FLOATING = ["-ffp-contract=off", "-fno-math-errno"];
 
@@ -162,7 +167,7 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   const guestMemory = `-DWASM_MEMORY_${clang ? "GS" : "REGISTER"}`;
   compile(resolve(options.kernelC), "kernel", [
     ...[GENERAL, KERNEL_MEMORY],
-    options.debug ? "-Og" : "-O2",
+    ...(options.debug ? ["-Og"] : ["-O2", ...(clang ? [] : UNPADDED)]),
     '-DWASM_IMPORTS="host.h"',
     "-Wno-unused",
     // Traps at different lines stay apart, for the backtrace; low addresses are no mistake.
