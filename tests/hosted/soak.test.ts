@@ -54,3 +54,21 @@ describe("soak", () => {
     for (const count of network.exec(output)!.slice(1)) assert.ok(Number(count) > 100, output);
   });
 });
+
+describe("the checker", () => {
+  let program: string;
+  const verdict = (thousands: number): string =>
+    spawnSync(program, [String(thousands)], { encoding: "utf8" }).stdout;
+
+  before(() => {
+    program = buildTestProgram({ name: "checker", root: process.cwd() });
+  });
+
+  test("data is acknowledged within half a second, though later ACKs have overtaken it", () => {
+    for (const thousands of [0, 65]) assert.match(verdict(thousands), /999 ms late/);
+  });
+
+  test("data whose ACK is older than the widest window may go unanswered (RFC 5961, 5.2)", () => {
+    for (const thousands of [66, 200]) assert.equal(verdict(thousands), "nothing wrong");
+  });
+});

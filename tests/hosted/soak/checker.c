@@ -30,7 +30,7 @@ struct side {
   uint32_t ack, edge, stamp, echo;
   /// The same of the other side, as far as they have reached this one.
   bool told, told_stamped;
-  uint32_t told_ack, told_edge, told_stamp, told_duplicates, told_window;
+  uint32_t told_ack, told_edge, told_stamp, told_duplicates, told_window, told_widest;
   /// Since when it has heard of no progress of what it has sent.
   uint64_t waits_since;
   /// Data has reached it that it has not acknowledged, since; NEVER for none.
@@ -172,10 +172,13 @@ void checker_delivered(int to, const uint8_t *frame, uint32_t length, uint64_t n
     me->introduced = true;
     me->syn = s->options;
   }
+  // An ACK older than the widest window takes its data with it, and a host answers only so many of them
+  // (RFC 5961, 5.2 and 7): the sender's timer brings the data once more.
+  bool outdated = other->told && after(other->told_ack - other->told_widest, s->ack);
   if (end > first) {
     uint32_t before = in_order(me);
     add(&me->arrived, first, end);
-    if (after(in_order(me), before) && !(s->flags & SYN) && other->owes == NEVER) other->owes = now;
+    if (after(in_order(me), before) && !(s->flags & SYN) && !outdated && other->owes == NEVER) other->owes = now;
   }
   if (s->options.has_timestamps) {
     if (!other->told_stamped || after(s->options.ts_value, other->told_stamp)) other->told_stamp = s->options.ts_value;
@@ -183,8 +186,9 @@ void checker_delivered(int to, const uint8_t *frame, uint32_t length, uint64_t n
   }
   if (!(s->flags & ACK) || !other->begun || after(s->ack, other->sent)) return;
   bool scaled = me->syn.has_scale && other->syn.has_scale && !(s->flags & SYN);
-  uint32_t edge = s->ack + ((uint32_t)s->window << (scaled ? me->syn.scale : 0));
+  uint32_t window = (uint32_t)s->window << (scaled ? me->syn.scale : 0), edge = s->ack + window;
   if (!other->told || after(s->ack, other->told_ack)) {
+    if (window > other->told_widest) other->told_widest = window;
     // What a partial acknowledgment leaves of the duplicates before it (RFC 6582, 3.2, step 3). Without SACK
     // a copy in the network makes a duplicate that is as good as any, and a sender that paces keeps its count.
     uint32_t segments = (s->ack - other->told_ack) / (me->syn.has_mss ? me->syn.mss : 536);

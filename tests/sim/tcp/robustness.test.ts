@@ -92,6 +92,23 @@ simulate("RFC 5961, 7: challenge ACKs are limited, for each connection by itself
   peer.expect({ flags: ACK });
 });
 
+simulate(
+  "RFC 5961, 5.2 and 7: nor is all data with old ACKs answered; sent again it counts",
+  (world) => {
+    const { program, socket, peer } = connected(world);
+    for (let i = 0; i < 30; i++) {
+      peer.send({ seq: peer.sndNxt, ack: peer.rcvNxt - 70000, payload: pattern(10) });
+      world.run(MILLISECOND);
+    }
+    assert.equal(peer.peer.inbox.filter((frame) => frame.tcp).length, 10);
+    assert.equal(program.receive(socket), EAGAIN);
+    peer.peer.inbox = [];
+    peer.send({ payload: pattern(10) });
+    peer.expect({ flags: ACK, ack: peer.sndNxt });
+    assert.deepEqual(program.receive(socket), pattern(10));
+  },
+);
+
 simulate("RFC 9293, 3.10.7.4: a segment without ACK is dropped", (world) => {
   const { program, socket, peer } = connected(world);
   peer.send({ flags: 0, seq: peer.sndNxt, payload: pattern(10) });
