@@ -1,6 +1,7 @@
 // Sleeping, and what ends it: one timer, sixteen lines, and whatever sends the local APIC a message.
 //
-// Interrupts are enabled for the length of one `hlt` and no longer, so no code runs beside another.
+// Interrupts are enabled for the length of one `hlt`, and while a guest runs (guest.S), whose turn one ends: no
+// code of the kernel's or the shim's runs beside another.
 // What arrives in between stays pending in the controllers; `sti` lets nothing in before the
 // instruction after it has begun, so that it ends the `hlt` at once: no wake-up is lost.
 //

@@ -202,8 +202,9 @@ export declare function prefetch(address: usize): void;
 
 /**
  * Interrupts have numbers: 0 to 31 are lines, 32 to 63 messages. They are taken only while the host
- * sleeps between two `step`s; they end the sleep and mark their number. A device whose line stays
- * raised ends the next sleep at once; a message sent while nobody sleeps ends it once.
+ * sleeps between two `step`s, or a guest runs; they end the sleep, or the guest's turn, and mark their
+ * number. A device whose line stays raised ends the next sleep at once; a message sent while nobody
+ * sleeps ends it once.
  *
  * What a device (or an I/O APIC, for a line) has to write to raise `number`: the address in the lower
  * half, the data in the upper. 0 where the host takes no messages.

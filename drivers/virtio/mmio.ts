@@ -1,6 +1,6 @@
 import { mmioMap, mmioRead16, mmioRead32, mmioRead8, mmioWrite32 } from "../../kernel/host";
 import { Doorbell, QUEUE_ALIGN, Virtqueue } from "./queue";
-import { NO_VECTOR, Transport } from "./transport";
+import { NO_VECTOR, Transport, write64 } from "./transport";
 
 /**
  * virtio over memory-mapped registers (Virtual I/O Device 1.2, 4.2): version 2, and version 1, which
@@ -113,11 +113,6 @@ function startQueue(t: Transport, queue: Virtqueue): bool {
   write64(at + QUEUE_DEVICE, queue.used);
   mmioWrite32(at + QUEUE_READY, 1);
   return true;
-}
-
-function write64(at: usize, value: usize): void {
-  mmioWrite32(at, <u32>value);
-  mmioWrite32(at + 4, 0);
 }
 
 function cause(t: Transport): u32 {

@@ -24,7 +24,7 @@ import {
   pciRead32,
 } from "../pci";
 import { Doorbell, QUEUE_MOST, Virtqueue } from "./queue";
-import { NO_VECTOR, Transport } from "./transport";
+import { NO_VECTOR, Transport, write64 } from "./transport";
 
 /**
  * virtio over PCI (Virtual I/O Device 1.2, 4.1). A device says by capabilities which of its BARs
@@ -191,12 +191,6 @@ function startQueue(t: Transport, queue: Virtqueue): bool {
   write64(at + QUEUE_DEVICE, queue.used);
   mmioWrite16(at + QUEUE_ENABLE, 1);
   return true;
-}
-
-/** 64-bit registers are written as two halves (4.1.3.1). */
-function write64(at: usize, value: usize): void {
-  mmioWrite32(at, <u32>value);
-  mmioWrite32(at + 4, 0);
 }
 
 function cause(t: Transport): u32 {

@@ -1,4 +1,5 @@
 import { delay } from "../../kernel/clock";
+import { mmioWrite32 } from "../../kernel/host";
 import { MICROSECOND } from "../../kernel/timer";
 import { Virtqueue } from "./queue";
 
@@ -205,4 +206,10 @@ export class Transport {
   private generation(): u32 {
     return call_indirect<u32>(this.generationOp, changetype<usize>(this));
   }
+}
+
+/** 64-bit registers are written as two halves (4.1.3.1, 4.2.2). */
+export function write64(at: usize, value: usize): void {
+  mmioWrite32(at, <u32>value);
+  mmioWrite32(at + 4, 0);
 }

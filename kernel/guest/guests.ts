@@ -47,11 +47,6 @@ let count: u32 = 0;
   return changetype<Guest>(guests + <usize>index * offsetof<Guest>());
 }
 
-/** Guests that there are, whatever their state. */
-export function guestCount(): u32 {
-  return count;
-}
-
 /** Makes a guest of each module of the image. */
 export function guestsInit(): void {
   const modules = guestModules();
