@@ -33,6 +33,8 @@ extern struct boot_page { // which the kernel may read, at its physical address
   u8 rsdp[64];
 } boot_page;
 extern bool has_rsdp;
+extern const char built_in_words[]; // of the command line; tools/image/build.ts
+extern const u32 built_in_words_length;
 void boot_info_read(u32 magic, u32 information);
 // acpi.c
 extern struct acpi { // zero for what the machine has not
@@ -101,7 +103,7 @@ enum wasm_trap_kind guest_fault(u64 address);
 bool guest_is_stack(u64 address);
 // linker.ld, entry.S
 extern u8 image_start[], code_end[], constants_start[], constants_end[], data_start[], image_end[];
-extern u8 pack_start[], pack_end[];
+extern u8 pack_start[], pack_end[], setup_start[], setup_end[];
 extern u8 kernel_stack_guard[], kernel_stack_top[], ist_stacks[];
 extern const struct { // tools/image/symbols.ts
   u32 scopes, rows, row_count;

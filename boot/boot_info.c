@@ -17,6 +17,14 @@ static void take_map_entry(u64 start, u64 length, u32 type) {
   memory_add(type == MAP_USABLE ? MEMORY_RAM : firmware ? MEMORY_FIRMWARE : MEMORY_RESERVED, start, length);
 }
 
+static void add_words(const char *text, u64 length) {
+  if (command_line_length && command_line_length < sizeof boot_page.command_line)
+    boot_page.command_line[command_line_length++] = ' ';
+  const u64 room = sizeof boot_page.command_line - command_line_length, kept = length < room ? length : room;
+  memcpy(boot_page.command_line + command_line_length, text, kept);
+  command_line_length += (u32)kept;
+}
+
 // Keeps at most a page of it, without a leading path of the image, which some loaders pass.
 static void take_command_line(const char *text, u64 bound) {
   const char *end = text;
@@ -24,9 +32,7 @@ static void take_command_line(const char *text, u64 bound) {
   const bool has_path = text < end && (*text == '/' || *text == '(');
   while (has_path && text < end && *text != ' ') text++;
   while (text < end && *text == ' ') text++;
-  const u64 length = (u64)(end - text), room = sizeof boot_page.command_line;
-  command_line_length = (u32)(length < room ? length : room);
-  memcpy(boot_page.command_line, text, command_line_length);
+  add_words(text, (u64)(end - text));
 }
 
 static void take_rsdp(const void *rsdp, u64 bound) {
@@ -80,6 +86,7 @@ static void read_multiboot2(const u8 *info) {
 void boot_info_read(u32 magic, u32 information) {
   const u32 pvh = 0x336ec578, multiboot2 = 0x36d76289;
   const void *info = (const void *)(u64)information;
+  add_words(built_in_words, built_in_words_length); // first: of a word given twice the last counts
   if (magic == multiboot2) read_multiboot2(info);
   else if (*(const u32 *)info == pvh) read_pvh(info);
   else panic("started by neither PVH nor Multiboot2");
@@ -89,19 +96,20 @@ void boot_info_read(u32 magic, u32 information) {
 
 // `BootInfo` in kernel/host.ts.
 struct boot_information {
-  u32 kind, command_line_length, command_line, pack, pack_length, rsdp, ram, ram_length, machine_kib;
+  u32 kind, command_line_length, command_line, pack, pack_length, setup, setup_length, rsdp, ram, ram_length, machine_kib;
   u64 boot_ns;
 };
 
 void host_bootInfo(u32 into) {
   const u32 metal = 1;
   const struct range ram = paging_ram();
-  const u32 pack_length = (u32)(pack_end - pack_start);
+  const u32 pack_length = (u32)(pack_end - pack_start), setup_length = (u32)(setup_end - setup_start);
   static u64 boot_ns;
   if (!boot_ns) boot_ns = host_monotonic();
   *(struct boot_information *)(u64)into = (struct boot_information){
       metal, command_line_length, (u32)physical_of(boot_page.command_line),
       pack_length ? (u32)physical_of(pack_start) : 0, pack_length,
+      setup_length ? (u32)physical_of(setup_start) : 0, setup_length,
       has_rsdp ? (u32)physical_of(boot_page.rsdp) : 0, (u32)ram.start, (u32)(ram.end - ram.start),
       memory_total_kib(), boot_ns};
 }

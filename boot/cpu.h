@@ -28,6 +28,11 @@ static inline u64 read_msr(u32 msr) {
 static inline void write_msr(u32 msr, u64 value) {
   __asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
+static inline u64 read_cr3(void) {
+  u64 value;
+  __asm__("mov %%cr3, %0" : "=r"(value));
+  return value;
+}
 static inline void write_cr3(u64 value) { __asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory"); }
 
 // a * b / c without losing the upper half of the product; the quotient must fit 64 bits.

@@ -5,6 +5,7 @@
 //                         base - 128 KiB      struct guest
 //                         base - 64 KiB       the module's globals
 //                         base ..             linear memory; behind what there is of it, nothing
+//                         base + 3 GiB ..     what the kernel lends it to read
 //
 // Generated code adds 33 bits at most to its base, so a window is all that it can name; it holds no
 // instruction that could change where the base is. What it takes to live is one run of RAM that the
@@ -17,7 +18,7 @@
 #include "boot.h"
 #include "cpu.h"
 
-enum { WINDOWS = 64, PRESENT_WRITE = 3, STACK_BELOW = 0x40000, GLOBALS_BELOW = 0x10000, REACH = 0x200000 };
+enum { WINDOWS = 64, PRESENT = 1, PRESENT_WRITE = 3, LENT_GIB = 3, STACK_BELOW = 0x40000, GLOBALS_BELOW = 0x10000, REACH = 0x200000 };
 #define GIB (1ull << 30)
 #define WINDOW_BYTES (16 * GIB)
 #define FIRST_WINDOW 0x8000000000ull // the second entry of the root
@@ -40,16 +41,17 @@ static u64 *directory_slot(u32 window, u64 gib) {
 }
 
 struct plan { // of the RAM of one guest, in bytes from its start
-  u64 low_directory, low_table, directories, tables, guest, globals, stack, memory, memory_most;
+  u64 low_directory, low_table, lent_directory, lent_table, directories, tables, guest, globals, stack;
+  u64 memory, memory_most;
 };
 
 // Table pages for `bytes` of memory from the base on.
 static u64 table_pages(u64 bytes) { return (bytes + REACH - 1) / REACH; }
 static u64 directory_pages(u64 bytes) { return (bytes + GIB - 1) / GIB; }
 
-static bool plan_make(struct plan *p, const struct guest_module *module, u64 length, u32 stack_bytes) {
+static bool plan_make(struct plan *p, const struct guest_module *module, u64 length, u32 stack_bytes, u64 memory_most) {
   const u64 globals = PAGE_UP(*module->instance_bytes);
-  const u64 own = 2 * PAGE + PAGE + globals + stack_bytes;
+  const u64 own = (module->leases ? 4 : 2) * PAGE + PAGE + globals + stack_bytes;
   if (length % PAGE || stack_bytes % PAGE || !stack_bytes || stack_bytes > REACH / 2 || globals > GLOBALS_BELOW)
     return false;
   if (length < own) return false;
@@ -59,6 +61,8 @@ static bool plan_make(struct plan *p, const struct guest_module *module, u64 len
   u64 at = 0;
   p->low_directory = at, at += PAGE;
   p->low_table = at, at += PAGE;
+  p->lent_directory = at, at += module->leases ? PAGE : 0;
+  p->lent_table = at, at += module->leases ? PAGE : 0;
   p->directories = at, at += directory_pages(left) * PAGE;
   p->tables = at, at += table_pages(left) * PAGE;
   p->guest = at, at += PAGE;
@@ -66,7 +70,9 @@ static bool plan_make(struct plan *p, const struct guest_module *module, u64 len
   p->stack = at, at += stack_bytes;
   p->memory = at;
   p->memory_most = (length - at) & ~0xffffull;
+  if (p->memory_most > memory_most) p->memory_most = memory_most & ~0xffffull;
   if (p->memory_most > (u64)module->most_pages << 16) p->memory_most = (u64)module->most_pages << 16;
+  if (module->leases && p->memory_most > LENT_GIB * GIB) p->memory_most = LENT_GIB * GIB;
   return p->memory_most >= (u64)module->pages << 16;
 }
 
@@ -81,12 +87,12 @@ static void map_low(u64 *table, u64 below, u64 physical, u64 bytes) {
 u32 host_guestModules(void) { return guest_module_count; }
 
 // `GuestModule` in kernel/host.ts.
-struct module_information { u32 pages, most_pages, name_length; u8 name[52]; };
+struct module_information { u32 pages, most_pages; u16 name_length, leases; u8 name[52]; };
 
 void host_guestModule(u32 index, u32 into) {
   const struct guest_module *module = &guest_modules[index];
   struct module_information *to = (struct module_information *)(u64)into;
-  *to = (struct module_information){.pages = module->pages, .most_pages = module->most_pages};
+  *to = (struct module_information){.pages = module->pages, .most_pages = module->most_pages, .leases = (u16)module->leases};
   for (const char *from = module->name; *from && to->name_length < sizeof to->name; from++)
     to->name[to->name_length++] = (u8)*from;
 }
@@ -101,9 +107,10 @@ static void guest_main(void) {
   guest_leave(GUEST_FINISHED);
 }
 
-u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes) {
+u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes, u32 memory_most) {
   struct plan p;
-  if (area % PAGE || !~windows_used || !plan_make(&p, &guest_modules[module], length, stack_bytes)) return 0;
+  if (area % PAGE || !~windows_used) return 0;
+  if (!plan_make(&p, &guest_modules[module], length, stack_bytes, memory_most)) return 0;
   const u32 window = (u32)__builtin_ctzll(~windows_used);
   windows_used |= 1ull << window;
   const u64 base = base_of(window);
@@ -116,6 +123,10 @@ u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes) {
   map_low(low_table, (u64)-GUEST_OFFSET, area + p.guest, PAGE);
   map_low(low_table, GLOBALS_BELOW, area + p.globals, p.stack - p.globals);
   map_low(low_table, STACK_BELOW + stack_bytes, area + p.stack, stack_bytes);
+  if (guest_modules[module].leases) {
+    *directory_slot(window, LENT_GIB) = (area + p.lent_directory) | PRESENT_WRITE;
+    *(u64 *)(area + p.lent_directory) = (area + p.lent_table) | PRESENT_WRITE;
+  }
   for (u64 gib = 0; gib < directory_pages(p.memory_most); gib++)
     *directory_slot(window, gib) = (area + p.directories + gib * PAGE) | PRESENT_WRITE;
   u64 *directories = (u64 *)(area + p.directories);
@@ -128,6 +139,7 @@ u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes) {
   guest->memory_most = p.memory_most;
   guest->base = base;
   guest->module = module;
+  guest->lent = guest_modules[module].leases ? (u32)(area + p.lent_table) : 0;
   guest->window = window;
   guest->stack_low = base - STACK_BELOW - stack_bytes;
   // What guest_enter takes off: six registers, the last pushed first; where to go; its caller, nobody.
@@ -155,10 +167,26 @@ u32 host_guestResume(u32 record, u64 deadline) {
 void host_guestEnd(u32 record) {
   const struct guest *guest = (const struct guest *)(u64)record;
   const u32 window = guest->window;
-  const u64 base = guest->base, bytes = guest->memory_bytes;
   for (u64 gib = 0; gib <= directory_pages(guest->memory_most); gib++) *directory_slot(window, gib - 1) = 0;
-  for (u64 at = base - REACH; at < base + bytes; at += PAGE) __asm__ volatile("invlpg (%0)" ::"r"(at) : "memory");
+  *directory_slot(window, LENT_GIB) = 0;
+  write_cr3(read_cr3()); // forgets what the processor remembers of them
   windows_used &= ~(1ull << window);
+}
+
+// The entries were empty, and of empty ones the processor remembers nothing.
+u32 host_guestMap(u32 record, u32 place, u32 address, u32 pages) {
+  u64 *table = (u64 *)(u64)((const struct guest *)(u64)record)->lent;
+  for (u32 i = 0; i < pages; i++) table[place + i] = (address + i * PAGE) | paging_no_execute() | PRESENT;
+  return (u32)(LENT_GIB * GIB) + place * PAGE;
+}
+
+void host_guestUnmap(u32 record, u32 place, u32 pages) {
+  const struct guest *guest = (const struct guest *)(u64)record;
+  u64 *table = (u64 *)(u64)guest->lent;
+  for (u32 i = place; i < place + pages; i++) {
+    table[i] = 0;
+    __asm__ volatile("invlpg (%0)" ::"r"(guest->base + LENT_GIB * GIB + i * PAGE) : "memory");
+  }
 }
 
 // Called by generated code when a memory is made or grows; `memory` is the module's own notion of it.
@@ -180,21 +208,18 @@ _Bool wasm_memory_resize(struct wasm_memory *memory, u64 bytes) {
 
 // ---- Traps ---------------------------------------------------------------------------------------
 
-static void blame(const char *what) {
-  print("\n*** guest %s: %s", guest_modules[guest_running->module].name, what);
-}
-
 void guest_trap(enum wasm_trap_kind kind, u64 rip, u64 rsp, u64 rbp) {
   __asm__ volatile("cli");
-  blame(wasm_trap_text(kind));
-  print("\n");
+  print("\n*** guest ");
+  console_write((const char *)(u64)guest_running->name, guest_running->name_length);
+  print(": %s\n", wasm_trap_text(kind));
   backtrace(rip, rsp, rbp);
   guest_running->trap = kind;
   guest_abandon(GUEST_TRAPPED);
 }
 
-_Static_assert(offsetof(struct guest, rsp) == 120 && offsetof(struct guest, interrupted) == 160 &&
-                   offsetof(struct guest, frame) == 168 && offsetof(struct guest, vectors) == 352,
+_Static_assert(offsetof(struct guest, rsp) == 128 && offsetof(struct guest, interrupted) == 168 &&
+                   offsetof(struct guest, frame) == 176 && offsetof(struct guest, vectors) == 352,
                "guest.S goes by these");
 
 bool guest_is_stack(u64 address) {

@@ -13,9 +13,11 @@ struct guest {
   u32 memory, memory_bytes; // the guest's linear memory, at the kernel's address of it
   u32 call, trap;           // of the last GUEST_CALLED, GUEST_TRAPPED
   u64 arguments[GUEST_ARGUMENTS], result;
+  u32 name, name_length; // for reports, at the kernel's address of it
   // What is the shim's.
   u64 rsp, base, stack_low, memory_most;
-  u32 module, window, interrupted, reserved;
+  u32 module, window, interrupted;
+  u32 lent; // the table of what is lent to it, or 0
   u64 frame[GUEST_FRAME_WORDS + 1]; // all registers, as traps.S pushes them, of one that was interrupted
   u8 vectors[512] __attribute__((aligned(16))); // FXSAVE (Intel SDM 1, 10.5.1)
 };
@@ -26,6 +28,7 @@ struct guest_module {
   void (*instantiate)(void), (*start)(void);
   const u64 *instance_bytes;
   u32 pages, most_pages;
+  u32 leases;
 };
 extern const struct guest_module guest_modules[];
 extern const u32 guest_module_count;

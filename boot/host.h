@@ -37,8 +37,10 @@ void host_interruptMask(u32 line, u32 masked);
 u64 host_interruptsPending(void);
 u32 host_guestModules(void);
 void host_guestModule(u32 index, u32 into);
-u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes);
+u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes, u32 memory_most);
 u32 host_guestResume(u32 record, u64 deadline);
+u32 host_guestMap(u32 record, u32 place, u32 address, u32 pages);
+void host_guestUnmap(u32 record, u32 place, u32 pages);
 void host_guestEnd(u32 record);
 
 #define HOST_PORT(bits, a)                                                    \

@@ -136,7 +136,7 @@ void paging_start(void) {
 
   map(PAGE, private_pages, static_end - PAGE, no_execute | WRITE);
   map(ram.start, ram.start, ram.end - ram.start, no_execute | WRITE);
-  map_readable(physical_of(pack_start), physical_of(pack_end));
+  map_readable(physical_of(pack_start), physical_of(setup_end));
   map_readable(physical_of(&boot_page), physical_of(&boot_page + 1));
   for (u32 i = 0; i < acpi.table_count; i++) {
     const u64 start = PAGE_DOWN(acpi.tables[i].start), end = PAGE_UP(acpi.tables[i].end);

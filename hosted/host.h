@@ -62,10 +62,14 @@ static inline u64 host_interruptMessage(u32 number) { return (void)number, 0; }
 /// No Wasm programs are linked to a process: nothing asks for the rest.
 static inline u32 host_guestModules(void) { return 0; }
 static inline void host_guestModule(u32 index, u32 into) { (void)index, (void)into; }
-static inline u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes) {
-  return (void)module, (void)area, (void)length, (void)stack_bytes, 0;
+static inline u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes, u32 memory_most) {
+  return (void)module, (void)area, (void)length, (void)stack_bytes, (void)memory_most, 0;
 }
 static inline u32 host_guestResume(u32 record, u64 deadline) { return (void)record, (void)deadline, 0; }
+static inline u32 host_guestMap(u32 record, u32 place, u32 address, u32 pages) {
+  return (void)record, (void)place, (void)address, (void)pages, 0;
+}
+static inline void host_guestUnmap(u32 record, u32 place, u32 pages) { (void)record, (void)place, (void)pages; }
 static inline void host_guestEnd(u32 record) { (void)record; }
 
 #define HOST_CELL(bits)                                                                        \

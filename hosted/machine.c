@@ -221,7 +221,7 @@ void host_entropy(u32 into, u32 length) {
 
 /// `BootInfo` of kernel/host.ts.
 struct boot_info {
-  u32 kind, command_line_length, command_line, pack, pack_length, rsdp, ram, ram_length, machine_kib, padding;
+  u32 kind, command_line_length, command_line, pack, pack_length, setup, setup_length, rsdp, ram, ram_length, machine_kib;
   u64 boot_ns;
 };
 

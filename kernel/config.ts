@@ -1,4 +1,5 @@
 import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
+import { configuredClear, linkNamed, linkNumber, routeNamed } from "../net/configured";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import {
   IpAddress,
@@ -19,7 +20,8 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
  *     ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,8.8.8.8 hostname=web loglevel=debug ecn=on
  *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=bbr
  *     virtio_mmio.device=512@0xfeb00e00:12
- *     ip6=2001:db8::2/64 gw6=fe80::1
+ *     ip6=2001:db8::2/64 gw6=fe80::1 search=lab.example,example ndots=1
+ *     eth1=10.1.0.1/24,2001:db8:1::1/64 route=10.2.0.0/16,10.1.0.254 forward=on
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -54,6 +56,12 @@ export const enum EcnMode {
 
 /** DNS servers that are kept. */
 export const DNS_MAX: u32 = 3;
+
+/** Domains in the search list. */
+const SEARCH_MAX: u32 = 6;
+/** Bytes of a domain as text, without a dot at its end (RFC 1035, 2.3.4). */
+const DOMAIN_MAX: u32 = 253;
+const NDOTS_MAX: i32 = 15;
 
 /** Bytes of a host name: one DNS label (RFC 1035, 2.3.4). */
 export const HOSTNAME_MAX: u32 = 63;
@@ -96,6 +104,19 @@ export class Config {
   /** `AddressMode6`, and bits of the network part of `address6`, 1 to 128. */
   mode6: u32;
   prefix6: u32;
+  /** What is not for this machine goes on to where it belongs: it is a router. */
+  forwarding: bool;
+  /** Dots that a name must have to be looked for as it is before the search list is tried. */
+  ndots: u32;
+  /** Domains of the search list, at most `SEARCH_MAX`: where they are, and how long. */
+  searchCount: u32;
+  private search0: u32;
+  private search1: u32;
+  private search2: u32;
+  private search3: u32;
+  private search4: u32;
+  private search5: u32;
+  private searchLengths: u64;
 
   /** The static address, or under DHCP what to use while no server answers; `isAny` without one. */
   @inline get address(): IpAddress {
@@ -115,6 +136,21 @@ export class Config {
 
   @inline get gateway6(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Config>("gateway6Hi"));
+  }
+
+  /** Domain `index` of the search list, ASCII, and its length. */
+  @inline searchAt(index: u32): usize {
+    return load<u32>(changetype<usize>(this) + (index << 2), offsetof<Config>("search0"));
+  }
+
+
+  @inline searchLength(index: u32): u32 {
+    return load<u8>(changetype<usize>(this) + index, offsetof<Config>("searchLengths"));
+  }
+
+  setSearch(index: u32, at: usize, length: u32): void {
+    store<u32>(changetype<usize>(this) + (index << 2), <u32>at, offsetof<Config>("search0"));
+    store<u8>(changetype<usize>(this) + index, <u8>length, offsetof<Config>("searchLengths"));
   }
 
   /** DNS server `index`, below `dnsCount`. */
@@ -142,8 +178,10 @@ export function configParse(text: usize, length: u32): void {
   config.congestion = CongestionId.Cubic;
   config.hostname = hostname;
   config.ecn = EcnMode.Passive;
+  config.ndots = 1;
   setHostnameText("skerry");
   virtioMmioClear();
+  configuredClear();
   if (length > COMMAND_LINE_MAX) {
     warn("config")
       .text("command line cut")
@@ -195,7 +233,17 @@ function parseWord(word: usize, length: u32): void {
     expected = "a router's IPv6 address, as in fe80::1";
   } else if (textEquals(word, keyLength, "dns")) {
     if (setDns(value, valueLength)) return;
-    expected = "1 to 3 IPv4 addresses apart by commas";
+    expected = "1 to 3 IPv4 or IPv6 addresses apart by commas";
+  } else if (textEquals(word, keyLength, "search")) {
+    if (setSearch(value, valueLength)) return;
+    expected = "1 to 6 domains apart by commas";
+  } else if (textEquals(word, keyLength, "ndots")) {
+    const dots = parseDecimal(value, valueLength, NDOTS_MAX);
+    if (dots >= 0) {
+      config.ndots = dots;
+      return;
+    }
+    expected = "a number from 0 to 15";
   } else if (textEquals(word, keyLength, "hostname")) {
     if (setHostname(value, valueLength)) return;
     expected = "1 to 63 letters, digits or hyphens, no hyphen at an end";
@@ -218,6 +266,17 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "rtl8139")) {
     if (setRtl8139(value, valueLength)) return;
     expected = "auto (C+ where the chip has it) or classic";
+  } else if (linkNumber(word, keyLength) >= 0) {
+    if (linkNamed(linkNumber(word, keyLength), value, valueLength)) return;
+    expected = "addresses of the card and its MTU, as in 10.1.0.1/24,2001:db8:1::1/64,mtu=1400";
+  } else if (textEquals(word, keyLength, "route")) {
+    if (routeNamed(value, valueLength)) return;
+    expected =
+      "a prefix and its router, as in 10.2.0.0/16,10.1.0.254 or ::/0,fe80::1%eth1, and perhaps ,metric; at most 64";
+  } else if (textEquals(word, keyLength, "forward")) {
+    config.forwarding = textEquals(value, valueLength, "on");
+    if (config.forwarding || textEquals(value, valueLength, "off")) return;
+    expected = "on or off";
   } else if (textEquals(word, keyLength, "virtio_mmio.device")) {
     if (virtioMmioNamed(value, valueLength)) return;
     expected = "bytes@address:line, as in 512@0xfeb00e00:12, and at most 32 of them";
@@ -372,16 +431,41 @@ function setDns(value: usize, length: u32): bool {
   let count: u32 = 0;
   for (let at: u32 = 0; at <= length; count++) {
     const part = textFind(value + at, length - at, 0x2c);
-    const parsed = parseV4(value + at, part);
-    if (parsed <= 0 || count == DNS_MAX) return false;
+    if (count == DNS_MAX || !parseServer(value + at, part)) return false;
     at += part + 1;
   }
   for (let at: u32 = 0, i: u32 = 0; i < count; i++) {
     const part = textFind(value + at, length - at, 0x2c);
-    config.dns(i).setV4(<u32>parseV4(value + at, part));
+    parseServer(value + at, part);
+    config.dns(i).copy(parsed6);
     at += part + 1;
   }
   config.dnsCount = count;
+  return true;
+}
+
+/** Reads an address that can be a server's, of either family, into `parsed6`. */
+function parseServer(at: usize, length: u32): bool {
+  const v4 = parseV4(at, length);
+  if (v4 < 0) return parseV6(at, length, parsed6) && isHost6(parsed6);
+  parsed6.setV4(<u32>v4);
+  return v4 > 0;
+}
+
+/** Domains stay where they are in the command line. */
+function setSearch(value: usize, length: u32): bool {
+  let count: u32 = 0;
+  for (let at: u32 = 0; at <= length; count++) {
+    const part = textFind(value + at, length - at, 0x2c);
+    if (count == SEARCH_MAX || !part || part > DOMAIN_MAX) return false;
+    at += part + 1;
+  }
+  for (let at: u32 = 0, i: u32 = 0; i < count; i++) {
+    const part = textFind(value + at, length - at, 0x2c);
+    config.setSearch(i, value + at, part);
+    at += part + 1;
+  }
+  config.searchCount = count;
   return true;
 }
 

@@ -14,6 +14,7 @@ export const enum Errno {
   ENOMEM = 12,
   EACCES = 13,
   EFAULT = 14,
+  EEXIST = 17,
   ENODEV = 19,
   EINVAL = 22,
   EMFILE = 24,

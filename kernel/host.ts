@@ -73,11 +73,14 @@ export class BootInfo {
   /** The file pack linked into the image (tools/image): address and bytes. 0, 0 without one. */
   pack: usize;
   packLength: u32;
+  /** What the image says of its guests (tools/guest/spec.ts), at a multiple of 8, and bytes. 0, 0 without. */
+  setup: usize;
+  setupLength: u32;
   /** The ACPI RSDP, all of whose tables can be read, or 0. */
   rsdp: usize;
   /**
    * The largest run of free RAM below 4 GiB, identity-mapped, page-aligned, disjoint from the
-   * image, the pack, the command line and the kernel's static data. All of it is the kernel's.
+   * image, the pack, the setup, the command line and the kernel's static data. All of it is the kernel's.
    */
   ram: usize;
   ramLength: u32;
@@ -264,6 +267,9 @@ export class GuestRecord {
   private arguments10: u64;
   private arguments11: u64;
   result: u64;
+  /** Set by the kernel after `guestMake`: what the host calls the guest in its reports. */
+  name: usize;
+  nameLength: u32;
 
   /** Argument `index`, below `GUEST_ARGUMENTS`. */
   @inline argument(index: u32): u64 {
@@ -281,7 +287,9 @@ export class GuestModule {
   pages: u32;
   pagesMost: u32;
   /** UTF-8, behind this. */
-  nameLength: u32;
+  nameLength: u16;
+  /** 1 if it leases, so that memory may be lent to its guests (`guestMap`). */
+  leases: u16;
 
 
   @inline get name(): usize {
@@ -303,16 +311,38 @@ export declare function guestModule(index: u32, into: usize): void;
 /**
  * Makes a guest of a module in `length` bytes of RAM at `area`, both whole pages of 4 KiB, which the
  * kernel leaves alone until `guestEnd`: its tables, stack of `stackBytes` (at most 1 MiB), globals and
- * linear memory, which can grow as far as there is room. Returns the address of its `GuestRecord`, or 0 when
- * that is too little or there are 64 guests. The first `guestResume` instantiates and starts it.
+ * linear memory, which can grow as far as there is room, to `memoryMost` bytes. Returns the address of its
+ * `GuestRecord`, or 0 when that is too little or there are 64 guests. The first `guestResume` instantiates and
+ * starts it. A module may be made a guest of any number of times.
  */
 @external("host", "guestMake")
-export declare function guestMake(module: u32, area: usize, length: u32, stackBytes: u32): usize;
+export declare function guestMake(
+  module: u32,
+  area: usize,
+  length: u32,
+  stackBytes: u32,
+  memoryMost: u32,
+): usize;
 
 /** Runs the guest until a `GuestReason`, which it returns; at the latest at `deadline`, `monotonic` ns. */
 @external("host", "guestResume")
 export declare function guestResume(record: usize, deadline: u64): u32;
 
-/** Ends the guest. Its RAM is the kernel's again. Cost: its memory, in pages. */
+/** Pages of 4 KiB that a guest has places for to be lent. */
+export const GUEST_PLACES: u32 = 512;
+
+/**
+ * Lends `pages` pages of RAM at `address` to a guest whose module leases, for it to read: writing there is a trap.
+ * Returns the address at which it has them: beyond its linear memory, and always the same for `place`, the first
+ * of that many of the guest's `GUEST_PLACES`, which are free. What else is in the pages it can read, too.
+ */
+@external("host", "guestMap")
+export declare function guestMap(record: usize, place: u32, address: usize, pages: u32): u32;
+
+/** Takes them back. `guestEnd` does so with all. */
+@external("host", "guestUnmap")
+export declare function guestUnmap(record: usize, place: u32, pages: u32): void;
+
+/** Ends the guest. Its RAM is the kernel's again, and its place free for another. */
 @external("host", "guestEnd")
 export declare function guestEnd(record: usize): void;

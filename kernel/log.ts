@@ -77,6 +77,16 @@ export class Line {
     return this;
   }
 
+  /** `count` units of UTF-16 from outside, likewise. */
+  units(from: usize, count: u32): Line {
+    if (this.muted) return this;
+    for (let i: u32 = 0; i < count; i++) {
+      const unit = <u32>load<u16>(from + ((<usize>i) << 1));
+      this.put(unit - 0x20 < 0x5f ? unit : 0x3f);
+    }
+    return this;
+  }
+
   /** Decimal. */
   number(value: u64): Line {
     if (this.muted) return this;

@@ -4,10 +4,12 @@ import { healthCheck } from "../drivers/health";
 import { linesInit } from "../drivers/lines";
 import { loopbackStart } from "../drivers/loopback";
 import { devicesStart } from "../drivers/manager";
+import { dnsInit } from "../net/dns/resolver";
 import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
+import { GUESTS, NAMES } from "./features";
 import {
   idleFound,
   idlePrepare,
@@ -20,7 +22,7 @@ import {
 import { boot, memoryInit } from "./memory";
 import { powerCheck, powerInit } from "./power";
 import { poolsInit } from "./packet";
-import { guestsInit, guestsRun } from "./guest/guests";
+import { guestsInit, guestsLease, guestsRun } from "./guest/guests";
 import { randomInit } from "./random";
 import { SOCKETS_MAX, socketsInit } from "./socket";
 import { SECOND, Timer, timersAdvance } from "./timer";
@@ -42,7 +44,7 @@ export function init(): void {
   clockUpdate();
   memoryInit();
   configParse(boot.commandLine, boot.commandLineLength);
-  poolsInit();
+  poolsInit(GUESTS && guestsLease());
   randomInit();
   linesInit();
   devicesStart();
@@ -54,7 +56,8 @@ export function init(): void {
   socketsInit(endpoints);
   netInit(endpoints);
   appStart();
-  guestsInit();
+  if (NAMES) dnsInit();
+  if (GUESTS) guestsInit();
 }
 
 /**
@@ -91,7 +94,7 @@ function work(at: u64, woken: bool): bool {
   }
   timersAdvance(at);
   appReady();
-  if (guestsRun()) found++;
+  if (GUESTS && guestsRun()) found++;
   if (netOutput(at)) found++;
   // The loopback has received what it was just sent.
   const own = loopback;

@@ -47,6 +47,10 @@ export const enum PacketFlag {
   LinkMulticast = 16,
   /** `note` is the demultiplexing hash: see net/tcp/foresight.ts. */
   Hashed = 32,
+  /** Transmit: what the path does not carry as one IP packet is sent in fragments. */
+  Fragmentable = 64,
+  /** Transmit, IPv4: routers may fragment it, too. */
+  RoutersFragment = 128,
 }
 
 /** What an allocation is for; the later ones may drain the pool further. */
@@ -267,8 +271,10 @@ export const enum PoolId {
   Standard = 1,
   /** One jumbo frame. */
   Jumbo = 2,
+  /** One IP packet of any size, before it is fragmented or after it was put together. */
+  Large = 3,
 }
-export const POOLS: u32 = 3;
+export const POOLS: u32 = 4;
 
 
 @unmanaged
@@ -319,7 +325,7 @@ export class Pool {
   }
 }
 
-const pools: usize = memory.data(3 * 64, 64);
+const pools: usize = memory.data(4 * 64, 64);
 
 
 @inline export function poolOf(id: u32): Pool {
@@ -331,12 +337,15 @@ const pools: usize = memory.data(3 * 64, 64);
   return poolOf(id).slotBytes;
 }
 
-/** Sets up a pool of `slots` slots of `slotBytes` (a multiple of 64). Start-up only. */
-export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
+/**
+ * Sets up a pool of `slots` slots of `slotBytes` (a multiple of 64), each `stride` bytes behind the one before.
+ * Start-up only.
+ */
+export function poolInit(id: PoolId, slots: u32, slotBytes: u32, stride: u32 = slotBytes): void {
   assert(offsetof<Packet>() == 64 && offsetof<Fragment>() == 12 && offsetof<Pool>() <= 64);
   const pool = poolOf(id);
   const packets = reserve(slots * 64, 64);
-  const bytes = reserveUncleared(slots * slotBytes, 4096);
+  const bytes = reserveUncleared(slots * stride, PAGE);
   memory.fill(changetype<usize>(pool), 0, offsetof<Pool>());
   pool.slotBytes = slotBytes;
   pool.slots = slots;
@@ -347,7 +356,7 @@ export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
   pool.setFloor(Purpose.Refill, 0);
   for (let i: u32 = slots; i-- > 0;) {
     const packet = changetype<Packet>(packets + <usize>i * 64);
-    packet.slot = bytes + <usize>i * slotBytes;
+    packet.slot = bytes + <usize>i * stride;
     packet.pool = <u8>id;
     packet.next = pool.free;
     pool.free = packet;
@@ -355,31 +364,58 @@ export function poolInit(id: PoolId, slots: u32, slotBytes: u32): void {
   pool.count(Owner.Free, slots);
 }
 
-/** Bytes of a slot: `Small` holds headers with every option, `Jumbo` a 9,000-byte packet with headroom. */
+/**
+ * Bytes of a slot: `Small` holds headers with every option, `Jumbo` a 9,000-byte packet with headroom, `Large`
+ * an IPv6 header with 65,535 bytes behind it.
+ */
 const SMALL_SLOT: u32 = 256;
 const STANDARD_SLOT: u32 = 2048;
 const JUMBO_SLOT: u32 = 9728;
+/** The pages that it takes. */
+const JUMBO_PAGES: u32 = 12288;
+const LARGE_SLOT: u32 = 65728;
+
+/** What may be lent to a guest, in whole pages. */
+const PAGE: u32 = 4096;
 
 /** Most slots of a pool, however large the machine. */
 const SMALL_MOST: u32 = 65536;
 const STANDARD_MOST: u32 = 32768;
 const JUMBO_MOST: u32 = 2048;
+/** Few datagrams are so large, and a machine that keeps none of them can still put some together. */
+const LARGE_LEAST: u32 = 4;
+const LARGE_MOST: u32 = 64;
 
 /**
  * Sizes and sets up all pools from the RAM that is left: half of a small machine's, 4 MiB and a
- * quarter of a larger one's, so that connection tables grow with the machine too.
+ * quarter of a larger one's, so that connection tables grow with the machine too. In `wholePages` no two
+ * slots of packets share a page, so that one can be lent to a guest: half as many fit.
  */
-export function poolsInit(): void {
+export function poolsInit(wholePages: bool = false): void {
   const left = unreserved();
   const share = min<u32>(left >> 1, (4 << 20) + (left >> 2));
-  const sixteenth = share >> 4;
+  const large = max<u32>(slotsIn(share >> 5, LARGE_SLOT, LARGE_MOST), LARGE_LEAST);
+  const sixteenth = (share - large * (LARGE_SLOT + <u32>offsetof<Packet>())) >> 4;
   poolInit(PoolId.Small, slotsIn(sixteenth * 2, SMALL_SLOT, SMALL_MOST), SMALL_SLOT);
-  poolInit(PoolId.Standard, slotsIn(sixteenth * 12, STANDARD_SLOT, STANDARD_MOST), STANDARD_SLOT);
-  poolInit(PoolId.Jumbo, slotsIn(sixteenth * 2, JUMBO_SLOT, JUMBO_MOST), JUMBO_SLOT);
+  const standard = wholePages ? PAGE : STANDARD_SLOT;
+  const jumbo = wholePages ? JUMBO_PAGES : JUMBO_SLOT;
+  const standards = slotsIn(sixteenth * 12, standard, STANDARD_MOST);
+  const jumbos = slotsIn(sixteenth * 2, jumbo, JUMBO_MOST);
+  poolInit(PoolId.Standard, standards, STANDARD_SLOT, standard);
+  poolInit(PoolId.Jumbo, jumbos, JUMBO_SLOT, jumbo);
+  poolInit(PoolId.Large, large, LARGE_SLOT);
 }
 
 function slotsIn(bytes: u32, slotBytes: u32, most: u32): u32 {
   return min<u32>(bytes / (slotBytes + offsetof<Packet>()), most);
+}
+
+/** The smallest size class of which a slot holds `bytes` behind the headroom; for an IP packet there is one. */
+@inline export function poolFor(bytes: u32): PoolId {
+  const size = bytes + HEADROOM;
+  if (size <= slotSize(PoolId.Small)) return PoolId.Small;
+  if (size <= slotSize(PoolId.Standard)) return PoolId.Standard;
+  return size <= slotSize(PoolId.Jumbo) ? PoolId.Jumbo : PoolId.Large;
 }
 
 /**

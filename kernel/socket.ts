@@ -1,4 +1,4 @@
-import { EndpointEvent, setEndpointSink } from "../net/endpoint";
+import { EndpointEvent, INSIDE, setEndpointSink } from "../net/endpoint";
 import {
   Tcb,
   tcpAbort,
@@ -34,24 +34,38 @@ import {
   tcpTakeRun,
 } from "../net/tcp/tcp";
 import {
+  DatagramEndpoint,
+  DatagramPeer,
+  datagramConsume,
+  datagramError,
+  datagramEvents,
+  datagramPeekFrom,
+  datagramPeekLength,
+  datagramPeekRun,
+  datagramReceive,
+} from "../net/datagram";
+import {
+  Raw,
+  rawBind,
+  rawClose,
+  rawConnect,
+  rawFilterLength,
+  rawGetOption,
+  rawOpen,
+  rawSendTo,
+  rawSetOption,
+} from "../net/raw/raw";
+import {
   Udp,
-  UdpPeer,
   udpBind,
   udpClose,
   udpConnect,
-  udpConsume,
-  udpError,
   udpGetOption,
-  udpLocal,
   udpOpen,
-  udpPeekFrom,
-  udpPeekLength,
-  udpPeekRun,
-  udpReceive,
-  udpRemote,
   udpSendTo,
   udpSetOption,
 } from "../net/udp/udp";
+import { membershipJoin, membershipLeave } from "../net/membership";
 import { interfaceCount } from "../net/interface";
 import { firstLink } from "../net/ip/route6";
 import {
@@ -86,7 +100,7 @@ import {
 import { reserveUncleared } from "./memory";
 
 /**
- * Sockets: what a program holds of a TCP or UDP endpoint. Berkeley's calls, none of which blocks:
+ * Sockets: what a program holds of a TCP, UDP or raw endpoint. Berkeley's calls, none of which blocks:
  * each returns 0 or more, or `-Errno`. Beyond Berkeley, `sendStatic`, `peekRun` and `consume` move
  * no bytes, and `nextReady` names the sockets with news in O(1) each.
  *
@@ -102,7 +116,7 @@ export const SOCKETS_MAX: u32 = 1 << INDEX_BITS;
 
 /**
  * A socket's or peer's address; the layout that sdk/assembly/syscalls.ts promises. It begins with
- * an `IpAddress` and a `UdpPeer`.
+ * an `IpAddress` and a `DatagramPeer`.
  */
 @unmanaged
 export class SocketAddress {
@@ -110,7 +124,8 @@ export class SocketAddress {
   lo: u64;
   /** Native byte order. */
   port: u16;
-  private zero0: u16;
+  /** What a guest is told: the `Domain` of its socket. The kernel does not read it. */
+  domain: u16;
   /** Of a link-local address: its zone. */
   zone: u32;
 
@@ -127,6 +142,8 @@ const enum Kind {
   Stream = 1,
   Listener = 2,
   Datagram = 3,
+  /** Whole protocols, and ICMP's echo: endpoints of net/raw/. */
+  Raw = 4,
 }
 
 /** What a socket has to do with. */
@@ -139,7 +156,7 @@ const enum Family {
 /** 32 bytes. */
 @unmanaged
 class Socket {
-  /** The `Tcb` or `Udp`. */
+  /** The `Tcb`, `Udp` or `Raw`. */
   endpoint: usize;
   /** Its number while it is open; its generation alone, in place, while it is free. */
   number: u32;
@@ -154,8 +171,8 @@ class Socket {
   queued: bool;
   /** Of a stream that is being connected: the program has not heard how that went. */
   connecting: bool;
-  /** Whose it is: the app's, 0, or a guest's. */
-  guest: u8;
+  /** It is a guest's and not the app's. */
+  guest: bool;
   /** Leases out, and the first of them. */
   leased: u16;
   leases: Lease | null;
@@ -188,6 +205,21 @@ class Socket {
 
   @inline get udp(): Udp {
     return changetype<Udp>(this.endpoint);
+  }
+
+
+  @inline get raw(): Raw {
+    return changetype<Raw>(this.endpoint);
+  }
+
+  /** Whether it sends and receives datagrams, as UDP and raw sockets do; then they are its `datagrams`. */
+  @inline get isDatagram(): bool {
+    return this.kind >= Kind.Datagram;
+  }
+
+
+  @inline get datagrams(): DatagramEndpoint {
+    return changetype<DatagramEndpoint>(this.endpoint);
   }
 }
 
@@ -256,7 +288,7 @@ function take(kind: Kind, endpoint: usize, family: Family): Socket {
   socket.next = null;
   socket.context = 0;
   socket.connecting = false;
-  socket.guest = 0;
+  socket.guest = false;
   socket.leased = 0;
   socket.leases = null;
   return socket;
@@ -265,7 +297,7 @@ function take(kind: Kind, endpoint: usize, family: Family): Socket {
 /** Tells the owner that there is news: a guest asks for itself what it is. */
 function post(socket: Socket, events: u32): void {
   if (socket.guest) {
-    call_indirect<void>(guestSink, <u32>socket.guest, socket.number);
+    call_indirect<void>(guestSink, socket.context);
     return;
   }
   socket.events |= <u16>events;
@@ -291,17 +323,18 @@ function unpost(socket: Socket): void {
 
 let guestSink: u32 = 0;
 
-/** Sets what hears of news of guests' sockets. */
-export function setGuestSink(onNews: (guest: u32, number: u32) => void): void {
+/** Sets what hears of news of guests' sockets: it gets the socket's context. */
+export function setGuestSink(onNews: (context: usize) => void): void {
   guestSink = onNews.index;
 }
 
-/** Makes an open socket that of `guest`, 1 to 255: its news go there and not to the app. */
-export function setGuest(number: u32, guest: u32): void {
+/** Makes an open socket a guest's: its news go there, with `context`, and not to the app. */
+export function setGuest(number: u32, context: usize): void {
   const socket = find(number);
   if (socket === null) return;
   if (socket.queued) unpost(socket);
-  socket.guest = <u8>guest;
+  socket.guest = true;
+  socket.context = context;
 }
 
 function onForesight(owner: u32): void {
@@ -311,6 +344,7 @@ function onForesight(owner: u32): void {
 function onEvents(owner: u32, events: u32): void {
   const socket = find(owner);
   if (socket !== null) post(socket, events);
+  else if (owner & INSIDE) call_indirect<void>(owner & ~INSIDE);
 }
 
 /**
@@ -373,12 +407,13 @@ function present(into: SocketAddress): void {
   if (!into.hi && into.lo == V6_ONLY) into.lo = 0;
 }
 
-/** A new socket of a `SocketType` and `Domain`: its number. */
-export function socket(type: u32, domain: u32 = Domain.Inet): i32 {
+/** A new socket of a `SocketType`, a `Domain` and a protocol, 0 for the one that the type has: its number. */
+export function socket(type: u32, domain: u32 = Domain.Inet, protocol: u32 = 0): i32 {
   if (domain != Domain.Inet && domain != Domain.Inet6) return -Errno.EAFNOSUPPORT;
   if (open == capacity) return -Errno.EMFILE;
   const family = domain == Domain.Inet ? Family.V4 : Family.Both;
   if (type == SocketType.Stream) {
+    if (protocol && protocol != Protocol.TCP) return -Errno.EPROTONOSUPPORT;
     const tcb = tcpOpen();
     if (tcb === null) return -Errno.ENOBUFS;
     const made = take(Kind.Stream, changetype<usize>(tcb), family);
@@ -386,15 +421,27 @@ export function socket(type: u32, domain: u32 = Domain.Inet): i32 {
     tcb.local.set(0, anyOf(family));
     return made.number;
   }
-  if (type == SocketType.Datagram) {
+  if (type == SocketType.Datagram && (!protocol || protocol == Protocol.UDP)) {
     const udp = udpOpen();
     if (udp === null) return -Errno.ENOBUFS;
-    const made = take(Kind.Datagram, changetype<usize>(udp), family);
-    udp.owner = made.number;
-    udp.local.set(0, anyOf(family));
-    return made.number;
+    return datagramSocket(Kind.Datagram, udp, family);
   }
-  return -Errno.EPROTONOSUPPORT;
+  const echo = type == SocketType.Datagram;
+  if (!echo && type != SocketType.Raw) return -Errno.EPROTONOSUPPORT;
+  const v6 = family != Family.V4;
+  if (echo ? protocol != (v6 ? Protocol.ICMPv6 : Protocol.ICMP) : protocol - 1 > 254) {
+    return -Errno.EPROTONOSUPPORT;
+  }
+  const raw = rawOpen(protocol, v6, echo);
+  if (raw === null) return -Errno.ENOBUFS;
+  return datagramSocket(Kind.Raw, raw, v6 ? Family.V6 : Family.V4);
+}
+
+function datagramSocket(kind: Kind, endpoint: DatagramEndpoint, family: Family): i32 {
+  const made = take(kind, changetype<usize>(endpoint), family);
+  endpoint.owner = made.number;
+  endpoint.local.set(0, anyOf(family));
+  return made.number;
 }
 
 /** Lets a program find its own record of the socket without a search. */
@@ -410,6 +457,7 @@ export function bind(number: u32, to: SocketAddress): i32 {
   const result = admit(socket, to);
   if (result < 0) return result;
   if (socket.kind == Kind.Datagram) return udpBind(socket.udp, address, to.port);
+  if (socket.kind == Kind.Raw) return rawBind(socket.raw, address, to.port);
   return tcpBind(socket.tcb, address, to.port);
 }
 
@@ -417,7 +465,7 @@ export function bind(number: u32, to: SocketAddress): i32 {
 export function listen(number: u32, backlog: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
+  if (socket.isDatagram) return -Errno.EOPNOTSUPP;
   const result = tcpListen(socket.tcb, backlog);
   if (result >= 0) socket.kind = Kind.Listener;
   return result;
@@ -440,7 +488,7 @@ export function accept(number: u32): i32 {
 
 /**
  * TCP: begins to connect, -EINPROGRESS. Called again it says how that went: -EALREADY, 0 once and then
- * -EISCONN when it stands, or what went wrong, after which it may begin anew. UDP: sets the
+ * -EISCONN when it stands, or what went wrong, after which it may begin anew. UDP and raw: sets the
  * peer of `send` and the only one heard.
  */
 export function connect(number: u32, to: SocketAddress): i32 {
@@ -449,6 +497,7 @@ export function connect(number: u32, to: SocketAddress): i32 {
   const admitted = admit(socket, to);
   if (admitted < 0) return admitted;
   if (socket.kind == Kind.Datagram) return udpConnect(socket.udp, address, to.port);
+  if (socket.kind == Kind.Raw) return rawConnect(socket.raw, address);
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
   const result = tcpConnect(socket.tcb, address, to.port);
   const connecting = socket.connecting;
@@ -458,7 +507,7 @@ export function connect(number: u32, to: SocketAddress): i32 {
 }
 
 /**
- * Queues a copy of `length` bytes: how many of them found room. UDP: one datagram to the peer.
+ * Queues a copy of `length` bytes: how many of them found room. UDP and raw: one datagram to the peer.
  * `flags` are `SendFlag`s.
  */
 export function send(number: u32, from: usize, length: u32, flags: u32 = 0): i32 {
@@ -469,6 +518,7 @@ export function send(number: u32, from: usize, length: u32, flags: u32 = 0): i32
     return tcpSend(socket.tcb, from, length, (flags & SendFlag.More) != 0);
   }
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
+  if (socket.kind == Kind.Raw) return rawSendTo(socket.raw, from, length, null);
   return udpSendTo(socket.udp, from, length, null, 0);
 }
 
@@ -479,6 +529,7 @@ export function send(number: u32, from: usize, length: u32, flags: u32 = 0): i32
 export function sendStatic(number: u32, from: usize, length: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
   if (socket.kind != Kind.Stream) return -Errno.EOPNOTSUPP;
   return tcpSendStatic(socket.tcb, from, length);
 }
@@ -498,27 +549,38 @@ export function sendReady(number: u32): bool {
   return socket !== null && socket.kind == Kind.Stream && tcpSendReady(socket.tcb);
 }
 
+/** All that `receive` knows. */
+const RECEIVE_FLAGS: u32 =
+  ReceiveFlag.Peek | ReceiveFlag.Truncate | ReceiveFlag.DontWait | ReceiveFlag.WaitAll;
+
 /** Copies what has come, at most `length`; 0 is the end of the stream. `flags` are `ReceiveFlag`s. */
 export function receive(number: u32, into: usize, length: u32, flags: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (
-    flags & ~(ReceiveFlag.Peek | ReceiveFlag.Truncate | ReceiveFlag.DontWait | ReceiveFlag.WaitAll)
-  )
-    return -Errno.EOPNOTSUPP;
+  if (flags & ~RECEIVE_FLAGS) return -Errno.EOPNOTSUPP;
   const peek = (flags & ReceiveFlag.Peek) != 0;
   if (socket.kind == Kind.Stream) {
     if (flags & ReceiveFlag.Truncate && !peek) return tcpDiscard(socket.tcb, length);
     return tcpReceive(socket.tcb, into, length, peek);
   }
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
-  return udpReceive(socket.udp, into, length, peek, null);
+  const whole = (flags & ReceiveFlag.Truncate) != 0;
+  return datagramReceive(socket.datagrams, into, length, peek, whole, null);
 }
 
 /** Bytes received and not yet read. */
 export function available(number: u32): u32 {
   const socket = find(number);
   return socket !== null && socket.kind == Kind.Stream ? tcpAvailable(socket.tcb) : 0;
+}
+
+/** What a read may take: bytes of a stream, or of the next datagram (FIONREAD). -EINVAL of a listener. */
+export function readable(number: u32): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind == Kind.Stream) return tcpAvailable(socket.tcb);
+  if (socket.kind == Kind.Listener) return -Errno.EINVAL;
+  return datagramPeekRun(socket.datagrams) ? datagramPeekLength() : 0;
 }
 
 /**
@@ -534,16 +596,16 @@ export function peekRun(number: u32): i32 {
     return tcpReceive(socket.tcb, scratch, 1, true);
   }
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
-  lastRun = udpPeekRun(socket.udp);
-  return lastRun ? <i32>udpPeekLength() : -Errno.EAGAIN;
+  lastRun = datagramPeekRun(socket.datagrams);
+  return lastRun ? <i32>datagramPeekLength() : -Errno.EAGAIN;
 }
 
 /** `peekRun` of a datagram, with where it came from. */
 export function peekRunFrom(number: u32, from: SocketAddress): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Datagram) return -Errno.EOPNOTSUPP;
-  if (udpPeekFrom(socket.udp, changetype<UdpPeer>(from))) present(from);
+  if (!socket.isDatagram) return -Errno.EOPNOTSUPP;
+  if (datagramPeekFrom(socket.datagrams, changetype<DatagramPeer>(from))) present(from);
   return peekRun(number);
 }
 
@@ -557,7 +619,7 @@ export function consume(number: u32, length: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.kind == Kind.Stream) tcpConsume(socket.tcb, length);
-  else if (socket.kind == Kind.Datagram) udpConsume(socket.udp);
+  else if (socket.isDatagram) datagramConsume(socket.datagrams);
   else return -Errno.ENOTCONN;
   return 0;
 }
@@ -579,8 +641,10 @@ export function sendTo(
   if (flags & ~(stream | SendFlag.DontWait | SendFlag.NoSignal)) return -Errno.EOPNOTSUPP;
   const admitted = admit(socket, to);
   if (admitted < 0) return admitted;
-  if (socket.kind == Kind.Datagram) {
-    return stream ? -Errno.EOPNOTSUPP : udpSendTo(socket.udp, from, length, address, to.port);
+  if (socket.isDatagram) {
+    if (stream) return -Errno.EOPNOTSUPP;
+    if (socket.kind == Kind.Raw) return rawSendTo(socket.raw, from, length, address);
+    return udpSendTo(socket.udp, from, length, address, to.port);
   }
   if (!(flags & SendFlag.FastOpen)) return -Errno.EISCONN;
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
@@ -591,17 +655,22 @@ export function sendTo(
   return result;
 }
 
-/** Copies one datagram, cut to `length`, and, unless it is null, where it came from. */
+/** Copies one datagram, cut to `length`, and, unless it is null, where it came from; `flags` as of `receive`. */
 export function receiveFrom(
   number: u32,
   into: usize,
   length: u32,
   from: SocketAddress | null,
+  flags: u32 = 0,
 ): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Datagram) return receive(number, into, length, 0);
-  const received = udpReceive(socket.udp, into, length, false, changetype<UdpPeer | null>(from));
+  if (!socket.isDatagram) return receive(number, into, length, flags);
+  if (flags & ~RECEIVE_FLAGS) return -Errno.EOPNOTSUPP;
+  const peek = (flags & ReceiveFlag.Peek) != 0;
+  const whole = (flags & ReceiveFlag.Truncate) != 0;
+  const peer = changetype<DatagramPeer | null>(from);
+  const received = datagramReceive(socket.datagrams, into, length, peek, whole, peer);
   if (received >= 0 && from !== null) present(from);
   return received;
 }
@@ -611,7 +680,7 @@ export function shutdown(number: u32, how: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (how > <u32>Shutdown.Both) return -Errno.EINVAL;
-  if (socket.kind == Kind.Datagram) return -Errno.ENOTCONN;
+  if (socket.isDatagram) return -Errno.ENOTCONN;
   socket.connecting = false;
   const read = how != Shutdown.Write;
   const result = tcpShutdown(socket.tcb, read, how != Shutdown.Read);
@@ -620,19 +689,23 @@ export function shutdown(number: u32, how: u32): i32 {
   return result;
 }
 
+/** Bytes of a page: what can be mapped. */
+const PAGE_MASK: usize = 4095;
+
 /**
  * Takes the first run of unread bytes off a stream, for the program to keep where it lies: its length,
  * with its place in `runAddress()` and its number, for `release`, in `leaseNumber()`. Several may be out
  * at a time. 0 is the end of the stream, -EAGAIN nothing yet, -ENOBUFS as many out as may be: read the
- * plain way, or release one.
+ * plain way, or release one. `alone`: also -ENOBUFS if others' bytes are in the same pages.
  */
-export function lease(number: u32): i32 {
+export function lease(number: u32, alone: bool = false): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
+  if (socket.isDatagram) return -Errno.EOPNOTSUPP;
   const packet = tcpFirstRun(socket.tcb);
   if (packet === null) return tcpReceive(socket.tcb, scratch, 1, true);
   if (<u32>socket.leased >= leasesPerSocket() || !leaseAllowed(packet)) return -Errno.ENOBUFS;
+  if (alone && (packet.slot & PAGE_MASK || packet.references > 1)) return -Errno.ENOBUFS;
   tcpTakeRun(socket.tcb);
   const taken = leaseTake(packet, number, socket.leases);
   socket.leases = taken;
@@ -662,7 +735,7 @@ export function release(number: u32): i32 {
 export function sendLease(number: u32, leased: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind == Kind.Datagram) return -Errno.EOPNOTSUPP;
+  if (socket.isDatagram) return -Errno.EOPNOTSUPP;
   const lease = leaseFind(leased);
   if (lease === null) return -Errno.EINVAL;
   const sent = tcpSendPacket(socket.tcb, lease.packet);
@@ -687,9 +760,10 @@ function forget(socket: Socket, lease: Lease): void {
 export function close(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind == Kind.Datagram) {
-    socket.udp.owner = 0;
-    udpClose(socket.udp);
+  if (socket.isDatagram) {
+    socket.datagrams.owner = 0;
+    if (socket.kind == Kind.Raw) rawClose(socket.raw);
+    else udpClose(socket.udp);
   } else {
     socket.tcb.owner = 0;
     for (let lease = socket.leases; lease !== null; lease = socket.leases) giveBack(socket, lease);
@@ -724,8 +798,12 @@ export function localAddress(number: u32, into: SocketAddress): i32 {
   if (socket === null) return -Errno.EBADF;
   memory.fill(changetype<usize>(into), 0, offsetof<SocketAddress>());
   const ip = changetype<IpAddress>(into);
-  const datagram = socket.kind == Kind.Datagram;
-  into.port = <u16>(datagram ? udpLocal(socket.udp, ip) : tcpLocal(socket.tcb, ip));
+  if (socket.isDatagram) {
+    ip.copy(socket.datagrams.local);
+    into.port = socket.datagrams.localPort;
+  } else {
+    into.port = <u16>tcpLocal(socket.tcb, ip);
+  }
   present(into);
   return 0;
 }
@@ -736,18 +814,22 @@ export function peerAddress(number: u32, into: SocketAddress): i32 {
   if (socket === null) return -Errno.EBADF;
   memory.fill(changetype<usize>(into), 0, offsetof<SocketAddress>());
   const ip = changetype<IpAddress>(into);
-  const datagram = socket.kind == Kind.Datagram;
-  into.port = <u16>(datagram ? udpRemote(socket.udp, ip) : tcpRemote(socket.tcb, ip));
+  if (socket.isDatagram) {
+    ip.copy(socket.datagrams.remote);
+    into.port = socket.datagrams.remotePort;
+  } else {
+    into.port = <u16>tcpRemote(socket.tcb, ip);
+  }
+  const connected = into.port != 0 || (socket.kind == Kind.Raw && !ip.isAny);
   present(into);
-  return into.port ? 0 : -Errno.ENOTCONN;
+  return connected ? 0 : -Errno.ENOTCONN;
 }
 
 /** `SocketEvent` bits that hold now: what Linux's `poll` would report. */
 export function events(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Datagram) return tcpEvents(socket.tcb);
-  return EndpointEvent.Writable | (udpPeekRun(socket.udp) ? EndpointEvent.Readable : 0);
+  return socket.isDatagram ? datagramEvents(socket.datagrams) : tcpEvents(socket.tcb);
 }
 
 /** Sets a `SocketOption`. */
@@ -756,17 +838,19 @@ export function setOption(number: u32, option: u32, value: u32): i32 {
   if (socket === null) return -Errno.EBADF;
   if (option == SocketOption.V6Only) return setV6Only(socket, value != 0);
   if (socket.kind == Kind.Datagram) return udpSetOption(socket.udp, option, value);
+  if (socket.kind == Kind.Raw) return rawSetOption(socket.raw, option, value);
   return tcpSetOption(socket.tcb, option, value);
 }
 
 /** As Linux has it: before the socket is bound, or anything else is decided. */
 function setV6Only(socket: Socket, only: bool): i32 {
   if (socket.family == Family.V4) return -Errno.ENOPROTOOPT;
-  const datagram = socket.kind == Kind.Datagram;
-  const bound = datagram ? udpLocal(socket.udp, address) : tcpLocal(socket.tcb, address);
+  if (socket.kind == Kind.Raw) return only ? 0 : -Errno.EINVAL;
+  const datagram = socket.isDatagram;
+  const bound = datagram ? socket.datagrams.localPort : tcpLocal(socket.tcb, address);
   if (bound) return -Errno.EINVAL;
   socket.family = only ? Family.V6 : Family.Both;
-  const local = datagram ? socket.udp.local : socket.tcb.local;
+  const local = datagram ? socket.datagrams.local : socket.tcb.local;
   local.set(0, anyOf(socket.family));
   return 0;
 }
@@ -775,10 +859,14 @@ function setV6Only(socket: Socket, only: bool): i32 {
 export function getOption(number: u32, option: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  const datagram = socket.kind == Kind.Datagram;
+  const datagram = socket.isDatagram;
   switch (option) {
     case SocketOption.Type:
-      return datagram ? SocketType.Datagram : SocketType.Stream;
+      return !datagram
+        ? SocketType.Stream
+        : socket.kind == Kind.Raw && !socket.raw.echo
+          ? SocketType.Raw
+          : SocketType.Datagram;
     case SocketOption.AcceptsConnections:
       return socket.kind == Kind.Listener;
     case SocketOption.Domain:
@@ -786,10 +874,13 @@ export function getOption(number: u32, option: u32): i32 {
     case SocketOption.V6Only:
       return socket.family == Family.V4 ? -Errno.ENOPROTOOPT : i32(socket.family == Family.V6);
     case SocketOption.Protocol:
+      if (socket.kind == Kind.Raw) return socket.raw.protocol;
       return datagram ? Protocol.UDP : Protocol.TCP;
+    case SocketOption.Error:
+      return datagram ? datagramError(socket.datagrams) : tcpError(socket.tcb);
     default:
   }
-  if (option == SocketOption.Error) return datagram ? udpError(socket.udp) : tcpError(socket.tcb);
+  if (socket.kind == Kind.Raw) return rawGetOption(socket.raw, option);
   return datagram ? udpGetOption(socket.udp, option) : tcpGetOption(socket.tcb, option);
 }
 
@@ -797,8 +888,31 @@ export function getOption(number: u32, option: u32): i32 {
 export function setOptionData(number: u32, option: u32, from: usize, length: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.kind != Kind.Datagram) return tcpSetOptionData(socket.tcb, option, from, length);
-  return length < 4 ? -Errno.EINVAL : udpSetOption(socket.udp, option, load<u32>(from));
+  if (!socket.isDatagram) return tcpSetOptionData(socket.tcb, option, from, length);
+  if (option == SocketOption.IcmpFilter) {
+    const bytes = filterLength(socket);
+    if (!bytes) return -Errno.ENOPROTOOPT;
+    memory.copy(socket.raw.filter, from, min<u32>(length, bytes));
+    return 0;
+  }
+  if (option == SocketOption.JoinGroup || option == SocketOption.LeaveGroup) {
+    if (length < <u32>offsetof<SocketAddress>()) return -Errno.EINVAL;
+    return setMembership(socket, option == SocketOption.JoinGroup, changetype<SocketAddress>(from));
+  }
+  return length < 4 ? -Errno.EINVAL : setOption(number, option, load<u32>(from));
+}
+
+/** Joins or leaves a group, on the interface whose number the address has. */
+function setMembership(socket: Socket, join: bool, group: SocketAddress): i32 {
+  const result = admit(socket, group);
+  if (result < 0) return result;
+  const e = socket.datagrams;
+  return join ? membershipJoin(e, address, group.zone) : membershipLeave(e, address, group.zone);
+}
+
+
+@inline function filterLength(socket: Socket): u32 {
+  return socket.kind == Kind.Raw ? rawFilterLength(socket.raw) : 0;
 }
 
 /** Copies the value of a `SocketOption`, cut to `length` bytes; returns how many. */
@@ -806,11 +920,19 @@ export function getOptionData(number: u32, option: u32, into: usize, length: u32
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   const plain = option <= <u32>SocketOption.Broadcast || option >= <u32>SocketOption.Type;
-  if (socket.kind != Kind.Datagram && !plain) {
+  if (!socket.isDatagram && !plain) {
     return tcpGetOptionData(socket.tcb, option, into, length);
   }
+  if (option == SocketOption.IcmpFilter) {
+    const filter = filterLength(socket);
+    if (!filter) return -Errno.ENOPROTOOPT;
+    const bytes = min<u32>(length, filter);
+    memory.copy(into, socket.raw.filter, bytes);
+    return bytes;
+  }
   const value = getOption(number, option);
-  if (value < 0) return value;
+  const none = option == SocketOption.ChecksumOffset && value == -1;
+  if (value < 0 && !none) return value;
   const bytes = min<u32>(length, 4);
   store<u32>(scratch, value);
   memory.copy(into, scratch, bytes);

@@ -1,17 +1,21 @@
 import { Domain, Layout, Statistics, Syscall } from "../sdk/assembly/syscalls";
 import { DhcpStats, dhcpStats } from "../net/dhcp/stats";
+import { resolve, resolveEnd, resolved } from "../net/dns/resolver";
+import { DnsStats, dnsStats } from "../net/dns/stats";
 import { IcmpStats, icmpStats, icmpv6Stats } from "../net/icmp/stats";
 import { Interface, interfaceAt } from "../net/interface";
 import { IpStats, ipStats, ipv6Stats } from "../net/ip/stats";
 import { ArpStats, arpStats } from "../net/link/arp";
 import { NeighbourStats, neighbourStats } from "../net/link/neighbour";
 import { NdpStats, ndpStats } from "../net/ndp/stats";
+import { RawStats, rawStats } from "../net/raw/stats";
 import { extentsTaken } from "../net/tcp/queues/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
 import { CopyStats, copyStats } from "./copies";
 import * as devices from "./devices";
 import { Errno } from "./errno";
+import { NAMES } from "./features";
 import { unreserved } from "./memory";
 import { OWNERS, POOLS, poolOf } from "./packet";
 import * as sockets from "./socket";
@@ -47,7 +51,7 @@ function addressOf(address: u32): SocketAddress | null {
 export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32): i32 {
   switch (number) {
     case Syscall.Socket:
-      return sockets.socket(a0, a1 ? a1 : Domain.Inet);
+      return sockets.socket(a0, a1 ? a1 : Domain.Inet, a2);
     case Syscall.Bind: {
       const address = addressOf(a1);
       return address === null ? -Errno.EFAULT : sockets.bind(a0, address);
@@ -134,6 +138,21 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32
       return devices.control(a0, a1, a2);
     case Syscall.DeviceRescan:
       return devices.rescan();
+    case Syscall.Resolve: {
+      const from = memoryOf(a0, bounded(a1));
+      if (!NAMES) return -Errno.ENOSYS;
+      return from ? resolve(from, bounded(a1), a2, 0, 0) : -Errno.EFAULT;
+    }
+    case Syscall.Resolved: {
+      const into = memoryOf(a1, bounded(a2));
+      if (!NAMES) return -Errno.ENOSYS;
+      if (!into) return -Errno.EFAULT;
+      return resolved(a0, into, bounded(a2));
+    }
+    case Syscall.ResolveEnd:
+      if (!NAMES) return -Errno.ENOSYS;
+      resolveEnd(a0);
+      return 0;
     default:
       return -Errno.ENOSYS;
   }
@@ -197,12 +216,16 @@ function statistics(what: u32, into: u32, length: u32, index: u32): i32 {
       return copy(at, length, changetype<usize>(neighbourStats), offsetof<NeighbourStats>());
     case Statistics.Dhcp:
       return copy(at, length, changetype<usize>(dhcpStats), offsetof<DhcpStats>());
+    case Statistics.Dns:
+      return copy(at, length, changetype<usize>(dnsStats), offsetof<DnsStats>());
     case Statistics.Ipv6:
       return copy(at, length, changetype<usize>(ipv6Stats), offsetof<IpStats>());
     case Statistics.Icmpv6:
       return copy(at, length, changetype<usize>(icmpv6Stats), offsetof<IcmpStats>());
     case Statistics.Ndp:
       return copy(at, length, changetype<usize>(ndpStats), offsetof<NdpStats>());
+    case Statistics.Raw:
+      return copy(at, length, changetype<usize>(rawStats), offsetof<RawStats>());
     case Statistics.Copies:
       return copy(at, length, changetype<usize>(copyStats), offsetof<CopyStats>());
     case Statistics.Link: {

@@ -1,5 +1,5 @@
 /**
- * What TCP and UDP tell whoever owns one of their endpoints. The layer above sets the sink once;
+ * What TCP, UDP and raw endpoints tell whoever owns one of their endpoints. The layer above sets the sink once;
  * each endpoint carries the number by which its owner knows it, 0 for none.
  */
 
@@ -31,7 +31,7 @@ export const enum EndpointOption {
   ReceiveBuffer = 5,
   /** Bytes that may be sent before they are acknowledged. */
   SendBuffer = 6,
-  /** UDP: sends to broadcast addresses. 0 or 1. */
+  /** UDP and raw: sends to broadcast addresses. 0 or 1. */
   Broadcast = 7,
   /** Bytes that must wait to be read before the socket counts as readable. */
   ReceiveLowWater = 8,
@@ -76,7 +76,30 @@ export const enum EndpointOption {
   Ecn = 33,
   /** Binds though others that do have the port; what comes is dealt out among them. 0 or 1. */
   ReusePort = 34,
+  /** Raw, IPv4: what is sent begins with an IP header. 0 or 1. */
+  HeaderIncluded = 40,
+  /** Raw: a bit for each ICMP type not to be heard; as data, 4 bytes or, of ICMPv6, 32. */
+  IcmpFilter = 41,
+  /** Raw, IPv6: where the kernel puts and checks a checksum; -1: nowhere. */
+  ChecksumOffset = 42,
+  /** UDP and raw: a `MtuDiscovery` (net/datagram.ts). */
+  MtuDiscovery = 43,
+  /** UDP and raw, connected: bytes of an IP packet that the path carries. */
+  PathMtu = 44,
+  /** UDP and raw: joins or leaves a group (as data, an address). */
+  JoinGroup = 45,
+  LeaveGroup = 46,
+  /** UDP and raw, of what is sent to groups: hops; whether it comes back, 0 or 1; an interface's number or 0. */
+  MulticastHops = 47,
+  MulticastLoop = 48,
+  MulticastInterface = 49,
 }
+
+/**
+ * An owner with this bit is a client inside the stack: the other bits are the table index of a function
+ * `() => void` that hears that there is news.
+ */
+export const INSIDE: u32 = 1 << 31;
 
 let sink: u32 = 0;
 let warned: u32 = 0;

@@ -1,7 +1,9 @@
 import { Device, DEVICES_MAX } from "../drivers/device";
 import { NEVER, Timer } from "../kernel/timer";
 import { IpAddress, isV4Loopback, isV6Loopback, v4Mask } from "./wire/address";
+import { configuredMtu, configuredRoutes } from "./configured";
 import { addressHash } from "./hash";
+import { RouteOrigin, routeAdd, routeRemove } from "./route/table";
 
 /**
  * Interfaces: what the Internet layer knows of a device. Each has a list of addresses of either
@@ -117,9 +119,6 @@ export class Interface {
   /** `device.linkChanges` as of the last look. */
   linkChanges: u32;
   addresses: InterfaceAddress | null;
-  /** Default router for IPv4; `isAny` without one. */
-  private gatewayHi: u64;
-  private gatewayLo: u64;
   /** DNS servers learned or configured. */
   private dns0Hi: u64;
   private dns0Lo: u64;
@@ -140,11 +139,6 @@ export class Interface {
   downDropped: u64;
   /** Not sent: too many packets wait for the device. */
   queueFull: u64;
-
-
-  @inline get gateway(): IpAddress {
-    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Interface>("gatewayHi"));
-  }
 
   /** DNS server `index`, below `dnsCount`. */
   @inline dns(index: u32): IpAddress {
@@ -229,6 +223,13 @@ export function interfacesInit(): void {
   }
 }
 
+/** The largest IP datagram that the link carries, as far as device and operator say. */
+export function linkMtu(iface: Interface): u32 {
+  const device = iface.device;
+  const given = iface.kind == LinkKind.Ethernet ? configuredMtu(device.number) : 0;
+  return given ? min<u32>(given, device.mtu) : device.mtu;
+}
+
 /** Adds the row of the device with index `interfaceCount()`. */
 export function addInterface(device: Device, kind: LinkKind): Interface {
   assert(count < DEVICES_MAX && device.index == count);
@@ -236,8 +237,8 @@ export function addInterface(device: Device, kind: LinkKind): Interface {
   iface.device = device;
   iface.index = <u8>count;
   iface.kind = kind;
-  iface.mtu = device.mtu;
-  iface.v6Mtu = device.mtu;
+  iface.mtu = linkMtu(iface);
+  iface.v6Mtu = iface.mtu;
   iface.hopLimit = HOP_LIMIT;
   iface.up = device.linkUp;
   iface.linkChanges = device.linkChanges;
@@ -300,9 +301,11 @@ export function addAddress(
   return record;
 }
 
-/** The address is in use from now on. */
+/** The address is in use from now on. Stations of an IPv4 address's prefix are on the link. */
 export function setAssigned(record: InterfaceAddress): void {
   record.state = AddressState.Assigned;
+  if (record.address.isV4) connect(record);
+  configuredRoutes(record, true);
   choosePrimary(record.iface);
   changes++;
 }
@@ -323,9 +326,31 @@ export function removeAddress(record: InterfaceAddress): void {
   store<usize>(link, changetype<usize>(record.next));
   record.next = freeRecords;
   freeRecords = record;
-  if (record.address.isV4) v4Count--;
+  if (record.state == AddressState.Assigned) configuredRoutes(record, false);
+  if (record.address.isV4) {
+    v4Count--;
+    disconnect(record);
+  }
   choosePrimary(iface);
   changes++;
+}
+
+function connect(record: InterfaceAddress): void {
+  const origin = RouteOrigin.Connected;
+  routeAdd(record.address, record.prefix, null, record.iface, 0, origin);
+}
+
+/** Unless another address of the interface is in the same prefix. */
+function disconnect(record: InterfaceAddress): void {
+  const iface = record.iface;
+  const mask = v4Mask(record.prefix);
+  let other = iface.addresses;
+  while (other !== null) {
+    const same = other.prefix == record.prefix && !((other.address.v4 ^ record.address.v4) & mask);
+    if (same && other.address.isV4 && other.state == AddressState.Assigned) return;
+    other = other.next;
+  }
+  routeRemove(record.address, record.prefix, null, iface, RouteOrigin.Connected);
 }
 
 /** A routable IPv4 address goes before a link-local one (RFC 3927, 1.9), a newer one before an older. */

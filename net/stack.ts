@@ -4,8 +4,10 @@ import { warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
 import { Packet } from "../kernel/packet";
 import { random64 } from "../kernel/random";
+import { datagramsInit } from "./datagram";
 import { dhcpLinkChanged, dhcpStart } from "./dhcp/client";
 import { hashInit } from "./hash";
+import { sendReassemblyTimeout } from "./icmp/error";
 import { icmpInit } from "./icmp/icmp";
 import {
   Interface,
@@ -18,14 +20,19 @@ import {
 } from "./interface";
 import { ipv4Input } from "./ip/input";
 import { ipv6Input } from "./ip/input6";
+import { reassemblyInit } from "./ip/reassembly";
 import { conflictLinkUp } from "./link/conflict";
 import { ethernetInput } from "./link/ethernet";
 import { neighboursFlush, neighboursInit } from "./link/neighbour";
 import { linkCrowded, linkEase } from "./link/output";
-import { mldInit } from "./mld/mld";
+import { igmpInit } from "./igmp/igmp";
+import { groupsFilter } from "./ip/groups";
+import { listenersInit, listenersLinkUp } from "./ip/listener";
+import { rawInit } from "./raw/raw";
+import { routesInit } from "./route/table";
 import { v6LinkChanged, v6Start, v6StaticStart } from "./ndp/link";
 import { ndpInit } from "./ndp/ndp";
-import { staticStart } from "./static";
+import { linkStart, staticStart } from "./static";
 import { ecnDefault } from "./tcp/ecn/ecn";
 import { tcpForesee } from "./tcp/foresight";
 import { tcpInit, tcpOutput } from "./tcp/tcp";
@@ -38,6 +45,9 @@ import { udpInit } from "./udp/udp";
 
 /** UDP endpoints that programs and the stack itself may have. */
 const UDP_ENDPOINTS: u32 = 512;
+/** Raw endpoints, likewise. */
+const RAW_ENDPOINTS: u32 = 64;
+const DATAGRAM_ENDPOINTS: u32 = UDP_ENDPOINTS + RAW_ENDPOINTS;
 
 /**
  * Bytes that a TCP connection costs in all tables together, more or less: each of the first, which
@@ -53,7 +63,7 @@ export function endpointCapacity(most: u32): u32 {
   const share = unreserved() >> 2;
   const first = min<u32>(share / FIRST_BYTES, FIRST);
   const connections = first + (share - first * FIRST_BYTES) / CONNECTION_BYTES;
-  return min<u32>(max<u32>(connections, CONNECTIONS_MIN) + UDP_ENDPOINTS, most);
+  return min<u32>(max<u32>(connections, CONNECTIONS_MIN) + DATAGRAM_ENDPOINTS, most);
 }
 
 /** Sets up every layer for so many `endpoints` and configures the interfaces. After the drivers. */
@@ -61,12 +71,17 @@ export function netInit(endpoints: u32): void {
   hashInit(random64());
   interfacesInit();
   neighboursInit();
+  routesInit(0);
   icmpInit();
-  mldInit();
+  reassemblyInit(sendReassemblyTimeout);
+  listenersInit();
+  igmpInit();
   ndpInit();
+  datagramsInit();
   udpInit(UDP_ENDPOINTS);
+  rawInit(RAW_ENDPOINTS);
   ecnDefault(<EcnMode>config.ecn);
-  tcpInit(endpoints - UDP_ENDPOINTS);
+  tcpInit(endpoints - DATAGRAM_ENDPOINTS);
   const nics = addInterfaces();
   if (!nics) warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
   else if (!firstNic()) warn("net").text("no network device could be started").end();
@@ -81,8 +96,10 @@ function addInterfaces(): u32 {
     const iface = addInterface(device, loopback ? LinkKind.Loopback : LinkKind.Ethernet);
     if (loopback) continue;
     nics++;
-    if (config.mode == AddressMode.Dhcp) dhcpStart(iface);
+    const own = linkStart(iface);
+    if (!own && config.mode == AddressMode.Dhcp) dhcpStart(iface);
     v6Start(iface);
+    groupsFilter(iface);
   }
   configureFirst();
   return nics;
@@ -153,4 +170,7 @@ function linkChanged(iface: Interface): void {
   dhcpLinkChanged(iface);
   if (iface.up) conflictLinkUp(iface);
   v6LinkChanged(iface);
+  if (!iface.up) return;
+  groupsFilter(iface);
+  listenersLinkUp(iface);
 }

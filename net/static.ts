@@ -1,4 +1,5 @@
 import { config } from "../kernel/config";
+import { configuredAddress } from "./configured";
 import { info } from "../kernel/log";
 import {
   AddressOrigin,
@@ -9,8 +10,21 @@ import {
   removeAddress,
 } from "./interface";
 import { Claim, claimAddress } from "./link/conflict";
+import { RouteOrigin, defaultAdd, routesRemove } from "./route/table";
 
 /** The address, router and DNS servers of the command line: for good, or while no DHCP server answers. */
+
+/** Gives `iface` the IPv4 address that the operator gave its card in particular; false if none. */
+export function linkStart(iface: Interface): bool {
+  const given = configuredAddress(iface.device.number, false);
+  if (given === null) return false;
+  const record = addAddress(iface, given.address, given.prefix, AddressOrigin.Static);
+  if (record === null) return false;
+  claimAddress(record, Claim.Prompt, 0, 0);
+  const line = iface.device.nameIn(info("net")).text(" ");
+  line.ip(given.address).text("/").number(given.prefix).text(" (static)").end();
+  return true;
+}
 
 /** Gives them to `iface`, once. False if there are none, or another interface has the address. */
 export function staticStart(iface: Interface): bool {
@@ -18,7 +32,7 @@ export function staticStart(iface: Interface): bool {
   if (staticOf(iface) !== null) return true;
   const record = addAddress(iface, config.address, config.prefix, AddressOrigin.Static);
   if (record === null) return false;
-  iface.gateway.copy(config.gateway);
+  if (!config.gateway.isAny) defaultAdd(iface, config.gateway, RouteOrigin.Static);
   for (let i: u32 = 0; i < config.dnsCount; i++) iface.dns(i).copy(config.dns(i));
   iface.dnsCount = config.dnsCount;
   claimAddress(record, Claim.Prompt, 0, 0);
@@ -33,7 +47,7 @@ export function staticStart(iface: Interface): bool {
 export function staticStop(iface: Interface): void {
   const record = staticOf(iface);
   if (record === null) return;
-  iface.gateway.set(0, 0);
+  routesRemove(iface, RouteOrigin.Static);
   iface.dnsCount = 0;
   removeAddress(record);
 }

@@ -9,9 +9,9 @@ fail() {
   exit 1
 }
 
-command -v node >/dev/null 2>&1 || fail "Node 20 or later is missing: install it (nodejs.org)"
-[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
-  fail "Node 20 or later is needed, this is $(node --version): install it (nodejs.org)"
+command -v node >/dev/null 2>&1 || fail "Node 20.19 or later is missing: install it (nodejs.org)"
+node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' ||
+  fail "Node 20.19 or later is needed, this is $(node --version): install it (nodejs.org)"
 command -v npm >/dev/null 2>&1 || fail "npm is missing: install it (it comes with Node)"
 
 packages=
@@ -26,6 +26,8 @@ need_build() {
     *clang*) need "$CC" clang && need ld.lld lld ;;
     *) need gcc gcc && need ld binutils ;;
   esac
+  # Guests in C, which skerry.toml names by their sources.
+  ! grep -qs '^source *= *".*\.c"' "apps/${APP:-http}/skerry.toml" || need_wasi
 }
 # The file that boots everywhere: GRUB for both kinds of firmware, and what makes its file systems.
 need_image() {
@@ -77,6 +79,8 @@ need_test() {
   [ -e /usr/share/ovmf/OVMF.fd ] || packages="$packages ovmf"
   need_fuzz
   need_wasi
+  need dpkg-source dpkg-dev
+  [ -e /usr/lib/rustlib/wasm32-wasi ] || packages="$packages rustc libstd-rust-dev-wasm32"
   need gdb gdb
   need clang clang
   need ld.lld lld
@@ -85,8 +89,12 @@ need_test() {
   need sysctl procps
   need ping iputils-ping
   need dnsmasq dnsmasq-base
+  need unbound unbound
   need iperf3 iperf3
   need tshark tshark
+  need socat socat
+  need traceroute traceroute
+  [ -e /usr/lib/python3/dist-packages/scapy ] || packages="$packages python3-scapy"
   [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"
 }
 need_bench() {

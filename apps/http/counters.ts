@@ -50,7 +50,14 @@ function writeIp(json: JsonWriter, name: string, i: IpStats): void {
   json.count("notForUs", i.notForUs).count("badBroadcast", i.badBroadcast);
   json.count("fragments", i.fragments).count("unknownProtocol", i.unknownProtocol);
   json.count("sent", i.sent).count("noRoute", i.noRoute);
-  json.count("tooBig", i.tooBig).count("noNeighbour", i.noNeighbour).endObject();
+  json.count("tooBig", i.tooBig).count("noNeighbour", i.noNeighbour);
+  json.count("forwarded", i.forwarded).count("expired", i.expired);
+  json.count("reassembled", i.reassembled).count("badFragments", i.badFragments);
+  json.count("duplicateFragments", i.duplicateFragments).count("overlaps", i.overlaps);
+  json.count("reassemblyTimeouts", i.reassemblyTimeouts);
+  json.count("reassemblyEvicted", i.reassemblyEvicted);
+  json.count("reassemblyNoBuffer", i.reassemblyNoBuffer);
+  json.count("fragmented", i.fragmented).endObject();
 }
 
 function writeIcmp(json: JsonWriter, name: string, i: IcmpStats): void {

@@ -1,3 +1,4 @@
+import { config } from "../../kernel/config";
 import { error, warn } from "../../kernel/log";
 import {
   Owner,
@@ -297,8 +298,10 @@ function wanted(t: Transport): u64 {
   if (!(offered & F_MRG_RXBUF) || t.queueSize(RECEIVE) < PACKET_BUFFERS) {
     features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
   }
+  // What goes on to another link needs the sum that the device would leave out.
+  if (config.forwarding) features &= ~F_GUEST_CSUM;
   // Each needs another (5.1.3.1).
-  if (!(offered & F_GUEST_CSUM)) features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
+  if (!(offered & features & F_GUEST_CSUM)) features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
   if (!(offered & F_CSUM)) features &= ~(F_HOST_TSO4 | F_HOST_ECN);
   if (!(offered & F_HOST_TSO4)) features &= ~F_HOST_ECN;
   if (!(offered & F_GUEST_TSO4)) features &= ~F_GUEST_ECN;

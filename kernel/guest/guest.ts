@@ -1,6 +1,12 @@
-import { GuestModule, GuestRecord } from "../host";
+import { SocketEvent } from "../../sdk/assembly/syscalls";
+import { GuestRecord } from "../host";
 import { Line } from "../log";
 import { Timer } from "../timer";
+import { Description, Descriptors } from "./descriptors";
+import { watchNews } from "./epoll";
+import { eventsOf, POLL_NORMAL } from "./objects";
+import { Places } from "./leases";
+import { GuestSpec } from "./spec";
 
 /**
  * One guest, as the kernel's files about guests share it. A call that cannot be answered yet parks the
@@ -11,34 +17,57 @@ export const enum GuestState {
   Ready = 0,
   /** Has no turn until what it waits for comes. */
   Parked = 1,
-  /** Finished, or ended by a trap. */
+  /** Finished, or ended by a trap; started again when its timer says so. */
   Ended = 2,
+  /** Has used up its share of the processor, and has no turn until its timer says so. */
+  Resting = 3,
 }
 
-/** For `Guest.park`: any of its sockets, or none. */
-export const ANY_SOCKET: u32 = 0xffff_ffff;
-export const NO_SOCKET: u32 = 0;
+/** For `waitFor`: any news, whatever holds. */
+export const ANY_NEWS: u32 = 0x8000_0000;
 
 
 @unmanaged
 export class Guest {
   record: GuestRecord;
-  module: GuestModule;
+  spec: GuestSpec;
   state: u32;
   index: u32;
   /** What it gave `proc_exit`. */
   exitCode: u32;
   /** Its file descriptors: kernel/guest/descriptors.ts. */
-  descriptors: usize;
-  /** When a call that waits for a time has waited long enough: set at its first try. */
-  deadline: u64;
-  /** While it is parked: the socket whose news wake it. */
-  private waitsFor: u32;
+  descriptors: Descriptors;
+  /** When a call that waits for a time began to, in `monotonic` ns: set at its first try. */
+  since: u64;
+  /** Of a call that is made in parts: what is done of it. */
+  done: u32;
+  /** Its mounts: kernel/guest/mounts.ts. */
+  mounts: usize;
+  mountCount: u32;
+  /** Times that it woke: a description it waits for has this number. */
+  waits: u32;
   /** The call in its record is to be made again before it runs. */
   again: bool;
   /** It gave up the rest of its turn. */
   yielded: bool;
   timer: Timer;
+  /** What it lives in, and the number of its module: kernel/guest/guests.ts. */
+  area: usize;
+  areaLength: u32;
+  memoryMost: u32;
+  module: u32;
+  /** When it was started last, and how often it has ended soon after. */
+  started: u64;
+  failures: u32;
+  /** The name that it waits for: the number of a lookup (net/dns/resolver.ts), or 0. */
+  lookup: u32;
+  /** Kinds of refusals that have been reported: kernel/guest/allow.ts. */
+  refusals: u32;
+  /** Of one with a share of the processor: the ns that it may still use, as of when. */
+  credit: i64;
+  creditAt: u64;
+  /** What is lent to it: kernel/guest/leases.ts; null if its module does not lease. */
+  places: Places | null;
 
   /** `length` bytes at the guest's `address`, or 0 if they are not all its own. */
   @inline memory(address: u32, length: u32): usize {
@@ -51,25 +80,47 @@ export class Guest {
     return this.state == GuestState.Parked;
   }
 
-  /** Parks it until news of `socket`, or until `moment` if that is not `u64.MAX_VALUE`. */
-  park(socket: u32, moment: u64): void {
+  /** Before `park`: it is to wake when one of these `SocketEvent`s of `d` holds, an error or the end. */
+  waitFor(d: Description, events: u32): void {
+    if (d.waitSerial != this.waits) {
+      d.waitSerial = this.waits;
+      d.waitEvents = SocketEvent.Error | SocketEvent.Hangup;
+    }
+    // POLLRDNORM and POLLWRNORM are other names for the first two.
+    d.waitEvents |= events | ((events >> 6) & POLL_NORMAL);
+  }
+
+  /** Parks it until `wake`, at `moment` at the latest if that is not `u64.MAX_VALUE`. */
+  park(moment: u64): void {
     this.state = GuestState.Parked;
-    this.waitsFor = socket;
     this.again = true;
     if (moment != u64.MAX_VALUE) this.timer.arm(moment);
   }
 
-  /** Something happened to one of its sockets. */
-  news(socket: u32): void {
-    if (this.parked && (this.waitsFor == ANY_SOCKET || this.waitsFor == socket)) this.wake();
+  /** Parks it until one of these events of `d` holds. */
+  parkFor(d: Description, events: u32, moment: u64 = u64.MAX_VALUE): void {
+    this.waitFor(d, events);
+    this.park(moment);
   }
 
+  /** Ends what it waits for; its call is made again. */
   wake(): void {
+    this.waits++;
     this.timer.cancel();
     this.state = GuestState.Ready;
   }
 
   nameIn(line: Line): Line {
-    return line.bytes(this.module.name, this.module.nameLength);
+    return line.bytes(this.spec.name, this.spec.nameLength);
   }
+}
+
+/** Something has happened to what `d` stands for. Cost: one look at it if its guest or an epoll waits for it. */
+export function news(d: Description): void {
+  const guest = d.guest;
+  const awaited = guest.parked && d.waitSerial == guest.waits;
+  if (!awaited && !d.watches) return;
+  const holds = eventsOf(d);
+  if (awaited && (holds | ANY_NEWS) & d.waitEvents) guest.wake();
+  if (d.watches) watchNews(d, holds);
 }

@@ -10,13 +10,19 @@ import {
   guestResume,
   monotonic,
 } from "../host";
-import { info, warn } from "../log";
+import { NAMES } from "../features";
+import { Line, error, info, warn } from "../log";
 import { reserve, reserveUncleared, unreserved } from "../memory";
 import { setGuestSink } from "../socket";
-import { MICROSECOND, Timer } from "../timer";
-import { DESCRIPTORS_BYTES, descriptorsInit } from "./descriptors";
-import { Guest, GuestState } from "./guest";
-import { closeAll } from "./sockets";
+import { MICROSECOND, MILLISECOND, SECOND, Timer } from "../timer";
+import { DESCRIPTORS_DEFAULT, Description, Descriptors, descriptorsBytes } from "./descriptors";
+import { Guest, GuestState, news } from "./guest";
+import { mountsInit, mountsMake, mountsOpen } from "./mounts";
+import { namesEnd } from "./names";
+import { placesMake } from "./leases";
+import { closeAll } from "./objects";
+import { GuestSpec, Restart, specAt, specCount, specOfModule, specsFound } from "./spec";
+import { transferInit } from "./transfer";
 import { guestCall } from "./wasi";
 
 /**
@@ -24,21 +30,29 @@ import { guestCall } from "./wasi";
  * In each step every guest that has something to do has one turn, so that what a guest that never
  * stops costs the network is one slice.
  *
- * A call of a guest ends in its result, or parks it: then it has no turn until it wakes.
+ * A call of a guest ends in its result, or parks it: then it has no turn until it wakes. A guest that has
+ * ended may be started again, in the same memory, which holds nothing of what it was.
  */
 
 /** Longest turn. */
 const SLICE: u64 = 200 * MICROSECOND;
 /** Calls in one turn, so that a guest that only calls is as patient as one that only computes. */
 const CALLS: u32 = 256;
+/** A share of the processor may be used at once for so long, by who has been idle. */
+const SHARE_OVER: u64 = 100 * MILLISECOND;
+
+/** Started again, first at once, then after this, doubled each time; all over after it ran for a while. */
+const BACK_OFF: u64 = 100 * MILLISECOND;
+const BACK_OFF_MOST: u64 = 30 * SECOND;
+const RAN_WELL: u64 = 10 * SECOND;
 
 const PAGE: u32 = 4096;
 const STACK_BYTES: u32 = 256 << 10;
-/** Memory that a guest may grow by, unless its module says less or the machine has little. */
+/** Memory that a guest may grow by, unless its module or spec says less or the machine has little. */
 const GROWTH: u32 = 16 << 20;
-/** What a guest's own structures take beside stack and memory, more or less. */
-const OVERHEAD: u32 = 256 << 10;
 
+let modules: usize = 0;
+let moduleCount: u32 = 0;
 let guests: usize = 0;
 let count: u32 = 0;
 
@@ -47,56 +61,160 @@ let count: u32 = 0;
   return changetype<Guest>(guests + <usize>index * offsetof<Guest>());
 }
 
-/** Makes a guest of each module of the image. */
-export function guestsInit(): void {
-  const modules = guestModules();
-  if (!modules) return;
-  guests = reserve(modules * offsetof<Guest>(), 8);
-  setGuestSink(onNews);
-  for (let i: u32 = 0; i < modules; i++) make(i, modules - i);
+
+@inline function moduleAt(index: u32): GuestModule {
+  return changetype<GuestModule>(modules + <usize>index * GUEST_MODULE_BYTES);
 }
 
-/** Makes a guest of module `index`; `left` share what RAM there is. */
-function make(index: u32, left: u32): void {
-  const module = changetype<GuestModule>(reserve(GUEST_MODULE_BYTES, 8));
-  guestModule(index, changetype<usize>(module));
-  const guest = guestAt(count);
-  guest.module = module;
-  const first = module.pages << 16;
-  const most = min<u64>((<u64>module.pagesMost) << 16, <u64>first + GROWTH);
-  // Half of what is left at most: packets and connections want the rest.
-  const share = (unreserved() >> 1) / left;
-  const memory = <u32>(
-    min<u64>(most, share > OVERHEAD + STACK_BYTES ? share - OVERHEAD - STACK_BYTES : 0)
-  );
-  const length = (memory + OVERHEAD + STACK_BYTES + PAGE - 1) & ~(PAGE - 1);
-  const fits = memory >= first;
-  const record = fits ? guestMake(index, reserveUncleared(length, PAGE), length, STACK_BYTES) : 0;
-  if (!record) {
+/** Whether the image has a module that leases packets. */
+export function guestsLease(): bool {
+  const module = changetype<GuestModule>(memory.data(GUEST_MODULE_BYTES, 8));
+  for (let i = guestModules(); i-- > 0;) {
+    guestModule(i, changetype<usize>(module));
+    if (module.leases) return true;
+  }
+  return false;
+}
+
+/** Makes the guests that the image says, or one of each module. */
+export function guestsInit(): void {
+  moduleCount = guestModules();
+  if (!moduleCount) return;
+  modules = reserve(moduleCount * GUEST_MODULE_BYTES, 8);
+  for (let i: u32 = 0; i < moduleCount; i++) guestModule(i, changetype<usize>(moduleAt(i)));
+  setGuestSink(onNews);
+  mountsInit();
+  transferInit();
+  const specs = specsFound();
+  const most = specs ? specCount() : moduleCount;
+  guests = reserve(most * offsetof<Guest>(), 8);
+  for (let i: u32 = 0; i < most; i++) {
+    const guest = guestAt(i);
+    const module = moduleAt(i);
+    guest.spec = specs ? specAt(i) : specOfModule(module.name, module.nameLength);
+    guest.module = specs ? moduleOf(guest.spec) : i;
+    if (guest.module == moduleCount) {
+      guest.nameIn(error("guest")).text(" not started: its module is not part of the image").end();
+    } else if (!mountsMake(guest, most - i)) {
+      guest.module = moduleCount;
+    }
+  }
+  // Some is left to what comes later: drivers of devices that are plugged in.
+  let room = unreserved() - (unreserved() >> 4);
+  let needed: u64 = 0;
+  for (let i: u32 = 0; i < most; i++) needed += leastOf(guestAt(i));
+  for (let i: u32 = 0; i < most; i++) {
+    const guest = guestAt(i);
+    const least = leastOf(guest);
+    guest.index = i;
+    guest.state = GuestState.Ended;
+    if (!least) continue;
+    // All have what they begin with; what is left after that is shared out for growing.
+    const growth = room > needed ? <u32>((room - needed) / (most - i)) : 0;
+    const before = unreserved();
+    make(guest, growth);
+    needed -= least;
+    room -= min<u32>(room, before - unreserved());
+  }
+  count = most;
+}
+
+/** The number of a spec's module, or `moduleCount`. */
+function moduleOf(spec: GuestSpec): u32 {
+  const length = spec.moduleLength;
+  for (let i: u32 = 0; i < moduleCount; i++) {
+    const module = moduleAt(i);
+    if (module.nameLength == length && !memory.compare(module.name, spec.module, length)) return i;
+  }
+  return moduleCount;
+}
+
+/** Bytes that a guest with `memory` bytes lives in: its own structures are tables and, at most, 21 pages. */
+function areaFor(memory: u64): u64 {
+  const tables = ((memory >> 21) + (memory >> 30) + 4) * PAGE;
+  return memory + tables + 21 * PAGE + STACK_BYTES;
+}
+
+/** Bytes without which a guest cannot begin; 0 for what has no module. */
+function leastOf(guest: Guest): u64 {
+  if (guest.module == moduleCount) return 0;
+  return areaFor((<u64>moduleAt(guest.module).pages) << 16);
+}
+
+/** Gives a guest its memory, `growth` bytes of it to grow by at most, and starts it. */
+function make(guest: Guest, growth: u32): void {
+  const spec = guest.spec;
+  const module = moduleAt(guest.module);
+  const first = (<u64>module.pages) << 16;
+  let most = min<u64>((<u64>module.pagesMost) << 16, first + GROWTH);
+  if (spec.memory) most = min<u64>((<u64>module.pagesMost) << 16, spec.memory);
+  if (most < first) {
     guest
-      .nameIn(warn("guest"))
+      .nameIn(error("guest"))
+      .text(" not started: its module begins with more memory than it may have")
+      .key("KiB")
+      .number(first >> 10)
+      .end();
+    return;
+  }
+  most = min<u64>(most, first + (growth & 0xffff_0000));
+  const length = areaFor(most);
+  if (length > <u64>unreserved()) {
+    guest
+      .nameIn(error("guest"))
       .text(" not started: its memory does not fit, give the machine more RAM (MEM=)")
       .key("KiB")
       .number(first >> 10)
       .end();
     return;
   }
-  guest.record = changetype<GuestRecord>(record);
-  guest.state = GuestState.Ready;
-  guest.index = count;
-  guest.descriptors = reserve(DESCRIPTORS_BYTES, 8);
-  descriptorsInit(guest.descriptors);
+  guest.memoryMost = <u32>most;
+  guest.areaLength = <u32>length;
+  guest.area = reserveUncleared(guest.areaLength, PAGE);
+  const descriptors = spec.descriptors ? spec.descriptors : DESCRIPTORS_DEFAULT;
+  guest.descriptors = changetype<Descriptors>(reserveUncleared(descriptorsBytes(descriptors), 64));
+  guest.descriptors.limit = descriptors;
   guest.timer = changetype<Timer>(reserve(offsetof<Timer>(), 8));
   guest.timer.init(timeUp, changetype<usize>(guest));
-  count++;
+  guest.creditAt = monotonic();
+  if (module.leases) guest.places = placesMake();
+  start(guest);
+}
+
+/** Makes a fresh instance of its module. */
+function start(guest: Guest): void {
+  const record = guestMake(
+    guest.module,
+    guest.area,
+    guest.areaLength,
+    STACK_BYTES,
+    guest.memoryMost,
+  );
+  if (!record) {
+    guest.nameIn(error("guest")).text(" not started: there is no place for it").end();
+    return;
+  }
+  guest.record = changetype<GuestRecord>(record);
+  guest.record.name = guest.spec.name;
+  guest.record.nameLength = guest.spec.nameLength;
+  guest.descriptors.init(guest, guest.descriptors.limit);
+  mountsOpen(guest);
+  guest.exitCode = 0;
+  guest.again = false;
+  guest.yielded = false;
+  guest.started = monotonic();
+  guest.state = GuestState.Ready;
 }
 
 function timeUp(context: usize, _now: u64): void {
-  changetype<Guest>(context).wake();
+  const guest = changetype<Guest>(context);
+  if (guest.parked) guest.wake();
+  else if (guest.state == GuestState.Ended) start(guest);
+  else guest.state = GuestState.Ready;
 }
 
-function onNews(guest: u32, socket: u32): void {
-  guestAt(guest - 1).news(socket);
+function onNews(context: usize): void {
+  news(changetype<Description>(context));
 }
 
 /** Gives every guest that is ready a turn; whether one is ready still. Cost: a slice for each. */
@@ -105,14 +223,36 @@ export function guestsRun(): bool {
   for (let i: u32 = 0; i < count; i++) {
     const guest = guestAt(i);
     if (guest.state != GuestState.Ready) continue;
-    turn(guest);
+    if (guest.spec.cpu) turnWithinShare(guest);
+    else turn(guest, monotonic());
     if (guest.state == GuestState.Ready) ready = true;
   }
   return ready;
 }
 
-function turn(guest: Guest): void {
-  const deadline = monotonic() + SLICE;
+/**
+ * A turn of a guest with a share of the processor: time fills its credit by that share, its turns use it up.
+ * One that has none rests until it has.
+ */
+function turnWithinShare(guest: Guest): void {
+  const share = guest.spec.cpu;
+  const now = monotonic();
+  const most: i64 = (SHARE_OVER * share) / 100;
+  const filled = min<u64>(now - guest.creditAt, SECOND) * share;
+  guest.creditAt = now;
+  guest.credit = min<i64>(guest.credit + filled / 100, most);
+  if (guest.credit <= 0) {
+    guest.state = GuestState.Resting;
+    guest.timer.arm(now + (<u64>-guest.credit * 100) / share + 1);
+    return;
+  }
+  turn(guest, now);
+  guest.credit -= monotonic() - now;
+}
+
+function turn(guest: Guest, now: u64): void {
+  const deadline = now + SLICE;
+  let trapped = false;
   for (let calls: u32 = 0; calls < CALLS; calls++) {
     if (guest.again) {
       call(guest, true);
@@ -123,14 +263,14 @@ function turn(guest: Guest): void {
     if (reason == GuestReason.Called) call(guest, false);
     else {
       guest.state = GuestState.Ended;
-      if (reason == GuestReason.Trapped) guest.nameIn(warn("guest")).text(" ended by a trap").end();
+      trapped = reason == GuestReason.Trapped;
     }
     if (guest.state != GuestState.Ready) break;
     if (!guest.yielded) continue;
     guest.yielded = false;
     return;
   }
-  if (guest.state == GuestState.Ended) end(guest);
+  if (guest.state == GuestState.Ended) end(guest, trapped);
 }
 
 /** Makes the call in the guest's record; `again` after it was parked for it. */
@@ -139,8 +279,37 @@ function call(guest: Guest, again: bool): void {
   guestCall(guest, again);
 }
 
-function end(guest: Guest): void {
+/** Takes back all that a guest had, says so, and sees to its next start. */
+function end(guest: Guest, trapped: bool): void {
   closeAll(guest);
-  guest.nameIn(info("guest")).text(" ended").key("code").number(guest.exitCode).end();
+  if (NAMES) namesEnd(guest);
   guestEnd(changetype<usize>(guest.record));
+  const failed = trapped || guest.exitCode != 0;
+  const line = guest.nameIn(failed ? warn("guest") : info("guest"));
+  if (trapped) line.text(" ended by a trap");
+  else line.text(" ended").key("code").number(guest.exitCode);
+  const restart = guest.spec.restart;
+  if (restart == Restart.Never || (restart == Restart.OnFailure && !failed)) line.end();
+  else startAgain(guest, line);
+}
+
+/** Starts it again, now or later, as `line`, which it ends, tells. */
+function startAgain(guest: Guest, line: Line): void {
+  const now = monotonic();
+  if (now - guest.started >= RAN_WELL) guest.failures = 0;
+  const failures = guest.failures;
+  if (!failures) {
+    guest.failures = 1;
+    line.text(", starts again now").end();
+    start(guest);
+    return;
+  }
+  const wait = min<u64>(BACK_OFF << min<u32>(failures - 1, 16), BACK_OFF_MOST);
+  guest.failures = failures + 1;
+  line
+    .text(", starts again in ")
+    .number(wait / MILLISECOND)
+    .text(" ms")
+    .end();
+  guest.timer.arm(now + wait);
 }

@@ -1,257 +1,231 @@
-import { Layout, ReceiveFlag, SendFlag } from "../../sdk/assembly/syscalls";
+import { Domain, Layout, SocketEvent, SocketOption, SocketType } from "../../sdk/assembly/syscalls";
+import { Protocol } from "../../net/wire/ipv4";
 import { Errno } from "../errno";
 import * as sockets from "../socket";
 import { SocketAddress } from "../socket";
-import { GuestCall } from "./calls";
-import {
-  DESCRIPTORS,
-  Descriptor,
-  DescriptorKind,
-  descriptorAt,
-  descriptorFree,
-  descriptorSet,
-} from "./descriptors";
+import { mayBind, mayConnect, mayRaw } from "./allow";
+import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
 import { Guest } from "./guest";
+import { result, waiting } from "./transfer";
 
 /**
  * A guest's sockets: Berkeley's calls over those of kernel/socket.ts, which never wait. Here what would
- * have to parks the guest until its socket has news; the call is then made again, as it was.
+ * have to parks the guest until its socket has news; the call is then made again.
  *
  * Results are 0 or more, or a `WasiErrno` below zero; those of WASI's own calls an errno above.
  */
 
-/** WASI: `riflags`, `fdflags`. */
-const RECV_PEEK: u32 = 1;
-const FDFLAGS_NONBLOCK: u32 = 4;
+/** Flags of `accept`; the first is WASI's `fdflags`. */
+const NONBLOCK: u32 = 4;
+const CLOEXEC: u32 = 2;
 
-const IOVEC: u32 = 8;
-const IOVECS_MAX: u32 = 1024;
+/** Options that are the guest's own and not the socket's: how long calls wait, a u64 in ns, 0 for ever. */
+const RECEIVE_TIMEOUT: u32 = 256;
+const SEND_TIMEOUT: u32 = 257;
 
-/** The socket that `fd` stands for, or null. */
-@inline function socketOf(guest: Guest, fd: u32): Descriptor | null {
-  const d = descriptorAt(guest.descriptors, fd);
-  return d !== null && d.kind == DescriptorKind.Socket ? d : null;
-}
+const own = changetype<SocketAddress>(memory.data(offsetof<SocketAddress>(), 8));
 
-/** Why `fd` is no socket. */
-function noSocket(guest: Guest, fd: u32): i32 {
-  return -(descriptorAt(guest.descriptors, fd) === null ? WasiErrno.Badf : WasiErrno.Notsock);
-}
+/** A description of a socket. */
+@unmanaged
+export class SocketDescription extends Description {
+  /** How long a call that receives, accepts, or sends and connects waits, ns; 0 for ever. */
+  receiveTimeout: u64;
+  sendTimeout: u64;
+  domain: u16;
+  /** `SocketType`; raw for ICMP's echo, too. */
+  type: u8;
 
-/** A kernel's result as the guest's. */
-@inline function result(value: i32): i32 {
-  return value < 0 ? -(<i32>wasiErrno(-value)) : value;
-}
 
-/** The same; what cannot be done yet parks the guest, if its descriptor may wait. */
-function waiting(guest: Guest, d: Descriptor, value: i32): i32 {
-  if (value == -Errno.EAGAIN && !d.nonBlocking) {
-    guest.park(d.socket, u64.MAX_VALUE);
-    return 0;
+  @inline get stream(): bool {
+    return this.type == SocketType.Stream;
   }
-  return result(value);
-}
 
-/** A call of the module `skerry`: its result, unless the guest is parked. */
-export function socketCall(guest: Guest, call: u32): i32 {
-  const record = guest.record;
-  const a0 = <u32>record.argument(0);
-  const a1 = <u32>record.argument(1);
-  const a2 = <u32>record.argument(2);
-  const a3 = <u32>record.argument(3);
-  if (call == GuestCall.socket) return open(guest, sockets.socket(a0), false);
-  const d = socketOf(guest, a0);
-  if (d === null) return noSocket(guest, a0);
-  switch (call) {
-    case GuestCall.bind:
-    case GuestCall.connect:
-    case GuestCall.local_address:
-    case GuestCall.peer_address:
-      return withAddress(guest, call, d, a1);
-    case GuestCall.listen:
-      return result(sockets.listen(d.socket, a1));
-    case GuestCall.accept: {
-      const address = a1 ? guest.memory(a1, Layout.Address) : 0;
-      if (a1 && !address) return -WasiErrno.Fault;
-      return accept(guest, d, address, a2 & FDFLAGS_NONBLOCK);
-    }
-    case GuestCall.send: {
-      const from = guest.memory(a1, a2);
-      if (!from) return -WasiErrno.Fault;
-      return waiting(guest, d, sockets.send(d.socket, from, a2, a3 | SendFlag.NoSignal));
-    }
-    case GuestCall.receive: {
-      const into = guest.memory(a1, a2);
-      if (!into) return -WasiErrno.Fault;
-      return waiting(guest, d, sockets.receive(d.socket, into, a2, a3));
-    }
-    case GuestCall.send_to: {
-      const from = guest.memory(a1, a2);
-      const to = guest.memory(a3, Layout.Address);
-      if (!from || !to) return -WasiErrno.Fault;
-      const address = changetype<SocketAddress>(to);
-      return waiting(guest, d, sockets.sendTo(d.socket, from, a2, address, SendFlag.NoSignal));
-    }
-    case GuestCall.receive_from: {
-      const into = guest.memory(a1, a2);
-      const from = a3 ? guest.memory(a3, Layout.Address) : 0;
-      if (!into || (a3 && !from)) return -WasiErrno.Fault;
-      const address = changetype<SocketAddress | null>(from);
-      return waiting(guest, d, sockets.receiveFrom(d.socket, into, a2, address));
-    }
-    case GuestCall.set_option:
-      return result(sockets.setOption(d.socket, a1, a2));
-    case GuestCall.get_option:
-      return result(sockets.getOption(d.socket, a1));
-    default:
-      return -WasiErrno.Nosys;
+  /** Says in an address that the guest gets whether the socket is one of IPv6's. */
+  @inline sign(address: SocketAddress): void {
+    address.domain = this.domain;
   }
 }
 
-/** The calls that take an address and nothing else. */
-function withAddress(guest: Guest, call: u32, d: Descriptor, at: u32): i32 {
-  const memory = guest.memory(at, Layout.Address);
-  if (!memory) return -WasiErrno.Fault;
-  const address = changetype<SocketAddress>(memory);
-  if (call == GuestCall.bind) return result(sockets.bind(d.socket, address));
-  if (call == GuestCall.local_address) return result(sockets.localAddress(d.socket, address));
-  if (call == GuestCall.peer_address) return result(sockets.peerAddress(d.socket, address));
-  const connected = sockets.connect(d.socket, address);
-  const under = connected == -Errno.EINPROGRESS || connected == -Errno.EALREADY;
-  if (!under || d.nonBlocking) return result(connected);
-  guest.park(d.socket, u64.MAX_VALUE);
-  return 0;
-}
-
-/** Gives a new socket, or the error that there is none, a descriptor. */
-function open(guest: Guest, socket: i32, nonBlocking: bool): i32 {
-  if (socket < 0) return result(socket);
-  const fd = descriptorFree(guest.descriptors);
-  if (fd == DESCRIPTORS) {
-    sockets.close(socket);
-    return -WasiErrno.Mfile;
-  }
-  sockets.setGuest(socket, guest.index + 1);
-  descriptorSet(guest.descriptors, fd, socket, nonBlocking);
+/** `socket` (type, domain or 0 for IPv4, protocol or 0 for the one that the type has): a descriptor. */
+export function socketMake(guest: Guest, type: u32, domain: u32, protocol: u32): i32 {
+  // ICMP's echo is no connection to a port either.
+  const raw =
+    type == SocketType.Raw ||
+    (type == SocketType.Datagram && protocol != 0 && protocol != Protocol.UDP);
+  if (raw && !mayRaw(guest)) return -WasiErrno.Acces;
+  if (!guest.descriptors.hasRoom()) return -WasiErrno.Mfile;
+  const made = sockets.socket(type, domain ? domain : Domain.Inet, protocol);
+  if (made < 0) return result(made);
+  const fd = open(guest, made, 0);
+  if (raw) changetype<SocketDescription>(guest.descriptors.at(fd)).type = <u8>SocketType.Raw;
   return fd;
 }
 
-function accept(guest: Guest, d: Descriptor, address: usize, flags: u32): i32 {
+/** Gives a new socket a descriptor; there is room for it. */
+function open(guest: Guest, socket: u32, flags: u32): i32 {
+  const descriptors = guest.descriptors;
+  const fd = descriptors.open(DescriptorKind.Socket, socket, (flags & NONBLOCK) != 0);
+  descriptors.setClosesOnExec(fd, (flags & CLOEXEC) != 0);
+  const d = changetype<SocketDescription>(descriptors.at(fd));
+  d.domain = <u16>sockets.getOption(socket, SocketOption.Domain);
+  d.type = <u8>sockets.getOption(socket, SocketOption.Type);
+  sockets.setGuest(socket, changetype<usize>(d));
+  return fd;
+}
+
+/** `accept` (fd, address or 0, flags): a descriptor. */
+export function accept(
+  guest: Guest,
+  d: SocketDescription,
+  into: u32,
+  flags: u32,
+  again: bool,
+): i32 {
+  const address = into ? guest.memory(into, Layout.Address) : 0;
+  if (into && !address) return -WasiErrno.Fault;
+  if (flags & ~(NONBLOCK | CLOEXEC)) return -WasiErrno.Inval;
+  if (!d.stream) return -WasiErrno.Notsup;
   // Not only to close it again.
-  if (descriptorFree(guest.descriptors) == DESCRIPTORS) return -WasiErrno.Mfile;
-  const accepted = sockets.accept(d.socket);
-  if (accepted < 0) return waiting(guest, d, accepted);
-  if (address) sockets.peerAddress(accepted, changetype<SocketAddress>(address));
-  return open(guest, accepted, flags != 0);
+  if (!guest.descriptors.hasRoom()) return -WasiErrno.Mfile;
+  const accepted = sockets.accept(d.object);
+  if (accepted == -Errno.EAGAIN) return waiting(guest, d, SocketEvent.Readable, 0, false, again);
+  if (accepted < 0) return result(accepted);
+  const fd = open(guest, accepted, flags);
+  const made = changetype<SocketDescription>(guest.descriptors.at(fd));
+  made.receiveTimeout = d.receiveTimeout;
+  made.sendTimeout = d.sendTimeout;
+  if (address) {
+    const peer = changetype<SocketAddress>(address);
+    sockets.peerAddress(accepted, peer);
+    made.sign(peer);
+  }
+  return fd;
 }
 
-/** Ends all sockets of a guest that has ended, as if it had closed them. */
-export function closeAll(guest: Guest): void {
-  for (let fd: u32 = 0; fd < DESCRIPTORS; fd++) closeDescriptor(guest, fd);
+/** `bind` (fd, address). */
+export function bind(d: SocketDescription, address: SocketAddress): i32 {
+  if (!mayBind(d.guest, d.type, address)) return -WasiErrno.Acces;
+  return result(sockets.bind(d.object, address));
 }
 
-/** `fd_close`. */
-export function closeDescriptor(guest: Guest, fd: u32): WasiErrno {
-  const d = descriptorAt(guest.descriptors, fd);
-  if (d === null) return WasiErrno.Badf;
-  if (d.kind == DescriptorKind.Socket) sockets.close(d.socket);
-  d.kind = <u8>DescriptorKind.Free;
-  return WasiErrno.Success;
+/** `listen` (fd, backlog): one that is bound to nothing is bound to a free port, which is asked for, too. */
+export function listen(d: SocketDescription, backlog: u32): i32 {
+  if (d.guest.spec.restricted) {
+    sockets.localAddress(d.object, own);
+    if (!own.port && !mayBind(d.guest, d.type, own)) return -WasiErrno.Acces;
+  }
+  return result(sockets.listen(d.object, backlog));
 }
 
-// ---- WASI's own ----------------------------------------------------------------------------
+/** `connect` (fd, address). */
+export function connect(
+  guest: Guest,
+  d: SocketDescription,
+  address: SocketAddress,
+  again: bool,
+): i32 {
+  if (!again && !mayConnect(guest, d.type, address)) return -WasiErrno.Acces;
+  const connected = sockets.connect(d.object, address);
+  const under = connected == -Errno.EINPROGRESS || connected == -Errno.EALREADY;
+  if (!under || d.nonBlocking) return result(connected);
+  const waited = waiting(guest, d, SocketEvent.Writable, 0, false, again);
+  return waited == -WasiErrno.Again ? -WasiErrno.Inprogress : waited;
+}
 
-/** `sock_accept`: (fd, flags, into). */
-export function sockAccept(guest: Guest): WasiErrno {
+/** `local_address` (fd, address). */
+export function localAddress(guest: Guest, d: SocketDescription, at: u32): i32 {
+  const into = guest.memory(at, Layout.Address);
+  if (!into) return -WasiErrno.Fault;
+  const address = changetype<SocketAddress>(into);
+  const told = sockets.localAddress(d.object, address);
+  d.sign(address);
+  return result(told);
+}
+
+/** `peer_address` (fd, address): -ENOTCONN leaves what was there. */
+export function peerAddress(guest: Guest, d: SocketDescription, at: u32): i32 {
+  const into = guest.memory(at, Layout.Address);
+  if (!into) return -WasiErrno.Fault;
+  const address = changetype<SocketAddress>(into);
+  const told = sockets.peerAddress(d.object, address);
+  if (told >= 0) d.sign(address);
+  return result(told);
+}
+
+// ---- Options ---------------------------------------------------------------------------------
+
+/** `set_option` (fd, option, value). */
+export function setOption(d: SocketDescription, option: u32, value: u32): i32 {
+  return result(sockets.setOption(d.object, option, value));
+}
+
+/** `get_option` (fd, option): the value; the pending error as a `WasiErrno`. */
+export function getOption(d: SocketDescription, option: u32): i32 {
+  const value = sockets.getOption(d.object, option);
+  return option == SocketOption.Error && value > 0 ? wasiErrno(value) : result(value);
+}
+
+/** `set_option_data` (fd, option, from, length). */
+export function setOptionData(
+  guest: Guest,
+  d: SocketDescription,
+  option: u32,
+  at: u32,
+  length: u32,
+): i32 {
+  const from = guest.memory(at, length);
+  if (!from) return -WasiErrno.Fault;
+  if (option == RECEIVE_TIMEOUT || option == SEND_TIMEOUT) {
+    if (length != 8) return -WasiErrno.Inval;
+    if (option == RECEIVE_TIMEOUT) d.receiveTimeout = load<u64>(from);
+    else d.sendTimeout = load<u64>(from);
+    return 0;
+  }
+  return result(sockets.setOptionData(d.object, option, from, length));
+}
+
+/** `get_option_data` (fd, option, into, length): bytes of the value, cut to `length`. */
+export function getOptionData(
+  guest: Guest,
+  d: SocketDescription,
+  option: u32,
+  at: u32,
+  length: u32,
+): i32 {
+  const into = guest.memory(at, length);
+  if (!into) return -WasiErrno.Fault;
+  if (option == RECEIVE_TIMEOUT || option == SEND_TIMEOUT) {
+    if (length != 8) return -WasiErrno.Inval;
+    store<u64>(into, option == RECEIVE_TIMEOUT ? d.receiveTimeout : d.sendTimeout);
+    return 8;
+  }
+  return result(sockets.getOptionData(d.object, option, into, length));
+}
+
+// ---- WASI's own ------------------------------------------------------------------------------
+
+/** `sock_accept` (fd, flags, into). */
+export function sockAccept(guest: Guest, again: bool): WasiErrno {
   const record = guest.record;
-  const fd = <u32>record.argument(0);
+  const d = guest.descriptors.at(<u32>record.argument(0));
+  if (d === null) return WasiErrno.Badf;
+  if (d.kind != <u8>DescriptorKind.Socket) return WasiErrno.Notsock;
+  const listener = changetype<SocketDescription>(d);
   const into = guest.memory(<u32>record.argument(2), 4);
-  const d = socketOf(guest, fd);
-  if (d === null) return <WasiErrno>-noSocket(guest, fd);
   if (!into) return WasiErrno.Fault;
-  const accepted = accept(guest, d, 0, (<u32>record.argument(1)) & FDFLAGS_NONBLOCK);
-  if (guest.parked) return WasiErrno.Success;
+  const accepted = accept(guest, listener, 0, (<u32>record.argument(1)) & NONBLOCK, again);
   if (accepted < 0) return <WasiErrno>-accepted;
-  store<u32>(into, accepted);
+  if (!guest.parked) store<u32>(into, accepted);
   return WasiErrno.Success;
 }
 
-/** `sock_shutdown`: (fd, 1 reading, 2 writing, 3 both). */
+/** `sock_shutdown` (fd, 1 reading, 2 writing, 3 both). */
 export function sockShutdown(guest: Guest): WasiErrno {
-  const fd = <u32>guest.record.argument(0);
+  const d = guest.descriptors.at(<u32>guest.record.argument(0));
+  if (d === null) return WasiErrno.Badf;
+  if (d.kind != <u8>DescriptorKind.Socket) return WasiErrno.Notsock;
   const how = <u32>guest.record.argument(1);
-  const d = socketOf(guest, fd);
-  if (d === null) return <WasiErrno>-noSocket(guest, fd);
   if (how - 1 > 2) return WasiErrno.Inval;
-  return <WasiErrno>-result(sockets.shutdown(d.socket, how - 1));
-}
-
-/**
- * `fd_read` and `sock_recv` of a socket: bytes for the first of `count` buffers in the list at `list`
- * that has room; how many, to `into`. A reader takes what there is, so one buffer is enough.
- */
-export function readVector(
-  guest: Guest,
-  d: Descriptor,
-  list: u32,
-  count: u32,
-  riflags: u32,
-  into: u32,
-): WasiErrno {
-  const at = vector(guest, list, count);
-  const size = guest.memory(into, 4);
-  if (!at || !size) return WasiErrno.Fault;
-  let taken: i32 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const length = load<u32>(at + i * IOVEC, 4);
-    if (!length) continue;
-    const buffer = guest.memory(load<u32>(at + i * IOVEC), length);
-    if (!buffer) return WasiErrno.Fault;
-    const flags = riflags & RECV_PEEK ? ReceiveFlag.Peek : ReceiveFlag.None;
-    taken = waiting(guest, d, sockets.receive(d.socket, buffer, length, flags));
-    break;
-  }
-  if (taken < 0) return <WasiErrno>-taken;
-  store<u32>(size, taken);
-  return WasiErrno.Success;
-}
-
-/**
- * `fd_write` and `sock_send` to a socket, likewise: as much as there is room for. What a datagram
- * has to say must be in one buffer.
- */
-export function writeVector(
-  guest: Guest,
-  d: Descriptor,
-  list: u32,
-  count: u32,
-  into: u32,
-): WasiErrno {
-  const at = vector(guest, list, count);
-  const size = guest.memory(into, 4);
-  if (!at || !size) return WasiErrno.Fault;
-  let written: i32 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const length = load<u32>(at + i * IOVEC, 4);
-    if (!length) continue;
-    const from = guest.memory(load<u32>(at + i * IOVEC), length);
-    if (!from) return WasiErrno.Fault;
-    const sent = sockets.send(d.socket, from, length, SendFlag.NoSignal);
-    if (sent < 0) {
-      // What found room is said first, and the error when it is asked for again.
-      if (written) break;
-      const failed = waiting(guest, d, sent);
-      return <WasiErrno>-failed;
-    }
-    written += sent;
-    if (<u32>sent < length) break;
-  }
-  store<u32>(size, written);
-  return WasiErrno.Success;
-}
-
-/** A list of `count` buffers, or 0. */
-function vector(guest: Guest, list: u32, count: u32): usize {
-  return count <= IOVECS_MAX ? guest.memory(list, count * IOVEC) : 0;
+  return <WasiErrno>-result(sockets.shutdown(d.object, how - 1));
 }

@@ -1,5 +1,6 @@
 import { now } from "../../kernel/clock";
 import { config } from "../../kernel/config";
+import { NAMES } from "../../kernel/features";
 import { Line, info, warn } from "../../kernel/log";
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { panic } from "../../kernel/panic";
@@ -13,10 +14,12 @@ import {
   addAddress,
   interfaceAt,
   interfacesChanged,
+  linkMtu,
   removeAddress,
 } from "../interface";
 import { DEFAULT_TTL, ipBroadcast, ipSend } from "../ip/output";
 import { Claim, claimAddress } from "../link/conflict";
+import { searchForget, searchLearn, searchLearnText } from "../dns/search";
 import { Udp, udpBind, udpOpen } from "../udp/udp";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast } from "../wire/address";
 import { pseudoHeaderSum } from "../wire/checksum";
@@ -27,10 +30,14 @@ import {
   DHCP_SERVER_PORT,
   DhcpReply,
   DhcpRequest,
+  DhcpRoute,
   DhcpType,
   dhcpBuild,
   dhcpParse,
+  dhcpSearch,
+  dhcpRoute,
 } from "../wire/dhcp";
+import { METRIC, RouteOrigin, defaultAdd, routeAdd, routesRemove } from "../route/table";
 import { fallbackStart, fallbackStop } from "./fallback";
 import { IPV4_HEADER, Protocol } from "../wire/ipv4";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER, udpBuild } from "../wire/udp";
@@ -308,9 +315,10 @@ function release(client: Client): void {
   const record = client.record;
   client.record = null;
   if (record === null) return;
-  iface.gateway.set(0, 0);
+  routesRemove(iface, RouteOrigin.Dhcp);
   iface.dnsCount = 0;
-  iface.mtu = iface.device.mtu;
+  if (NAMES) searchForget();
+  iface.mtu = linkMtu(iface);
   removeAddress(record);
 }
 
@@ -333,7 +341,8 @@ function secondsSince(client: Client): u32 {
 // ---- Messages in ---------------------------------------------------------------------------
 
 /** Takes a datagram to port 68. Owns the packet. */
-function input(packet: Packet, _source: IpAddress, sourcePort: u32): void {
+function input(_u: Udp, packet: Packet | null, _source: IpAddress, sourcePort: u32): void {
+  if (packet === null) return;
   const client = changetype<Client>(clients + ((<usize>packet.iface) << 7));
   const iface = client.iface;
   if (
@@ -431,7 +440,8 @@ function bind(client: Client): void {
   claimAddress(bound, Claim.Prompt, 0, conflict.index);
   const line = iface.device.nameIn(info("net"));
   line.text(" ").ipv4(reply.address).text("/").number(prefix);
-  if (!iface.gateway.isAny) line.text(" gateway ").ip(iface.gateway);
+  if (!reply.routesLength && isHost(reply.router)) line.text(" gateway ").ipv4(reply.router);
+  if (reply.routesLength) line.text(" with routes");
   line.text(" (dhcp, lease ");
   if (reply.leaseTime == DHCP_INFINITY) line.text("for ever)");
   else line.number(reply.leaseTime).text(" s)");
@@ -465,16 +475,41 @@ function prefixOf(address: u32, mask: u32): u32 {
 
 /** What else the server told of the network. */
 function setParameters(iface: Interface): void {
-  if (isHost(reply.router)) iface.gateway.setV4(reply.router);
-  else iface.gateway.set(0, 0);
+  setRoutes(iface);
   iface.dnsCount = 0;
   for (let i: u32 = 0; i < reply.dnsCount && iface.dnsCount < INTERFACE_DNS_MAX; i++) {
     if (isHost(reply.dns(i))) iface.dns(iface.dnsCount++).setV4(reply.dns(i));
   }
-  const most = iface.device.mtu;
+  if (NAMES) setSearch();
+  const most = linkMtu(iface);
   iface.mtu = reply.mtu >= MTU_MIN ? min<u32>(reply.mtu, most) : most;
   interfacesChanged();
 }
+
+/** Where short names are looked for: a list goes before the one domain (RFC 3397, 2). */
+function setSearch(): void {
+  if (reply.searchLength) searchLearn(dhcpSearch, reply.searchLength);
+  else if (reply.domainLength) searchLearnText(reply.domain, reply.domainLength);
+}
+
+/** The server's routes, or else its router for everything (RFC 3442). */
+function setRoutes(iface: Interface): void {
+  routesRemove(iface, RouteOrigin.Dhcp);
+  const metric = METRIC + iface.index;
+  let next = dhcpRoute(reply, 0, given);
+  for (; next; next = dhcpRoute(reply, next, given)) {
+    local.setV4(given.prefix);
+    router.setV4(given.router);
+    const by = given.router ? router : null;
+    routeAdd(local, given.length, by, iface, metric, RouteOrigin.Dhcp);
+  }
+  if (reply.routesLength || !isHost(reply.router)) return;
+  router.setV4(reply.router);
+  defaultAdd(iface, router, RouteOrigin.Dhcp);
+}
+
+const given = changetype<DhcpRoute>(memory.data(offsetof<DhcpRoute>(), 4));
+const router = changetype<IpAddress>(memory.data(16, 8));
 
 /** Another station has the leased address: the server must know (RFC 2131, 3.1, 5 and 4.4.4). */
 function conflict(record: InterfaceAddress, mac: u64): void {

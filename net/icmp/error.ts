@@ -1,7 +1,10 @@
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
+import { config } from "../../kernel/config";
 import { isAssigned } from "../interface";
+import { ipSource } from "../ip/route";
 import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, deliverError } from "../ip/protocol";
+import { rawError } from "../raw/raw";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { sum } from "../wire/checksum";
 import {
@@ -12,7 +15,7 @@ import {
   Unreachable,
   icmpv4BuildError,
 } from "../wire/icmpv4";
-import { Icmpv6Type, Unreachable6 } from "../wire/icmpv6";
+import { Icmpv6Type, TimeExceeded6, Unreachable6 } from "../wire/icmpv6";
 import { IPV4_HEADER, Ipv4Fragment, Ipv4Header, Protocol } from "../wire/ipv4";
 import { localErrorV6, sendErrorV6 } from "./errorv6";
 import { ErrorFamily, errorAllowed } from "./limit";
@@ -33,15 +36,19 @@ const peerAddress = changetype<IpAddress>(memory.data(16, 8));
  * `networkOffset` still holds; it stays the caller's. `rest` is the header's last 32 bits.
  *
  * RFC 1122, 3.2.2: no error about an ICMP error, a datagram for many, a frame for many, a fragment
- * but the first, or a source that is not one host (ipv4Input drops those and fragments).
+ * but the first, or a source that is not one host (ipv4Input drops those).
  */
 export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32): void {
   const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
-  if (header.protocol == Protocol.ICMP) return;
+  if (header.protocol == Protocol.ICMP && !isQuery(header)) return;
+  if (header.fragment & Ipv4Fragment.Offset) return;
   if (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) return;
   ownAddress.setV4(header.destination);
   peerAddress.setV4(header.source);
-  if (!isV4Loopback(header.destination) && !isAssigned(ownAddress.hi, ownAddress.lo)) return;
+  if (!isV4Loopback(header.destination) && !isAssigned(ownAddress.hi, ownAddress.lo)) {
+    // A router's error comes from where it leaves (RFC 1812, 4.3.2.4).
+    if (!config.forwarding || !ipSource(peerAddress, ownAddress)) return;
+  }
   if (!errorAllowed(ErrorFamily.V4, type)) {
     icmpStats.errorsLimited++;
     return;
@@ -59,6 +66,25 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   changetype<Icmpv4Header>(answer.data).checksum = ~sum(answer.data, answer.length, 0) & 0xffff;
   const result = ipSend(answer, Protocol.ICMP, ownAddress, peerAddress, DEFAULT_TTL);
   if (result == 0) icmpStats.errorsSent++;
+}
+
+/** Whether an ICMP message is a question or an answer to one: about these there are errors. */
+function isQuery(header: Ipv4Header): bool {
+  if (header.totalLength <= header.headerLength) return false;
+  const type: u32 = load<u8>(changetype<usize>(header) + header.headerLength);
+  return type == IcmpType.EchoRequest || type == IcmpType.EchoReply;
+}
+
+/**
+ * Tells the sender of a packet of either family, of which `first` is the first fragment, that the rest did not
+ * come in time (RFC 792, "Time Exceeded"; RFC 4443, 3.3).
+ */
+export function sendReassemblyTimeout(first: Packet): void {
+  if (changetype<Ipv4Header>(first.slot + first.networkOffset).version == 6) {
+    sendErrorV6(first, Icmpv6Type.TimeExceeded, TimeExceeded6.Reassembly, 0);
+  } else {
+    sendError(first, IcmpType.TimeExceeded, TimeExceeded.Reassembly, 0);
+  }
 }
 
 /** Tells the sender of a packet of either family, as `sendError`, that nobody has the port. */
@@ -106,7 +132,10 @@ function report(quote: Ipv4Header, kind: IpError, mtu: u32): bool {
   ownAddress.setV4(quote.source);
   peerAddress.setV4(quote.destination);
   const transport = changetype<usize>(quote) + quote.headerLength;
-  return deliverError(quote.protocol, ownAddress, peerAddress, transport, kind, mtu);
+  const protocol = quote.protocol;
+  const identifier: u32 = bswap(load<u16>(transport, 4));
+  const told = rawError(protocol, ownAddress, peerAddress, identifier, kind, mtu);
+  return deliverError(protocol, ownAddress, peerAddress, transport, kind, mtu) || told;
 }
 
 /** What a type and code mean to a transport (RFC 1122, 3.2.2.1 and 4.2.3.9); 0 for nothing. */

@@ -1,8 +1,10 @@
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
+import { config } from "../../kernel/config";
 import { interfaceAt, isAssigned } from "../interface";
 import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, deliverError } from "../ip/protocol";
 import { ipSource } from "../ip/route";
+import { rawError } from "../raw/raw";
 import { IpAddress, isV6Loopback, isV6Multicast, v6Load } from "../wire/address";
 import { pseudoHeaderSum } from "../wire/checksum";
 import {
@@ -79,8 +81,11 @@ function mayAnswer(packet: Packet, header: Ipv6Header, size: u32, type: u32, cod
     if (message < ICMPV6_INFORMATIONAL || message == Icmpv6Type.Redirect) return false;
   }
   const ours = isAssigned(own.hi, own.lo) || isV6Loopback(own.hi, own.lo);
-  const many = !ours || (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) != 0;
-  if (!many) return true;
+  const passes = config.forwarding && !ours && !isV6Multicast(own.hi);
+  const group = (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) != 0;
+  if (ours && !group) return true;
+  // What passes through a router is answered from where the answer leaves.
+  if (passes && !group) return ipSource(peer, own);
   if (type != Icmpv6Type.PacketTooBig) {
     if (type != Icmpv6Type.ParameterProblem || code != Problem6.Option) return false;
   }
@@ -120,7 +125,9 @@ function report(quote: usize, length: u32, kind: IpError, mtu: u32, zone: u32): 
   if (protocol == Protocol.ICMP) return false;
   v6Load(own, header.sourceAt, zone);
   v6Load(peer, header.destinationAt, zone);
-  return deliverError(protocol, own, peer, quote + at, kind, mtu);
+  const identifier: u32 = bswap(load<u16>(quote + at, 4));
+  const told = rawError(protocol, own, peer, identifier, kind, mtu);
+  return deliverError(protocol, own, peer, quote + at, kind, mtu) || told;
 }
 
 /** What a type and code mean to a transport; 0 for nothing. */

@@ -2,10 +2,11 @@ import { Packet, PacketFlag } from "../../kernel/packet";
 import { isAssigned } from "../interface";
 import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, registerProtocol } from "../ip/protocol";
+import { rawEchoReply } from "../raw/raw";
 import { IpAddress, isV4Loopback } from "../wire/address";
 import { update16 } from "../wire/checksum";
 import { IcmpFault, IcmpType, Icmpv4Header, icmpv4Check } from "../wire/icmpv4";
-import { IP_ECN, Ipv4Header, Protocol } from "../wire/ipv4";
+import { IP_ECN, Ipv4Fragment, Ipv4Header, Protocol } from "../wire/ipv4";
 import { errorInput } from "./error";
 import { errorLimitsInit } from "./limit";
 import { icmpStats } from "./stats";
@@ -42,6 +43,7 @@ function icmpInput(packet: Packet, source: IpAddress, destination: IpAddress): v
       return echo(packet, source, destination);
     case IcmpType.EchoReply:
       icmpStats.echoReplies++;
+      rawEchoReply(packet, source, destination);
       break;
     case IcmpType.DestinationUnreachable:
     case IcmpType.TimeExceeded:
@@ -83,9 +85,11 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   const checksum = update16(header.checksum, before, after);
   header.checksum = checksum ? checksum : 0xffff;
   header.typeAndCode = after;
-  packet.flags = 0;
-  // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.
+  // If its path may fragment the request, so may its way back the answer.
   const request = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
+  const whole = (request.fragment & Ipv4Fragment.DontFragment) != 0;
+  packet.flags = <u8>(PacketFlag.Fragmentable | (whole ? 0 : PacketFlag.RoutersFragment));
+  // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.
   packet.trafficClass = <u8>(request.trafficClass & ~IP_ECN);
   if (ipSend(packet, Protocol.ICMP, destination, source, DEFAULT_TTL) == 0) {
     icmpStats.echoRepliesSent++;

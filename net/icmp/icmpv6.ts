@@ -1,9 +1,10 @@
-import { Packet } from "../../kernel/packet";
+import { Packet, PacketFlag } from "../../kernel/packet";
 import { Interface, isAssigned } from "../interface";
 import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { ipSource } from "../ip/route";
 import { mldQuery } from "../mld/mld";
 import { ndpInput } from "../ndp/ndp";
+import { rawEchoReply, rawInput, rawListens } from "../raw/raw";
 import { IpAddress, isV6Loopback } from "../wire/address";
 import { pseudoHeaderSum, sum, update16 } from "../wire/checksum";
 import { ICMPV6_HEADER, Icmpv6Header, Icmpv6Type, icmpv6Sum } from "../wire/icmpv6";
@@ -31,12 +32,14 @@ export function icmpv6Input(
     icmpv6Stats.badChecksum++;
     return packet.release();
   }
+  if (rawListens()) rawInput(Protocol.ICMPv6, packet, source, destination);
   const type = changetype<Icmpv6Header>(packet.data).type;
   switch (type) {
     case Icmpv6Type.EchoRequest:
       return echo(packet, source, destination);
     case Icmpv6Type.EchoReply:
       icmpv6Stats.echoReplies++;
+      rawEchoReply(packet, source, destination);
       break;
     case Icmpv6Type.DestinationUnreachable:
     case Icmpv6Type.PacketTooBig:
@@ -95,7 +98,7 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   }
   const request = changetype<Ipv6Header>(packet.slot + packet.networkOffset);
   packet.trafficClass = <u8>(request.trafficClass & ~IP_ECN);
-  packet.flags = 0;
+  packet.flags = <u8>PacketFlag.Fragmentable;
   if (ipSend(packet, Protocol.ICMPv6, destination, source, DEFAULT_TTL) == 0) {
     icmpv6Stats.echoRepliesSent++;
   }

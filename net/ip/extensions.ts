@@ -1,19 +1,32 @@
 import { Packet } from "../../kernel/packet";
 import { sendErrorV6 } from "../icmp/errorv6";
-import { IpAddress } from "../wire/address";
-import { Icmpv6Type, Problem6 } from "../wire/icmpv6";
+import { interfaceAt } from "../interface";
+import { IpAddress, v6Load } from "../wire/address";
+import { ICMPV6_HEADER, Icmpv6Type, Problem6 } from "../wire/icmpv6";
+import { IP_ECN, Protocol } from "../wire/ipv4";
 import {
   EXTENSIONS_MAX,
   EXTENSION_UNIT,
   Extension,
   ExtensionHeader,
   FRAGMENT_HEADER,
+  FRAGMENT_OFFSET_OFFSET,
   FragmentHeader,
+  IPV6_HEADER,
+  IPV6_LENGTH_OFFSET,
   IPV6_NEXT_OFFSET,
+  IPV6_PAYLOAD_MAX,
+  Ipv6Header,
   Ipv6Option,
   OptionAction,
   ROUTING_TYPE_OFFSET,
+  ipv6Reassembled,
+  ipv6Transport,
+  ipv6TransportProtocol,
 } from "../wire/ipv6";
+import { TCP_HEADER } from "../wire/tcp";
+import { UDP_HEADER } from "../wire/udp";
+import { reassemblyAdd } from "./reassembly";
 import { ipv6Stats } from "./stats";
 
 /**
@@ -23,6 +36,9 @@ import { ipv6Stats } from "./stats";
 
 /** Options in one header, padding aside. */
 const OPTIONS_MAX: u32 = 8;
+
+const source = changetype<IpAddress>(memory.data(16, 8));
+const destination = changetype<IpAddress>(memory.data(16, 8));
 
 let protocol: u32 = 0;
 let announcedAt: u32 = 0;
@@ -60,9 +76,13 @@ export function extensionsWalk(packet: Packet, next: u32, toGroup: bool): Packet
       case Extension.Fragment:
         if (packet.length < FRAGMENT_HEADER) return bad(packet);
         if (!isAtomic(packet)) {
-          ipv6Stats.fragments++;
-          packet.release();
-          return null;
+          const all = takeFragment(packet);
+          if (all === null) return null;
+          // Its headers go on where the fragment header was.
+          announcedAt = all.transportOffset;
+          next = load<u8>(all.slot + all.networkOffset + announcedAt);
+          packet = all;
+          continue;
         }
         break;
       default:
@@ -102,6 +122,82 @@ function whole(packet: Packet, header: ExtensionHeader): bool {
 @inline function isAtomic(packet: Packet): bool {
   const fragment = changetype<FragmentHeader>(packet.data);
   return !fragment.offset && !fragment.more;
+}
+
+/** Takes a fragment; the packet when nothing is missing of it, without its fragment header. */
+function takeFragment(packet: Packet): Packet | null {
+  ipv6Stats.fragments++;
+  const fragment = changetype<FragmentHeader>(packet.data);
+  const offset = fragment.offset;
+  const more = fragment.more;
+  const id = fragment.id;
+  const length = packet.length - FRAGMENT_HEADER;
+  const before = offsetOf(packet, 0);
+  if (more && length & 7) return badFragment(packet, Problem6.Field, IPV6_LENGTH_OFFSET);
+  if (before - IPV6_HEADER + offset + length > IPV6_PAYLOAD_MAX) {
+    const pointer = offsetOf(packet, FRAGMENT_OFFSET_OFFSET);
+    return badFragment(packet, Problem6.Field, pointer);
+  }
+  const header = changetype<Ipv6Header>(packet.slot + packet.networkOffset);
+  if (!offset && !hasTransport(changetype<usize>(header), before + packet.length)) {
+    return badFragment(packet, Problem6.HeaderChain, 0);
+  }
+  if (!length) {
+    ipv6Stats.badFragments++;
+    packet.release();
+    return null;
+  }
+  const zone = interfaceAt(packet.iface).zone;
+  v6Load(source, header.sourceAt, zone);
+  v6Load(destination, header.destinationAt, zone);
+  const ecn = header.trafficClass & IP_ECN;
+  packet.transportOffset = <u16>announcedAt;
+  packet.strip(FRAGMENT_HEADER);
+  const all = reassemblyAdd(packet, source, destination, id, 0, offset, more, ecn, ipv6Stats);
+  if (all === null) return null;
+  const first = all.first;
+  const congested = all.congested;
+  const announced = <u32>first.transportOffset;
+  const next = changetype<FragmentHeader>(first.data - FRAGMENT_HEADER).next;
+  const headers = <u32>(first.data - FRAGMENT_HEADER - first.slot) - first.networkOffset;
+  const payload = headers - IPV6_HEADER + all.length;
+  if (payload > IPV6_PAYLOAD_MAX) {
+    ipv6Stats.badFragments++;
+    all.release();
+    return null;
+  }
+  const whole = all.join(headers);
+  if (whole === null) return null;
+  ipv6Reassembled(whole.data, payload, announced, next, congested);
+  whole.transportOffset = <u16>announced;
+  whole.strip(headers);
+  return whole;
+}
+
+function badFragment(packet: Packet, code: Problem6, pointer: u32): Packet | null {
+  ipv6Stats.badFragments++;
+  sendErrorV6(packet, Icmpv6Type.ParameterProblem, code, pointer);
+  packet.release();
+  return null;
+}
+
+/**
+ * Whether a first fragment, of which `length` bytes are at `at`, has all headers, the transport's with them
+ * (RFC 7112, 5): nobody on the way could judge the packet otherwise.
+ */
+function hasTransport(at: usize, length: u32): bool {
+  const offset = ipv6Transport(at, length);
+  if (!offset) return ipv6TransportProtocol() == Extension.None;
+  switch (ipv6TransportProtocol()) {
+    case Protocol.TCP:
+      return offset + TCP_HEADER <= length;
+    case Protocol.UDP:
+      return offset + UDP_HEADER <= length;
+    case Protocol.ICMPv6:
+      return offset + ICMPV6_HEADER <= length;
+    default:
+      return true;
+  }
 }
 
 /**

@@ -1,12 +1,12 @@
 import { DeviceState, MULTICAST_MAX } from "../../drivers/device";
 import { addressHash } from "../hash";
 import { Interface } from "../interface";
-import { V6_LINK_GROUP } from "../wire/address";
-import { multicastMacV6 } from "../wire/ethernet";
+import { V6_LINK_GROUP, isV4, v4Lo } from "../wire/address";
+import { multicastMacV4, multicastMacV6 } from "../wire/ethernet";
 
 /**
- * The IPv6 groups that our interfaces have joined: counted, since several addresses may share a
- * solicited-node group. Each is also in its device's receive filter.
+ * The groups of either family that our interfaces have joined: counted, since several addresses may share a
+ * solicited-node group, and several programs a group. Each is also in its device's receive filter.
  */
 
 /** A group of an interface. 48 bytes. */
@@ -21,8 +21,18 @@ export class Group {
   next: Group | null;
   /** Who has joined; 0 while routers are still to be told that it was left. */
   references: u32;
-  /** Times that the change is still to be reported (net/mld/mld.ts). */
+  /** Times that the change is still to be reported (net/ip/listener.ts). */
   reportsLeft: u32;
+
+
+  @inline get isV4(): bool {
+    return isV4(this.hi, this.lo);
+  }
+
+  /** All hosts, in which everybody is and of which nobody speaks (RFC 3376, 6; RFC 3810, 6). */
+  @inline get isSilent(): bool {
+    return this.isV4 ? <u32>this.lo == V4_ALL_HOSTS : isAllNodes(this.hi, this.lo);
+  }
 }
 
 const GROUPS: u32 = 256;
@@ -60,6 +70,9 @@ function find(iface: Interface, hi: u64, lo: u64): Group | null {
   return group;
 }
 
+/** 224.0.0.1: every host that does multicast is in it (RFC 1112, 4). */
+export const V4_ALL_HOSTS: u32 = 0xe000_0001;
+
 /** ff02::1, in which everybody is and of which nobody speaks (RFC 4291, 2.8; RFC 3810, 6). */
 @inline export function isAllNodes(hi: u64, lo: u64): bool {
   return hi == V6_LINK_GROUP && lo == 1;
@@ -67,7 +80,7 @@ function find(iface: Interface, hi: u64, lo: u64): Group | null {
 
 /** Whether the interface takes what comes for a group. */
 export function isMember(iface: Interface, hi: u64, lo: u64): bool {
-  if (isAllNodes(hi, lo)) return true;
+  if (isAllNodes(hi, lo) || (!hi && lo == v4Lo(V4_ALL_HOSTS))) return true;
   const group = find(iface, hi, lo);
   return group !== null && group.references != 0;
 }
@@ -130,13 +143,15 @@ export function groupForget(group: Group): void {
 export function groupsFilter(iface: Interface): void {
   const device = iface.device;
   device.multicast = filters + <usize>iface.index * (MULTICAST_MAX << 3);
-  let count: u32 = 1;
+  let count: u32 = 2;
   store<u64>(device.multicast, multicastMacV6(1));
+  store<u64>(device.multicast, multicastMacV4(V4_ALL_HOSTS), 8);
   let group = all;
   while (group !== null) {
     if (group.iface == iface && group.references) {
       if (count < MULTICAST_MAX) {
-        store<u64>(device.multicast + ((<usize>count) << 3), multicastMacV6(group.lo));
+        const mac = group.isV4 ? multicastMacV4(<u32>group.lo) : multicastMacV6(group.lo);
+        store<u64>(device.multicast + ((<usize>count) << 3), mac);
       }
       count++;
     }

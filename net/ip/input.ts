@@ -1,15 +1,32 @@
-import { Packet, PacketFlag } from "../../kernel/packet";
+import { config } from "../../kernel/config";
+import { Packet, PacketFlag, PoolId, poolFor } from "../../kernel/packet";
 import { sendError } from "../icmp/error";
+import { rawInput, rawListens, rawListensTo } from "../raw/raw";
 import { AddressState, Interface, LinkKind, findAddress, v4AddressCount } from "../interface";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast, v4Lo } from "../wire/address";
 import { IcmpType, Unreachable } from "../wire/icmpv4";
 import { sum20 } from "../wire/checksum";
-import { IPV4_HEADER, Ipv4Fault, Ipv4Header, Protocol, ipv4Check, ipv4Plain } from "../wire/ipv4";
+import {
+  IPV4_HEADER,
+  IPV4_LENGTH_MAX,
+  IP_ECN,
+  Ipv4Fault,
+  Ipv4Fragment,
+  Ipv4Header,
+  Protocol,
+  ipv4Check,
+  ipv4FaultAt,
+  ipv4Plain,
+  ipv4Reassembled,
+} from "../wire/ipv4";
+import { ipv4Forward } from "./forward";
+import { isMember } from "./groups";
 import { deliver } from "./protocol";
+import { reassemblyAdd } from "./reassembly";
 import { ipStats } from "./stats";
 
-/** 224.0.0.1: every host that does multicast is in it (RFC 1112, 4). */
-const ALL_HOSTS: u32 = 0xe000_0001;
+/** Bytes of a TCP header up to its flags and what belongs to them (RFC 1858, 3.2.1). */
+const TCP_FLAGS_END: u32 = 16;
 
 const source = changetype<IpAddress>(memory.data(16, 8));
 const destination = changetype<IpAddress>(memory.data(16, 8));
@@ -48,24 +65,28 @@ function anyInput(iface: Interface, packet: Packet): void {
   const fault = ipv4Check(packet.data, packet.length, summed);
   if (fault != Ipv4Fault.None) {
     countFault(fault);
+    if (fault == Ipv4Fault.Options) reportOption(iface, packet);
     return packet.release();
   }
   const header = changetype<Ipv4Header>(packet.data);
   const from = header.source;
   const to = header.destination;
   const toGroup = to != iface.v4Address && isGroup(iface, to);
-  if (badSource(iface, from)) {
+  const protocol = header.protocol;
+  // Switches ask for groups, too, and have no address (RFC 4541, 2.1.1).
+  if (badSource(iface, from) && (from || protocol != Protocol.IGMP)) {
     ipStats.badSource++;
     return packet.release();
   }
-  const protocol = header.protocol;
   if (toGroup) {
     // Connections have two ends: no transport but UDP takes a datagram for many (RFC 1122, 4.2.3.10).
-    if (protocol != Protocol.UDP && protocol != Protocol.ICMP) {
+    const many = protocol == Protocol.UDP || protocol == Protocol.ICMP || protocol == Protocol.IGMP;
+    if (!many && (protocol == Protocol.TCP || !rawListensTo(protocol))) {
       ipStats.badBroadcast++;
       return packet.release();
     }
   } else if (to != iface.v4Address && !isOurs(iface, to, protocol)) {
+    if (config.forwarding && iface.kind == LinkKind.Ethernet) return ipv4Forward(iface, packet);
     ipStats.notForUs++;
     return packet.release();
   } else if (
@@ -78,11 +99,56 @@ function anyInput(iface: Interface, packet: Packet): void {
   }
   // Link padding is not part of the datagram (RFC 1122, 3.2.1.2 leaves the length to the header).
   packet.length = header.totalLength;
-  if (header.isFragment) {
-    ipStats.fragments++;
-    return packet.release();
+  if (!header.isFragment) return handUp(iface, packet, header.headerLength, protocol, from, to);
+  const whole = fragmentInput(iface, packet, header);
+  if (whole === null) return;
+  const headerLength = changetype<Ipv4Header>(whole.data).headerLength;
+  handUp(iface, whole, headerLength, protocol, from, to);
+}
+
+/** Takes a fragment; the datagram, beginning with its header, when nothing is missing of it. */
+function fragmentInput(iface: Interface, packet: Packet, header: Ipv4Header): Packet | null {
+  ipStats.fragments++;
+  const protocol = header.protocol;
+  const headerLength = header.headerLength;
+  const length = packet.length - headerLength;
+  const offset = (header.fragment & Ipv4Fragment.Offset) << 3;
+  const more = (header.fragment & Ipv4Fragment.MoreFragments) != 0;
+  if (
+    !length ||
+    (more && length & 7) ||
+    // What fits no datagram (the "ping of death").
+    headerLength + offset + length > IPV4_LENGTH_MAX ||
+    // Fragments made to hide TCP's flags from filters (RFC 1858, 3; RFC 3128, 4).
+    (protocol == Protocol.TCP && (offset ? offset < TCP_FLAGS_END : length < TCP_FLAGS_END))
+  ) {
+    ipStats.badFragments++;
+    packet.release();
+    return null;
   }
-  handUp(iface, packet, header.headerLength, protocol, from, to);
+  packet.networkOffset = <u16>(packet.data - packet.slot);
+  packet.iface = iface.index;
+  packet.strip(headerLength);
+  source.setV4(header.source);
+  destination.setV4(header.destination);
+  const ecn = header.trafficClass & IP_ECN;
+  const id = header.id;
+  const all = reassemblyAdd(packet, source, destination, id, protocol, offset, more, ecn, ipStats);
+  if (all === null) return null;
+  const first = all.first;
+  const headers = changetype<Ipv4Header>(first.slot + first.networkOffset).headerLength;
+  const bytes = headers + all.length;
+  // No segment is larger than what we say that we take (RFC 9293, 3.7.1); a slot of the largest is not TCP's.
+  const tooLarge = protocol == Protocol.TCP && poolFor(bytes) > PoolId.Standard;
+  if (bytes > IPV4_LENGTH_MAX || tooLarge) {
+    ipStats.badFragments++;
+    all.release();
+    return null;
+  }
+  const congested = all.congested;
+  const whole = all.join(headers);
+  if (whole !== null) ipv4Reassembled(whole.data, bytes, congested);
+  return whole;
 }
 
 /** Hands a datagram that is whole and ours to its transport. */
@@ -101,13 +167,26 @@ function anyInput(iface: Interface, packet: Packet): void {
   packet.iface = iface.index;
   source.setV4(from);
   destination.setV4(to);
+  const heard = rawListens() && rawInput(protocol, packet, source, destination);
   if (deliver(protocol, packet, source, destination)) {
     ipStats.delivered++;
     return;
   }
+  if (heard) {
+    ipStats.delivered++;
+    return packet.release();
+  }
   ipStats.unknownProtocol++;
   sendError(packet, IcmpType.DestinationUnreachable, Unreachable.Protocol, 0);
   packet.release();
+}
+
+/** Tells the sender where its options make no sense (RFC 792; RFC 1122, 3.2.2.5). */
+function reportOption(iface: Interface, packet: Packet): void {
+  if (badSource(iface, changetype<Ipv4Header>(packet.data).source)) return;
+  packet.networkOffset = <u16>(packet.data - packet.slot);
+  packet.iface = iface.index;
+  sendError(packet, IcmpType.ParameterProblem, 0, ipv4FaultAt() << 24);
 }
 
 function countFault(fault: Ipv4Fault): void {
@@ -131,7 +210,9 @@ function countFault(fault: Ipv4Fault): void {
 
 /** A destination that others listen to as well. */
 function isGroup(iface: Interface, to: u32): bool {
-  if (to == V4_BROADCAST || to == ALL_HOSTS) return true;
+  if (to == V4_BROADCAST) return true;
+  // What we send to a group that we are in comes by the loopback.
+  if (isV4Multicast(to)) return iface.kind == LinkKind.Loopback || isMember(iface, 0, v4Lo(to));
   return iface.v4Broadcast != 0 && to == iface.v4Broadcast;
 }
 
@@ -160,7 +241,8 @@ function isOurs(iface: Interface, to: u32, protocol: u32): bool {
   if (isV4Loopback(to)) return iface.kind == LinkKind.Loopback;
   const record = findAddress(0, v4Lo(to));
   if (record !== null && record.state == AddressState.Assigned) {
-    return record.iface == iface || iface.kind == LinkKind.Loopback;
+    // To a router all its addresses are it (RFC 1812, 5.2.3).
+    return record.iface == iface || iface.kind == LinkKind.Loopback || config.forwarding;
   }
   return iface.acceptAny && protocol == Protocol.UDP && !isV4Multicast(to);
 }

@@ -1,4 +1,5 @@
-import { Packet, PacketFlag } from "../../kernel/packet";
+import { config } from "../../kernel/config";
+import { Packet, PacketFlag, PoolId } from "../../kernel/packet";
 import { icmpv6Input } from "../icmp/icmpv6";
 import { sendErrorV6 } from "../icmp/errorv6";
 import {
@@ -9,6 +10,7 @@ import {
   interfaceCount,
   isAssigned,
 } from "../interface";
+import { rawInput, rawListens } from "../raw/raw";
 import {
   IpAddress,
   Scope,
@@ -23,6 +25,7 @@ import { ICMPV6_HEADER, Icmpv6Header, Icmpv6Type, Problem6 } from "../wire/icmpv
 import { Protocol } from "../wire/ipv4";
 import { Extension, IPV6_HEADER, Ipv6Fault, Ipv6Header, ipv6Check } from "../wire/ipv6";
 import { extensionsAnnouncedAt, extensionsProtocol, extensionsWalk } from "./extensions";
+import { ipv6Forward } from "./forward";
 import { isMember } from "./groups";
 import { deliver } from "./protocol";
 import { ipv6Stats } from "./stats";
@@ -52,6 +55,8 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   }
   const toGroup = isV6Multicast(destination.hi);
   if (toGroup ? !isOurGroup(iface) : !isOurs(iface)) {
+    const passing = config.forwarding && !toGroup && iface.kind == LinkKind.Ethernet;
+    if (passing) return ipv6Forward(iface, packet, source, destination);
     ipv6Stats.notForUs++;
     return packet.release();
   }
@@ -66,7 +71,14 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   }
   // The headers in between may end the packet's way, or hold it till the rest has come.
   const whole = extensionsWalk(packet, next, toGroup);
-  if (whole !== null) up(iface, whole, extensionsProtocol(), toGroup);
+  if (whole === null) return;
+  const protocol = extensionsProtocol();
+  // No segment is larger than what we say that we take; a slot of the largest is not TCP's.
+  if (protocol == Protocol.TCP && whole.pool > <u8>PoolId.Standard) {
+    ipv6Stats.badFragments++;
+    return whole.release();
+  }
+  up(iface, whole, protocol, toGroup);
 }
 
 /** Hands a packet up whose `data` is the transport's header. */
@@ -76,6 +88,7 @@ function up(iface: Interface, packet: Packet, protocol: u32, toGroup: bool): voi
     ipv6Stats.delivered++;
     return icmpv6Input(iface, packet, source, destination);
   }
+  const heard = rawListens() && rawInput(protocol, packet, source, destination);
   const toMany =
     toGroup || (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) != 0;
   if (protocol == Protocol.TCP && toMany) {
@@ -88,7 +101,7 @@ function up(iface: Interface, packet: Packet, protocol: u32, toGroup: bool): voi
     ipv6Stats.delivered++;
     return;
   }
-  if (protocol == Extension.None) ipv6Stats.delivered++;
+  if (heard || protocol == Extension.None) ipv6Stats.delivered++;
   else {
     ipv6Stats.unknownProtocol++;
     // RFC 8200, 4.
@@ -148,5 +161,5 @@ function isOurs(iface: Interface): bool {
   if (isV6Loopback(destination.hi, destination.lo)) return loop;
   const record = findAddress(destination.hi, destination.lo);
   if (record === null || record.state != AddressState.Assigned) return false;
-  return loop || record.iface == iface;
+  return loop || record.iface == iface || config.forwarding;
 }

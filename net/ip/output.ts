@@ -1,4 +1,4 @@
-import { Packet } from "../../kernel/packet";
+import { Packet, PacketFlag } from "../../kernel/packet";
 import { Feature } from "../../drivers/device";
 import { Errno } from "../../kernel/errno";
 import { HOP_LIMIT, Interface } from "../interface";
@@ -15,8 +15,22 @@ import {
   MAC_BROADCAST,
   multicastMacV4,
 } from "../wire/ethernet";
-import { IPV4_HEADER, IPV4_LENGTH_MAX, ipv4Build } from "../wire/ipv4";
+import {
+  IPV4_HEADER,
+  IPV4_LENGTH_MAX,
+  Ipv4Fragment,
+  ipv4Build,
+  ipv4SetFragment,
+} from "../wire/ipv4";
+import {
+  fragmentOf,
+  fragmentPrepare,
+  fragmentUnit,
+  fragmentsFit,
+  nextIdentification,
+} from "./fragment";
 import { ipv6SendBy } from "./output6";
+import { pathMtu } from "./pathmtu";
 import { Route, RouteKind, routeTo } from "./route";
 import { ipStats } from "./stats";
 
@@ -27,7 +41,8 @@ export const DEFAULT_TTL: u32 = HOP_LIMIT;
  * Sends a transport's packet. `packet.data` and `length` are the transport header and payload, with
  * room for IP and Ethernet headers before them; `checksumStart` counts from `data`. The addresses
  * are those that the transport summed in its pseudo-header. `packet.trafficClass` goes into the
- * header, and so does `timeToLive`, up to 255. Owns the packet, whatever happens.
+ * header, and so does `timeToLive`, up to 255; `PacketFlag.Fragmentable` lets it be sent in fragments if it is
+ * one run of bytes. Owns the packet, whatever happens.
  *
  * Returns 0 when it is on its way or waits for its neighbour to answer, else -ENETUNREACH (no
  * route), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
@@ -61,6 +76,9 @@ export function ipSend(
   if (route.kind >= <u32>RouteKind.UnicastV6) {
     return ipv6SendBy(route, packet, protocol, source, destination, timeToLive);
   }
+  if (packet.flags & (PacketFlag.Fragmentable | PacketFlag.RoutersFragment)) {
+    return sendDatagram(route, packet, protocol, source, destination, timeToLive);
+  }
   const length = packet.totalLength + IPV4_HEADER;
   if (!fits(packet, length, route.iface)) {
     ipStats.tooBig++;
@@ -76,6 +94,70 @@ export function ipSend(
     source.v4,
     destination.v4,
   );
+  return ipv4Out(route, packet, destination);
+}
+
+/** `ipSendBy` for what may be fragmented: to the size that the path carries, if need be. */
+function sendDatagram(
+  route: Route,
+  packet: Packet,
+  protocol: u32,
+  source: IpAddress,
+  destination: IpAddress,
+  timeToLive: u32,
+): i32 {
+  const routers = (packet.flags & PacketFlag.RoutersFragment) != 0;
+  const mtu = routers ? route.iface.mtu : pathMtu(route, destination);
+  const total = packet.totalLength;
+  const tos = packet.trafficClass;
+  const from = source.v4;
+  const to = destination.v4;
+  if (total + IPV4_HEADER <= mtu) {
+    const at = packet.prepend(IPV4_HEADER);
+    ipv4Build(at, total + IPV4_HEADER, tos, timeToLive, protocol, from, to);
+    if (routers) ipv4SetFragment(at, nextIdentification(source, destination, protocol), 0);
+    return ipv4Out(route, packet, destination);
+  }
+  const unit = fragmentUnit(mtu, IPV4_HEADER);
+  const room = fragmentsFit(route, (total + unit - 1) / unit);
+  if (room < 0 || total + IPV4_HEADER > IPV4_LENGTH_MAX) {
+    ipStats.tooBig++;
+    packet.release();
+    return room < 0 ? room : -Errno.EMSGSIZE;
+  }
+  fragmentPrepare(packet);
+  const id = nextIdentification(source, destination, protocol);
+  let result: i32 = 0;
+  for (let offset: u32 = 0; offset < total; offset += unit) {
+    const length = min<u32>(unit, total - offset);
+    const fragment = fragmentOf(packet, offset, length);
+    const at = fragment.prepend(IPV4_HEADER);
+    ipv4Build(at, length + IPV4_HEADER, tos, timeToLive, protocol, from, to);
+    const more: u32 = offset + length < total ? Ipv4Fragment.MoreFragments : 0;
+    ipv4SetFragment(at, id, more | (offset >>> 3));
+    const sent = ipv4Out(route, fragment, destination);
+    if (sent < 0) result = sent;
+  }
+  packet.release();
+  ipStats.fragmented++;
+  return result;
+}
+
+/**
+ * Sends a packet that begins with an IPv4 header, whole and summed, as `ipSendBy`. For programs that write
+ * their own: it may say anything but lie about the length.
+ */
+export function ipSendBuilt(route: Route, packet: Packet, destination: IpAddress): i32 {
+  if (packet.length > route.iface.mtu) {
+    ipStats.tooBig++;
+    packet.release();
+    return -Errno.EMSGSIZE;
+  }
+  return ipv4Out(route, packet, destination);
+}
+
+/** The last of IPv4: a datagram with its header goes to its first hop. */
+@inline function ipv4Out(route: Route, packet: Packet, destination: IpAddress): i32 {
   ipStats.sent++;
   const neighbour = route.neighbour;
   if (neighbour !== null && neighbour.state == NeighbourState.Reachable) {
@@ -119,6 +201,7 @@ export function sendUnicast(route: Route, packet: Packet, type: EtherType): i32 
     packet.release();
     return -Errno.ENOBUFS;
   }
+  if (route.routed) neighbour.router = true;
   if (neighbour.state == NeighbourState.Reachable) {
     // Whatever moves the neighbour outdates the route.
     route.neighbour = neighbour;

@@ -1,4 +1,4 @@
-import { Packet } from "../../kernel/packet";
+import { Packet, PacketFlag } from "../../kernel/packet";
 import { Errno } from "../../kernel/errno";
 import { Interface } from "../interface";
 import { ethernetSend } from "../link/ethernet";
@@ -6,8 +6,23 @@ import { linkQueue } from "../link/output";
 import { NeighbourState, neighbourFor, neighbourSend } from "../link/neighbour";
 import { IpAddress, isV6Multicast } from "../wire/address";
 import { ETHERNET_HEADER, EtherType, multicastMacV6 } from "../wire/ethernet";
-import { IPV6_HEADER, ipv6Build } from "../wire/ipv6";
+import {
+  Extension,
+  FRAGMENT_HEADER,
+  IPV6_HEADER,
+  IPV6_PAYLOAD_MAX,
+  fragmentBuild,
+  ipv6Build,
+} from "../wire/ipv6";
+import {
+  fragmentOf,
+  fragmentPrepare,
+  fragmentUnit,
+  fragmentsFit,
+  nextIdentification,
+} from "./fragment";
 import { DEFAULT_TTL, sendFramed, sendUnicast } from "./output";
+import { pathMtu } from "./pathmtu";
 import { Route, RouteKind } from "./route";
 import { ipv6Stats } from "./stats";
 
@@ -23,9 +38,20 @@ export function ipv6SendBy(
   hopLimit: u32,
 ): i32 {
   const iface = route.iface;
-  if (packet.totalLength + IPV6_HEADER > iface.v6Mtu || packet.segmentSize) return tooBig(packet);
   if (hopLimit == DEFAULT_TTL) hopLimit = iface.hopLimit;
+  if (packet.flags & PacketFlag.Fragmentable) {
+    const mtu = pathMtu(route, destination);
+    if (packet.totalLength + IPV6_HEADER > mtu) {
+      return sendFragments(route, packet, protocol, source, destination, hopLimit, mtu);
+    }
+  }
+  if (packet.totalLength + IPV6_HEADER > iface.v6Mtu || packet.segmentSize) return tooBig(packet);
   put(packet, protocol, source, destination, hopLimit);
+  return ipv6Out(route, packet, destination);
+}
+
+/** The last of IPv6: a packet with its header goes to its first hop. */
+function ipv6Out(route: Route, packet: Packet, destination: IpAddress): i32 {
   if (route.kind == RouteKind.UnicastV6) {
     const neighbour = route.neighbour;
     if (neighbour === null || neighbour.state != NeighbourState.Reachable) {
@@ -34,8 +60,55 @@ export function ipv6SendBy(
     packet.checksumStart += <u16>ETHERNET_HEADER;
     return sendFramed(route, neighbour, packet);
   }
-  if (route.kind == RouteKind.LocalV6) return linkQueue(iface, packet);
-  return ethernetSend(iface, packet, multicastMacV6(destination.lo), EtherType.IPv6);
+  if (route.kind == RouteKind.LocalV6) return linkQueue(route.iface, packet);
+  return ethernetSend(route.iface, packet, multicastMacV6(destination.lo), EtherType.IPv6);
+}
+
+/** Sends a packet in fragments to a path that carries `mtu` bytes (RFC 8200, 4.5). */
+function sendFragments(
+  route: Route,
+  packet: Packet,
+  protocol: u32,
+  source: IpAddress,
+  destination: IpAddress,
+  hopLimit: u32,
+  mtu: u32,
+): i32 {
+  const total = packet.totalLength;
+  const unit = fragmentUnit(mtu, IPV6_HEADER + FRAGMENT_HEADER);
+  if (total > IPV6_PAYLOAD_MAX) return tooBig(packet);
+  const room = fragmentsFit(route, (total + unit - 1) / unit);
+  if (room < 0) {
+    ipv6Stats.tooBig++;
+    packet.release();
+    return room;
+  }
+  fragmentPrepare(packet);
+  const id = nextIdentification(source, destination, protocol);
+  let result: i32 = 0;
+  for (let offset: u32 = 0; offset < total; offset += unit) {
+    const length = min<u32>(unit, total - offset);
+    const fragment = fragmentOf(packet, offset, length);
+    const more = offset + length < total;
+    fragmentBuild(fragment.prepend(FRAGMENT_HEADER), protocol, offset, more, id);
+    put(fragment, Extension.Fragment, source, destination, hopLimit);
+    const sent = ipv6Out(route, fragment, destination);
+    if (sent < 0) result = sent;
+  }
+  packet.release();
+  ipv6Stats.fragmented++;
+  return result;
+}
+
+/** Sends a packet that begins with its IPv6 header to one host, by a route just looked up. Owns it. */
+export function ipv6SendBuilt(route: Route, packet: Packet): i32 {
+  ipv6Stats.sent++;
+  const neighbour = route.neighbour;
+  if (neighbour === null || neighbour.state != NeighbourState.Reachable) {
+    return sendUnicast(route, packet, EtherType.IPv6);
+  }
+  packet.checksumStart += <u16>ETHERNET_HEADER;
+  return sendFramed(route, neighbour, packet);
 }
 
 function tooBig(packet: Packet): i32 {

@@ -19,11 +19,12 @@ import {
   AddressState,
 } from "../interface";
 import { Neighbour } from "../link/neighbour";
+import { routeFind } from "../route/choose";
 import { v6Route } from "./route6";
 
 /**
  * Where a datagram goes first (RFC 1122, 3.3.1): to ourselves, to the destination when it is on the
- * link, or to the default router.
+ * link, or to a router, as net/route/table.ts says.
  *
  * The answers are kept in a table of destinations, one place each, with the neighbour and the frame's
  * header: a second packet to the same destination costs one comparison. A change of addresses, gateways,
@@ -67,6 +68,8 @@ export class Route {
   /** With `neighbour`: the header of a frame to it (`ethernetPut`). */
   frame0: u64;
   frame6: u64;
+  /** By a router. */
+  routed: bool;
 
 
   @inline get source(): IpAddress {
@@ -87,6 +90,7 @@ const routes: usize = memory.data(256 * 128, 64);
 
 function compute(route: Route, hi: u64, lo: u64): bool {
   route.generation = 0;
+  route.routed = false;
   if (isV4(hi, lo)) {
     if (!(<u32>lo) || !computeV4(route, <u32>lo)) return false;
   } else if (!v6Route(route, hi, lo)) {
@@ -122,37 +126,42 @@ function computeV4(route: Route, destination: u32): bool {
     const loop = loopbackInterface();
     return loop !== null && set(route, loop, RouteKind.Local, destination, destination);
   }
-  const toAll = destination == V4_BROADCAST || isV4Multicast(destination);
-  let onLink: Interface | null = null;
-  let router: Interface | null = null;
+  if (destination == V4_BROADCAST) {
+    const link = firstLink4();
+    return link !== null && set(route, link, RouteKind.Broadcast, destination, link.v4Address);
+  }
+  if (isV4Multicast(destination)) {
+    const link = firstLink4();
+    return link !== null && set(route, link, RouteKind.Multicast, destination, link.v4Address);
+  }
+  const entry = routeFind(lo.hi, lo.lo, true, addressHash(lo.hi, lo.lo, 0));
+  // A link-local destination is on the link whatever our address (RFC 3927, 2.6.2).
+  if (isV4LinkLocal(destination) && (entry === null || !entry.gateway.isAny)) {
+    const link = firstLink4();
+    return link !== null && set(route, link, RouteKind.Unicast, destination, link.v4Address);
+  }
+  if (entry === null) return false;
+  const iface = entry.iface;
+  if (!iface.v4Address) return false;
+  const gateway = entry.gateway;
+  if (!gateway.isAny) {
+    route.routed = true;
+    return set(route, iface, RouteKind.Unicast, gateway.v4, iface.v4Address);
+  }
+  const all = destination == iface.v4Broadcast;
+  const kind = all ? RouteKind.Broadcast : RouteKind.Unicast;
+  return set(route, iface, kind, destination, iface.v4Address);
+}
+
+/** The link that is meant when nobody says which: the first that is up and has an address, or has one. */
+function firstLink4(): Interface | null {
+  let found: Interface | null = null;
   for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
     const iface = interfaceAt(i);
     if (iface.kind != LinkKind.Ethernet || !iface.v4Address) continue;
-    const near =
-      toAll ||
-      ((destination ^ iface.v4Address) & iface.v4Mask) == 0 ||
-      // A link-local destination is on the link whatever our address (RFC 3927, 2.6.2).
-      isV4LinkLocal(destination);
-    if (near && (onLink === null || better(iface, onLink))) onLink = iface;
-    if (!iface.gateway.isAny && (router === null || (iface.up && !router.up))) router = iface;
+    if (found === null || (iface.up && !found.up)) found = iface;
   }
-  if (onLink !== null) {
-    const kind =
-      destination == V4_BROADCAST || destination == onLink.v4Broadcast
-        ? RouteKind.Broadcast
-        : isV4Multicast(destination)
-          ? RouteKind.Multicast
-          : RouteKind.Unicast;
-    return set(route, onLink, kind, destination, onLink.v4Address);
-  }
-  if (router === null) return false;
-  return set(route, router, RouteKind.Unicast, router.gateway.v4, router.v4Address);
-}
-
-/** A link that is up goes before one that is down, then the longer prefix. */
-function better(iface: Interface, than: Interface): bool {
-  if (iface.up != than.up) return iface.up;
-  return iface.v4Mask > than.v4Mask;
+  return found;
 }
 
 const scratch: usize = memory.data(16, 8);

@@ -7,7 +7,9 @@ import {
   interfaceCount,
   loopbackInterface,
 } from "../interface";
-import { defaultRouter, onLinkBy } from "../ndp/routers";
+import { addressHash } from "../hash";
+import { defaultRouter } from "../ndp/routers";
+import { routeFind } from "../route/choose";
 import {
   IpAddress,
   Scope,
@@ -47,12 +49,19 @@ export function v6Route(route: Route, hi: u64, lo: u64): bool {
     if (!zone || zone > interfaceCount()) return false;
     return reach(route, interfaceAt(zone - 1), RouteKind.UnicastV6, hi, lo, hi, lo);
   }
-  const near = onLinkBy(hi, lo);
-  if (near !== null) return reach(route, near, RouteKind.UnicastV6, hi, lo, hi, lo);
+  const entry = routeFind(hi, lo, false, addressHash(hi, lo, 0));
+  if (entry !== null) {
+    const gateway = entry.gateway;
+    if (gateway.isAny) return reach(route, entry.iface, RouteKind.UnicastV6, hi, lo, hi, lo);
+    return routed(route, entry.iface, gateway, hi, lo);
+  }
   const router = defaultRouter();
-  if (router === null) return false;
-  const next = router.address;
-  return reach(route, router.iface, RouteKind.UnicastV6, next.hi, next.lo, hi, lo);
+  return router !== null && routed(route, router.iface, router.address, hi, lo);
+}
+
+function routed(route: Route, iface: Interface, next: IpAddress, hi: u64, lo: u64): bool {
+  route.routed = true;
+  return reach(route, iface, RouteKind.UnicastV6, next.hi, next.lo, hi, lo);
 }
 
 

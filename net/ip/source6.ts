@@ -7,14 +7,34 @@ import { IpAddress, commonPrefix, v6Scope } from "../wire/address";
  * is about mobile hosts, and 5 follows from the candidates.
  */
 
-/** The label of an address in the default policy table (2.1). */
-function label(hi: u64, lo: u64): u32 {
+/** The label of an address in the default policy table (2.1); IPv4's by the mapped form. */
+export function policyLabel(hi: u64, lo: u64): u32 {
   if (!hi) return lo == 1 ? 0 : lo >> 32 == 0xffff ? 4 : lo >> 32 == 0 ? 3 : 1;
   if (hi >> 48 == 0x2002) return 2;
   if (hi >> 32 == 0x2001_0000) return 5;
   if (hi >> 57 == 0xfc >> 1) return 13;
   if (hi >> 54 == 0xfec0 >> 6) return 11;
   return hi >> 48 == 0x3ffe ? 12 : 1;
+}
+
+/** The precedence likewise. */
+export function policyPrecedence(hi: u64, lo: u64): u32 {
+  switch (policyLabel(hi, lo)) {
+    case 0:
+      return 50;
+    case 1:
+      return 40;
+    case 4:
+      return 35;
+    case 2:
+      return 30;
+    case 5:
+      return 5;
+    case 13:
+      return 3;
+    default:
+      return 1;
+  }
 }
 
 /** Rule 8: the bits that agree, of the prefix at most. */
@@ -33,9 +53,9 @@ function preferred(a: InterfaceAddress, b: InterfaceAddress, hi: u64, lo: u64): 
   // Rule 3.
   if (a.deprecated != b.deprecated) return b.deprecated;
   // Rule 6.
-  const wanted = label(hi, lo);
-  const labelA = label(a.hi, a.lo) == wanted;
-  if (labelA != (label(b.hi, b.lo) == wanted)) return labelA;
+  const wanted = policyLabel(hi, lo);
+  const labelA = policyLabel(a.hi, a.lo) == wanted;
+  if (labelA != (policyLabel(b.hi, b.lo) == wanted)) return labelA;
   // Rule 7.
   const temporary = a.origin == AddressOrigin.Temporary;
   if (temporary != (b.origin == AddressOrigin.Temporary)) return temporary;

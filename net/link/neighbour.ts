@@ -121,10 +121,10 @@ export const neighbourStats = changetype<NeighbourStats>(
 
 const ENTRIES: u32 = 512;
 const BUCKETS: u32 = 512;
-/** RFC 1122, 2.3.2.2 asks for at least one packet; a burst's beginning should survive. */
-const PENDING_PER_NEIGHBOUR: u32 = 8;
+/** RFC 1122, 2.3.2.2 asks for at least one packet; the fragments of a datagram of any size should survive. */
+const PENDING_PER_NEIGHBOUR: u32 = 48;
 /** All together may not hold the pool: beyond this, a neighbour gets room for its first one only. */
-const PENDING_TOTAL: u32 = 128;
+const PENDING_TOTAL: u32 = 192;
 /** RFC 1122, 2.3.2.1: at most one request a second to a destination. */
 const RETRY: u64 = SECOND;
 const ATTEMPTS: u32 = 3;
@@ -136,6 +136,8 @@ const DELAY_TIME: u64 = 5 * SECOND;
 const STALE_TIME: u64 = 600 * SECOND;
 /** How long packets to a silent neighbour are refused before it is asked again. */
 const FAILED_TIME: u64 = 3 * SECOND;
+/** Until a silent router is forgotten: some two hours, the questions ever further apart. */
+const ROUTER_ATTEMPTS: u32 = 40;
 /** When to try again what was throttled. */
 const THROTTLED_RETRY: u64 = 50 * MILLISECOND;
 /** Entries looked at to find one to give up. */
@@ -349,6 +351,12 @@ function timeout(context: usize, time: u64): void {
       entry.attempts = 0;
       return solicit(entry);
     default:
+      // Traffic goes by other routers meanwhile, and comes back to this one when it answers.
+      if (entry.router && entry.attempts < ROUTER_ATTEMPTS) {
+        const wait = FAILED_TIME << min<u32>(entry.attempts - ATTEMPTS, 6);
+        solicit(entry);
+        return entry.timer.arm(time + wait);
+      }
       reroute(entry);
       destroy(entry);
   }
@@ -393,8 +401,9 @@ function settle(entry: Neighbour, mac: u64, state: NeighbourState): void {
     neighbourStats.changed++;
     debug("neighbour").text("moved").key("address").ip(entry.address).key("mac").mac(mac).end();
   }
-  // Routes remember where it was.
+  // Routes remember where it was, and that a router was silent.
   if (entry.mac && entry.mac != mac) interfacesChanged();
+  else if (entry.state == NeighbourState.Failed) reroute(entry);
   entry.mac = mac;
   entry.state = state;
   entry.used = false;

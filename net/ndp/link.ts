@@ -3,11 +3,10 @@ import { now } from "../../kernel/clock";
 import { randomBelow } from "../../kernel/random";
 import { MILLISECOND, NEVER, SECOND, Timer } from "../../kernel/timer";
 import { AddressOrigin, HOP_LIMIT, Interface, InterfaceAddress, interfaceAt } from "../interface";
-import { mldLinkUp } from "../mld/mld";
 import { TokenBucket } from "../ratelimit";
 import { IpAddress, V6_LINK_LOCAL, isV6LinkLocal } from "../wire/address";
-import { groupsFilter } from "../ip/groups";
 import { v6Add, v6AddressesLinkDown, v6AddressesLinkUp } from "./addresses";
+import { configuredAddress } from "../configured";
 import { prefixHeard, routerHeard, routersFlush } from "./routers";
 import { ndpSolicitRouters } from "./send";
 import { linkLocalMake } from "./slaac";
@@ -95,17 +94,23 @@ export function v6Start(iface: Interface): void {
   link.solicit.init(solicit, iface.index);
   link.heard.init(10, 20);
   setTimes(iface, REACHABLE_MS, RETRANS_MS);
-  groupsFilter(iface);
   linkLocalMake(iface, 0, linkLocalAssigned.index);
+  const given = configuredAddress(iface.device.number, true);
+  if (given !== null) ownAddress(iface, given.address, given.prefix);
+}
+
+/** Gives `iface` an address of the operator's, and its prefix with it; false for want of room. */
+function ownAddress(iface: Interface, address: IpAddress, bits: u32): bool {
+  if (v6Add(iface, address, bits, AddressOrigin.Static, false, 0, 0) === null) return false;
+  if (bits < 128) prefixHeard(iface, address, bits, NEVER);
+  return true;
 }
 
 /** Gives `iface` the operator's address, the prefix with it, and the router, unless they are given. */
 export function v6StaticStart(iface: Interface): void {
   if (config.mode6 != AddressMode6.Static || staticGiven) return;
   staticGiven = true;
-  const bits = config.prefix6;
-  if (v6Add(iface, config.address6, bits, AddressOrigin.Static, false, 0, 0) === null) return;
-  if (bits < 128) prefixHeard(iface, config.address6, bits, NEVER);
+  if (!ownAddress(iface, config.address6, config.prefix6)) return;
   const router = config.gateway6;
   if (router.isAny) return;
   if (isV6LinkLocal(router.hi)) router.hi = V6_LINK_LOCAL | iface.zone;
@@ -124,9 +129,7 @@ export function v6LinkChanged(iface: Interface): void {
   iface.hopLimit = HOP_LIMIT;
   setTimes(iface, REACHABLE_MS, RETRANS_MS);
   for (let i: u32 = 0; i < SERVERS; i++) link6(iface).setServerUntil(i, 0);
-  groupsFilter(iface);
   v6AddressesLinkUp(iface);
-  mldLinkUp(iface);
 }
 
 function linkLocalAssigned(record: InterfaceAddress): void {

@@ -3,12 +3,14 @@ import { debug } from "../../kernel/log";
 import { NEVER, Timer } from "../../kernel/timer";
 import { Interface, interfacesChanged } from "../interface";
 import { findNeighbour, isKnown } from "../link/neighbour";
+import { METRIC, RouteOrigin, routeAdd, routeRemove } from "../route/table";
 import { IpAddress, commonPrefix } from "../wire/address";
 import { ndpStats } from "./stats";
 
 /**
  * The routers that offer themselves, and the prefixes that they say are on the link (RFC 4861, 5.1):
- * bounded for each interface, so that a rogue can fill the tables of one link only.
+ * bounded for each interface, so that a rogue can fill the tables of one link only. Prefixes become
+ * routes; among the routers, who are for what has no route, `defaultRouter` chooses.
  */
 
 /** A default router. 32 bytes. */
@@ -36,6 +38,11 @@ class Prefix {
   until: u64;
   iface: Interface;
   bits: u32;
+
+
+  @inline get address(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this));
+  }
 }
 
 const ROUTERS: u32 = 32;
@@ -81,11 +88,15 @@ function expire(_context: usize, time: u64): void {
   for (let i: u32 = 0; i < PREFIXES; i++) {
     const prefix = prefixAt(i);
     if (!prefix.until) continue;
-    if (prefix.until <= time) {
-      prefix.until = 0;
-      interfacesChanged();
-    } else watch(prefix.until);
+    if (prefix.until <= time) withdraw(prefix);
+    else watch(prefix.until);
   }
+}
+
+/** The prefix is not on its link any more. */
+function withdraw(prefix: Prefix): void {
+  prefix.until = 0;
+  routeRemove(prefix.address, prefix.bits, null, prefix.iface, RouteOrigin.Advertised);
 }
 
 function drop(router: Router): void {
@@ -153,10 +164,9 @@ export function prefixHeard(iface: Interface, address: IpAddress, bits: u32, unt
     if (prefix.bits != bits) continue;
     if (commonPrefix(prefix.hi, prefix.lo, address.hi, address.lo) < bits) continue;
     if (prefix.until == NEVER) return;
+    if (!until) return withdraw(prefix);
     prefix.until = until;
-    if (until) watch(until);
-    else interfacesChanged();
-    return;
+    return watch(until);
   }
   if (!until) return;
   if (place === null || count >= PREFIXES_PER_LINK) {
@@ -169,7 +179,7 @@ export function prefixHeard(iface: Interface, address: IpAddress, bits: u32, unt
   place.iface = iface;
   place.bits = bits;
   watch(until);
-  interfacesChanged();
+  routeAdd(address, bits, null, iface, METRIC, RouteOrigin.Advertised);
 }
 
 /** Forgets what the routers of a link have said: it may be another now. */
@@ -180,7 +190,7 @@ export function routersFlush(iface: Interface): void {
   }
   for (let i: u32 = 0; i < PREFIXES; i++) {
     const prefix = prefixAt(i);
-    if (prefix.iface == iface && prefix.until != NEVER) prefix.until = 0;
+    if (prefix.until && prefix.iface == iface && prefix.until != NEVER) withdraw(prefix);
   }
   interfacesChanged();
 }
@@ -192,22 +202,6 @@ export function routerResigned(iface: Interface, hi: u64, lo: u64): void {
     if (!router.until || router.until == NEVER || router.iface != iface) continue;
     if (router.hi == hi && router.lo == lo) drop(router);
   }
-}
-
-/** The link of the longest prefix that an address is in, one that is up before others; or null. */
-export function onLinkBy(hi: u64, lo: u64): Interface | null {
-  let found: Prefix | null = null;
-  for (let i: u32 = 0; i < PREFIXES; i++) {
-    const prefix = prefixAt(i);
-    if (!prefix.until || commonPrefix(prefix.hi, prefix.lo, hi, lo) < prefix.bits) continue;
-    if (found === null || better(prefix, found)) found = prefix;
-  }
-  return found === null ? null : found.iface;
-}
-
-function better(prefix: Prefix, than: Prefix): bool {
-  if (prefix.iface.up != than.iface.up) return prefix.iface.up;
-  return prefix.bits > than.bits;
 }
 
 /**

@@ -1,105 +1,64 @@
 import { Errno } from "../../kernel/errno";
 import { reserve } from "../../kernel/memory";
-import {
-  HEADROOM,
-  Owner,
-  Packet,
-  PacketFlag,
-  PacketQueue,
-  PoolId,
-  Purpose,
-  allocate,
-  poolOf,
-  slotSize,
-} from "../../kernel/packet";
+import { Packet, PacketFlag } from "../../kernel/packet";
 import { randomBelow } from "../../kernel/random";
-import { EndpointEvent, EndpointOption, notify } from "../endpoint";
+import {
+  DatagramEndpoint,
+  MtuDiscovery,
+  datagramAllocate,
+  datagramClear,
+  datagramCopy,
+  datagramError,
+  datagramFailed,
+  datagramFragmenting,
+  datagramGetOption,
+  datagramOpen,
+  datagramQueue,
+  datagramRoom,
+  datagramSend,
+  datagramSetOption,
+} from "../datagram";
+import { EndpointOption } from "../endpoint";
 import { addressHash } from "../hash";
 import { sendPortUnreachable } from "../icmp/error";
 import { interfaceAt, isOwn } from "../interface";
-import { DEFAULT_TTL, ipSendBy } from "../ip/output";
+import { V4_ALL_HOSTS, isAllNodes } from "../ip/groups";
+import { pathMtuLearn } from "../ip/pathmtu";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { Route, RouteKind, routeTo } from "../ip/route";
-import { IpAddress, v6Load } from "../wire/address";
+import { datagramRoute, hasJoined, isForMany, isGroupAddress } from "../membership";
+import { IpAddress } from "../wire/address";
 import { pseudoHeaderSum, transportChecksumValid } from "../wire/checksum";
-import { IPV4_HEADER, Ipv4Header, Protocol } from "../wire/ipv4";
-import { IPV6_HEADER, Ipv6Header } from "../wire/ipv6";
+import { Protocol } from "../wire/ipv4";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER, UdpHeader, udpBuild, udpValid } from "../wire/udp";
-import { udpStats } from "./stats";
+import { UdpStats, udpStats } from "./stats";
 
 /**
- * UDP (RFC 768; RFC 1122, 4.1). A received datagram stays in the slot that the NIC wrote; an
- * endpoint's queue is a list of such packets, bounded in number, because a datagram of one byte
- * holds a slot like any other. Where it came from is read from its headers, which are still there.
+ * UDP (RFC 768; RFC 1122, 4.1): what net/datagram.ts does not have, which is ports.
  *
  * Endpoints are found in one of two hash tables: connected ones by both addresses and ports, the
  * others by local port. Every call returns 0 or more, or -Errno; none blocks.
  */
 
-/** An address and a port: where a datagram came from. The layout that programs see. */
-@unmanaged
-export class UdpPeer {
-  hi: u64;
-  lo: u64;
-  port: u16;
-
-
-  @inline get address(): IpAddress {
-    return changetype<IpAddress>(changetype<usize>(this));
-  }
-}
-
 /** An endpoint. 128 bytes. */
 @unmanaged
-export class Udp {
-  localHi: u64;
-  localLo: u64;
-  remoteHi: u64;
-  remoteLo: u64;
-  /** Datagrams dropped because the queue was full. */
-  dropped: u64;
-  /** Who is told of events; 0 for nobody. */
-  owner: u32;
+export class Udp extends DatagramEndpoint {
   /**
-   * Table index of `(packet: Packet, source: IpAddress, sourcePort: u32) => void`, which takes
-   * each datagram at once in place of the queue; 0 for none. For clients inside the stack.
+   * Table index of `(u: Udp, packet: Packet | null, source: IpAddress, sourcePort: u32) => void`, which
+   * takes each datagram at once in place of the queue; 0 for none. For clients inside the stack. Without
+   * a packet the news is an error: `datagramError`.
    */
   handler: u32;
-  private queueHead: Packet | null;
-  private queueTail: Packet | null;
-  private queueLength: u32;
-  /** Most datagrams in the queue. */
-  limit: u32;
   /** Next endpoint with the same hash of the local port, or next free endpoint. */
   portNext: Udp | null;
   /** Next connected endpoint with the same hash. */
   peerNext: Udp | null;
-  /** Pending error (`Errno`), told by the next call and then forgotten. */
-  error: u32;
-  localPort: u16;
-  /** 0 when not connected. */
-  remotePort: u16;
-  /** May send to broadcast addresses. */
-  broadcast: bool;
+  /** Whatever the handler's client keeps with it. */
+  context: usize;
   /** Lets others bind the port while this one is connected, and binds it while others are. */
   reuse: bool;
   /** Shares the port with others that do, and senders are dealt out among them. */
   group: bool;
-
-
-  @inline get local(): IpAddress {
-    return changetype<IpAddress>(changetype<usize>(this));
-  }
-
-
-  @inline get remote(): IpAddress {
-    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Udp>("remoteHi"));
-  }
-
-
-  @inline get queue(): PacketQueue {
-    return changetype<PacketQueue>(changetype<usize>(this) + offsetof<Udp>("queueHead"));
-  }
 }
 
 const BUCKETS: u32 = 1024;
@@ -109,18 +68,12 @@ const BUCKETS: u32 = 1024;
  */
 const EPHEMERAL_FIRST: u32 = 32768;
 const EPHEMERAL_COUNT: u32 = 32768;
-/** Queue of an endpoint that sets no limit, in datagrams. */
-const LIMIT_DEFAULT: u32 = 256;
-/** Bytes of receive buffer that a program asks for, a datagram. */
-const LIMIT_UNIT: u32 = 2048;
 
 let free: Udp | null = null;
 let ports: usize = 0;
 let peers: usize = 0;
 /** Endpoints that are connected: mostly none, and then nobody looks for them. */
 let connectedCount: u32 = 0;
-/** Most datagrams in all queues together: the NIC's ring must always find slots. */
-let queuedMax: u32 = 0;
 const sourceScratch = changetype<IpAddress>(memory.data(16, 8));
 
 /** Sets up room for `endpoints`. Start-up only. */
@@ -134,7 +87,6 @@ export function udpInit(endpoints: u32): void {
     u.portNext = free;
     free = u;
   }
-  queuedMax = poolOf(PoolId.Standard).slots >> 1;
   registerProtocol(Protocol.UDP, udpInput, udpIcmpError);
 }
 
@@ -201,6 +153,16 @@ function findConnected(
   return u;
 }
 
+/** Whether an endpoint that is not connected sends from this address and port. */
+function isBound(local: IpAddress, localPort: u32): bool {
+  let u = changetype<Udp | null>(load<usize>(portBucket(localPort)));
+  while (u !== null && !u.remotePort) {
+    if (<u32>u.localPort == localPort && u.local.covers(local)) return true;
+    u = u.portNext;
+  }
+  return false;
+}
+
 /** The endpoint that takes a datagram: connected to its sender, else bound to its port. */
 function find(local: IpAddress, localPort: u32, remote: IpAddress, remotePort: u32): Udp | null {
   if (connectedCount) {
@@ -248,17 +210,18 @@ export function udpOpen(): Udp | null {
   if (u === null) return null;
   free = u.portNext;
   memory.fill(changetype<usize>(u), 0, 128);
-  u.limit = min<u32>(LIMIT_DEFAULT, queuedMax);
+  const queued = changetype<usize>(udpStats) + offsetof<UdpStats>("queued");
+  datagramOpen(u, queued, UDP_HEADER);
   return u;
 }
 
 /**
- * Binds to one of our addresses, or all for the unspecified one, and a port, 0 for a free one.
+ * Binds to one of our addresses, a group, or all for the unspecified one, and a port, 0 for a free one.
  * -EINVAL when bound already, -EADDRNOTAVAIL, -EADDRINUSE.
  */
 export function udpBind(u: Udp, address: IpAddress, port: u32): i32 {
   if (u.localPort || port > 0xffff) return -Errno.EINVAL;
-  if (!address.isAny && !isOwn(address)) return -Errno.EADDRNOTAVAIL;
+  if (!address.isAny && !isOwn(address) && !isGroupAddress(address)) return -Errno.EADDRNOTAVAIL;
   if (port == 0) {
     port = ephemeralPort(u, address);
     if (port == 0) return -Errno.EADDRINUSE;
@@ -329,7 +292,7 @@ function disconnect(u: Udp): void {
 
 /** Lets go of the endpoint and of what it has not read. */
 export function udpClose(u: Udp): void {
-  while (u.queue.head !== null) udpConsume(u);
+  datagramClear(u);
   disconnect(u);
   if (u.localPort) unchain(portBucket(u.localPort), offsetof<Udp>("portNext"), u);
   memory.fill(changetype<usize>(u), 0, 128);
@@ -337,59 +300,30 @@ export function udpClose(u: Udp): void {
   free = u;
 }
 
-/** The local address into `into`; returns the port, 0 before it is bound. */
-export function udpLocal(u: Udp, into: IpAddress): u32 {
-  into.copy(u.local);
-  return u.localPort;
-}
-
-/** The peer's address into `into`; returns its port, 0 when not connected. */
-export function udpRemote(u: Udp, into: IpAddress): u32 {
-  into.copy(u.remote);
-  return u.remotePort;
-}
-
 /** Sets an `EndpointOption`; -ENOPROTOOPT for one that UDP does not have. */
 export function udpSetOption(u: Udp, option: u32, value: u32): i32 {
   switch (option) {
-    case EndpointOption.ReceiveBuffer:
-      u.limit = max<u32>(1, min<u32>(value / LIMIT_UNIT, queuedMax));
-      return 0;
     case EndpointOption.ReuseAddress:
       u.reuse = value != 0;
       return 0;
     case EndpointOption.ReusePort:
       u.group = value != 0;
       return 0;
-    case EndpointOption.Broadcast:
-      u.broadcast = value != 0;
-      return 0;
     default:
-      return -Errno.ENOPROTOOPT;
+      return datagramSetOption(u, option, value);
   }
 }
 
 /** The value of an `EndpointOption`. */
 export function udpGetOption(u: Udp, option: u32): i32 {
   switch (option) {
-    case EndpointOption.ReceiveBuffer:
-      return u.limit * LIMIT_UNIT;
     case EndpointOption.ReuseAddress:
       return i32(u.reuse);
     case EndpointOption.ReusePort:
       return i32(u.group);
-    case EndpointOption.Broadcast:
-      return i32(u.broadcast);
     default:
-      return -Errno.ENOPROTOOPT;
+      return datagramGetOption(u, option);
   }
-}
-
-/** Takes the pending error: a positive `Errno`, 0 for none. */
-export function udpError(u: Udp): i32 {
-  const error = u.error;
-  u.error = 0;
-  return error;
 }
 
 // ---- Send ----------------------------------------------------------------------------------
@@ -397,7 +331,7 @@ export function udpError(u: Udp): i32 {
 /**
  * Sends a copy of `length` bytes as one datagram to `address` and `port`, or to the peer when
  * `address` is null. Binds to a free port first if need be. Returns `length`, or an error:
- * -EDESTADDRREQ, -EMSGSIZE (larger than one packet: nothing is fragmented), -EACCES (broadcast
+ * -EDESTADDRREQ, -EMSGSIZE (no packet is so large, or none that may not be fragmented), -EACCES (broadcast
  * without the option), -ENOBUFS, an error that arrived for an earlier datagram, or `ipSend`'s.
  */
 export function udpSendTo(
@@ -407,7 +341,7 @@ export function udpSendTo(
   address: IpAddress | null,
   port: u32,
 ): i32 {
-  if (u.error) return -udpError(u);
+  if (u.error) return -datagramError(u);
   if (address === null) {
     if (!u.remotePort) return -Errno.EDESTADDRREQ;
     address = u.remote;
@@ -419,35 +353,19 @@ export function udpSendTo(
     if (bound < 0) return bound;
   }
   if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
-  const route = routeTo(address.hi, address.lo);
+  const route = datagramRoute(u, address);
   if (route === null) return -Errno.ENETUNREACH;
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
-  const v4 = address.isV4;
-  const most = min<u32>(
-    v4 ? route.iface.mtu : route.iface.v6Mtu,
-    slotSize(PoolId.Jumbo) - HEADROOM,
-  );
-  const headers = (v4 ? IPV4_HEADER : IPV6_HEADER) + UDP_HEADER;
-  if (length > most - headers) return -Errno.EMSGSIZE;
-  const packet = allocateFor(UDP_HEADER + length);
+  const flags = datagramFragmenting(u, route, address, UDP_HEADER + min<u32>(length, 0xffff));
+  if (flags < 0) return flags;
+  const packet = datagramAllocate(UDP_HEADER + length);
   if (packet === null) {
     udpStats.noBuffer++;
     return -Errno.ENOBUFS;
   }
   memory.copy(packet.data + UDP_HEADER, from, length);
-  const sent = send(u, route, packet, UDP_HEADER + length, address, port);
+  const sent = send(u, route, packet, UDP_HEADER + length, address, port, flags);
   return sent < 0 ? sent : <i32>length;
-}
-
-
-@inline function allocateFor(bytes: u32): Packet | null {
-  const pool =
-    bytes + HEADROOM <= slotSize(PoolId.Small)
-      ? PoolId.Small
-      : bytes + HEADROOM <= slotSize(PoolId.Standard)
-        ? PoolId.Standard
-        : PoolId.Jumbo;
-  return allocate(pool, Purpose.Data, HEADROOM);
 }
 
 function send(
@@ -457,18 +375,20 @@ function send(
   bytes: u32,
   address: IpAddress,
   port: u32,
+  fragmenting: i32,
 ): i32 {
   const source = sourceScratch;
-  if (u.local.isAny) source.set(route.sourceHi, route.sourceLo);
+  if (u.local.isAny || isGroupAddress(u.local)) source.set(route.sourceHi, route.sourceLo);
   else source.copy(u.local);
   const pseudo = pseudoHeaderSum(source, address, Protocol.UDP, bytes);
   udpBuild(packet.data, u.localPort, port, bytes, pseudo);
   packet.length = bytes;
-  packet.flags = <u8>PacketFlag.ChecksumPending;
+  packet.flags = <u8>(PacketFlag.ChecksumPending | fragmenting);
+  packet.trafficClass = u.trafficClass;
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>UDP_CHECKSUM_OFFSET;
   udpStats.sent++;
-  return ipSendBy(route, packet, Protocol.UDP, source, address, DEFAULT_TTL);
+  return datagramSend(u, route, packet, Protocol.UDP, source, address);
 }
 
 // ---- Receive -------------------------------------------------------------------------------
@@ -488,96 +408,75 @@ function udpInput(packet: Packet, source: IpAddress, destination: IpAddress): vo
     return packet.release();
   }
   const sourcePort = header.sourcePort;
-  const u = find(destination, header.destinationPort, source, sourcePort);
+  const destinationPort = header.destinationPort;
+  if (isForMany(destination, interfaceAt(packet.iface))) {
+    packet.strip(UDP_HEADER);
+    return deliverToAll(packet, source, sourcePort, destination, destinationPort);
+  }
+  const u = find(destination, destinationPort, source, sourcePort);
   if (u === null) {
     udpStats.noPort++;
     sendPortUnreachable(packet);
     return packet.release();
   }
   packet.strip(UDP_HEADER);
+  give(u, packet, source, sourcePort);
+}
+
+/** Gives a datagram to an endpoint. Owns the packet. */
+function give(u: Udp, packet: Packet, source: IpAddress, sourcePort: u32): void {
   if (u.handler) {
     udpStats.delivered++;
-    return call_indirect<void>(u.handler, packet, source, sourcePort);
+    return call_indirect<void>(u.handler, u, changetype<Packet | null>(packet), source, sourcePort);
   }
-  if (u.queue.length >= u.limit || udpStats.queued >= queuedMax) {
-    u.dropped++;
+  if (!datagramRoom(u)) {
     udpStats.queueFull++;
     return packet.release();
   }
   udpStats.delivered++;
-  udpStats.queued++;
-  packet.give(Owner.Socket);
-  u.queue.push(packet);
-  notify(u.owner, EndpointEvent.Readable);
+  datagramQueue(u, packet);
 }
-
-let peekLength: u32 = 0;
 
 /**
- * Lends the oldest datagram where it lies: its address, 0 when there is none; its length is
- * `udpPeekLength()`. It stays until `udpConsume`.
+ * Gives a datagram for many, `packet.data` being its payload, to every endpoint that hears it: of a broadcast all of
+ * the port (RFC 1122, 4.1.3.6), of a group who has joined it, or all if everybody is in it. The last one gets
+ * the packet, the others copies.
  */
-export function udpPeekRun(u: Udp): usize {
-  const packet = u.queue.head;
-  if (packet === null) return 0;
-  if (packet.owner == Owner.Socket) packet.give(Owner.Lease);
-  peekLength = packet.length;
-  return packet.data;
-}
-
-/** Length of the datagram that `udpPeekRun` lent last. */
-export function udpPeekLength(): u32 {
-  return peekLength;
-}
-
-/** Where the oldest datagram came from; false when there is none. */
-export function udpPeekFrom(u: Udp, from: UdpPeer): bool {
-  const packet = u.queue.head;
-  if (packet === null) return false;
-  readSource(packet, from);
-  return true;
-}
-
-/** Frees the oldest datagram. */
-export function udpConsume(u: Udp): void {
-  const packet = u.queue.pop();
-  if (packet === null) return;
-  udpStats.queued--;
+function deliverToAll(
+  packet: Packet,
+  source: IpAddress,
+  sourcePort: u32,
+  destination: IpAddress,
+  port: u32,
+): void {
+  const iface = interfaceAt(packet.iface);
+  const joined = isGroupAddress(destination) && !isAllHosts(destination);
+  let before: Udp | null = null;
+  let u = changetype<Udp | null>(load<usize>(portBucket(port)));
+  while (u !== null) {
+    const hears =
+      <u32>u.localPort == port &&
+      u.local.covers(destination) &&
+      (!u.remotePort || (<u32>u.remotePort == sourcePort && u.remote.equals(source))) &&
+      (!joined || hasJoined(u, destination, iface));
+    if (hears) {
+      if (before !== null) {
+        const copy = datagramCopy(packet);
+        if (copy === null) udpStats.noBuffer++;
+        else give(before, copy, source, sourcePort);
+      }
+      before = u;
+    }
+    u = u.portNext;
+  }
+  if (before !== null) return give(before, packet, source, sourcePort);
+  udpStats.noPort++;
   packet.release();
 }
 
-/**
- * Copies the oldest datagram, cut to `length` bytes, and, unless it is null, where it came from;
- * frees it unless `peek`. Returns the bytes copied, -EAGAIN when there is none, or an error that
- * arrived for a datagram sent.
- */
-export function udpReceive(
-  u: Udp,
-  into: usize,
-  length: u32,
-  peek: bool,
-  from: UdpPeer | null,
-): i32 {
-  if (u.error) return -udpError(u);
-  const packet = u.queue.head;
-  if (packet === null) return -Errno.EAGAIN;
-  const copied = min<u32>(length, packet.length);
-  memory.copy(into, packet.data, copied);
-  if (from !== null) readSource(packet, from);
-  if (!peek) udpConsume(u);
-  return copied;
-}
 
-/** The headers before the payload are as they came. */
-function readSource(packet: Packet, into: UdpPeer): void {
-  const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
-  if (header.version == 4) {
-    into.address.setV4(header.source);
-  } else {
-    const zone = interfaceAt(packet.iface).zone;
-    v6Load(into.address, changetype<Ipv6Header>(header).sourceAt, zone);
-  }
-  into.port = <u16>changetype<UdpHeader>(packet.data - UDP_HEADER).sourcePort;
+@inline function isAllHosts(group: IpAddress): bool {
+  return group.isV4 ? group.v4 == V4_ALL_HOSTS : isAllNodes(group.hi, group.lo);
 }
 
 // ---- Errors from the network ---------------------------------------------------------------
@@ -593,27 +492,18 @@ function udpIcmpError(
   destinationPort: u32,
   _sequence: u32,
   kind: IpError,
-  _mtu: u32,
+  mtu: u32,
 ): void {
   const u = findConnected(source, sourcePort, destination, destinationPort);
+  if (kind == IpError.TooBig) {
+    // Somebody sends from that port: so it may be true.
+    if (u === null && !isBound(source, sourcePort)) return;
+    pathMtuLearn(destination, mtu);
+    if (u === null || u.mtuDiscovery < <u8>MtuDiscovery.Do) return;
+  }
   if (u === null) return;
   udpStats.errors++;
-  u.error = errnoOf(kind);
-  notify(u.owner, EndpointEvent.Error);
-}
-
-function errnoOf(kind: IpError): u32 {
-  switch (kind) {
-    case IpError.PortUnreachable:
-    case IpError.ProtocolUnreachable:
-      return Errno.ECONNREFUSED;
-    case IpError.NetworkUnreachable:
-      return Errno.ENETUNREACH;
-    case IpError.TooBig:
-      return Errno.EMSGSIZE;
-    case IpError.Prohibited:
-      return Errno.EACCES;
-    default:
-      return Errno.EHOSTUNREACH;
-  }
+  datagramFailed(u, kind);
+  const none: Packet | null = null;
+  if (u.handler) call_indirect<void>(u.handler, u, none, destination, destinationPort);
 }

@@ -83,6 +83,10 @@ const enum Option {
   VendorClass = 60,
   /** 9.14 */
   ClientIdentifier = 61,
+  /** RFC 3397 */
+  DomainSearch = 119,
+  /** RFC 3442 */
+  ClasslessRoutes = 121,
   /** 3.2 */
   End = 255,
 }
@@ -93,6 +97,10 @@ const OVERLOAD_SNAME: u32 = 2;
 
 /** DNS servers that are kept. */
 export const DHCP_DNS_MAX: u32 = 3;
+
+/** Bytes of a search list that are kept: what one option holds, twice. */
+const SEARCH_MOST: u32 = 510;
+export const dhcpSearch: usize = memory.data(510);
 
 /** The lease time that never ends (RFC 2131, 3.3). */
 export const DHCP_INFINITY: u32 = 0xffff_ffff;
@@ -126,6 +134,10 @@ export class DhcpReply {
   /** Why the server refused (RFC 2132, 9.9). */
   message: usize;
   messageLength: u32;
+  /** Bytes of the classless routes, for `dhcpRoute`; if there are any, `router` says nothing (RFC 3442). */
+  routesLength: u32;
+  /** Bytes of the search list, at `dhcpSearch`: names, compressed as if a message began with them. */
+  searchLength: u32;
 
 
   @inline dns(index: u32): u32 {
@@ -161,6 +173,41 @@ export function dhcpParse(at: usize, length: u32, xid: u32, mac: u64, into: Dhcp
 }
 
 let overload: u32 = 0;
+
+/** The parts of the classless routes put together (RFC 3396, 7): some eighty. */
+const ROUTES_MOST: u32 = 720;
+const routes: usize = memory.data(720);
+
+/** A route of a reply. */
+@unmanaged
+export class DhcpRoute {
+  prefix: u32;
+  /** Bits of the prefix. */
+  length: u32;
+  /** 0: what is in the prefix is on the link. */
+  router: u32;
+}
+
+/**
+ * Reads the route at `offset` of those of a reply, just parsed: where the next begins, or 0 when there is none or it
+ * makes no sense.
+ */
+export function dhcpRoute(reply: DhcpReply, offset: u32, into: DhcpRoute): u32 {
+  if (offset >= reply.routesLength) return 0;
+  const bits: u32 = load<u8>(routes + offset);
+  const octets = (bits + 7) >> 3;
+  const end = offset + 1 + octets + 4;
+  if (bits > 32 || end > reply.routesLength) return 0;
+  // Only the octets that count are there.
+  let prefix: u32 = 0;
+  for (let i: u32 = 0; i < octets; i++) {
+    prefix |= (<u32>load<u8>(routes + offset + 1 + i)) << (24 - 8 * i);
+  }
+  into.prefix = prefix;
+  into.length = bits;
+  into.router = bswap(load<u32>(routes + end - 4));
+  return end;
+}
 
 function parseField(at: usize, length: u32, into: DhcpReply): bool {
   for (let offset: u32 = 0; offset < length;) {
@@ -233,6 +280,17 @@ function takeOption(code: u32, at: usize, size: u32, into: DhcpReply): bool {
     case Option.RebindingTime:
       if (size != 4) return false;
       into.rebindingTime = bswap(load<u32>(at));
+      return true;
+    case Option.DomainSearch:
+      // Pieces of one option (RFC 3396, 7); what is too long for us is as if it ended.
+      if (into.searchLength + size > SEARCH_MOST) return true;
+      memory.copy(dhcpSearch + into.searchLength, at, size);
+      into.searchLength += size;
+      return true;
+    case Option.ClasslessRoutes:
+      if (into.routesLength + size > ROUTES_MOST) return true;
+      memory.copy(routes + into.routesLength, at, size);
+      into.routesLength += size;
       return true;
     default:
       return true;
@@ -316,14 +374,17 @@ export function dhcpBuild(at: usize, request: DhcpRequest): u32 {
 
 function putParameterList(at: usize): usize {
   store<u8>(at, Option.ParameterList);
-  store<u8>(at, 8, 1);
+  store<u8>(at, 10, 1);
   store<u8>(at, Option.SubnetMask, 2);
-  store<u8>(at, Option.Router, 3);
-  store<u8>(at, Option.DomainServer, 4);
-  store<u8>(at, Option.DomainName, 5);
-  store<u8>(at, Option.InterfaceMtu, 6);
-  store<u8>(at, Option.LeaseTime, 7);
-  store<u8>(at, Option.RenewalTime, 8);
-  store<u8>(at, Option.RebindingTime, 9);
-  return at + 10;
+  // Before the router (RFC 3442, "DHCP Client Behavior").
+  store<u8>(at, Option.ClasslessRoutes, 3);
+  store<u8>(at, Option.Router, 4);
+  store<u8>(at, Option.DomainServer, 5);
+  store<u8>(at, Option.DomainName, 6);
+  store<u8>(at, Option.InterfaceMtu, 7);
+  store<u8>(at, Option.LeaseTime, 8);
+  store<u8>(at, Option.RenewalTime, 9);
+  store<u8>(at, Option.RebindingTime, 10);
+  store<u8>(at, Option.DomainSearch, 11);
+  return at + 12;
 }

@@ -59,6 +59,8 @@ export const enum Problem6 {
   Field = 0,
   NextHeader = 1,
   Option = 2,
+  /** A first fragment without all headers (RFC 7112, 5). */
+  HeaderChain = 3,
 }
 
 /** A message of at least `ICMPV6_HEADER` bytes. */

@@ -1,5 +1,5 @@
 import { swap16 } from "./bytes";
-import { fold64, sum, sum20 } from "./checksum";
+import { fold64, sum, sum20, update16, update32 } from "./checksum";
 
 /**
  * The IPv4 header (RFC 791, 3.1).
@@ -22,6 +22,7 @@ export const IPV4_LENGTH_MAX: u32 = 0xffff;
 /** Protocol numbers (IANA, "Protocol Numbers"). */
 export const enum Protocol {
   ICMP = 1,
+  IGMP = 2,
   TCP = 6,
   UDP = 17,
   ICMPv6 = 58,
@@ -139,6 +140,16 @@ export class Ipv4Header {
   }
 }
 
+/** One hop on: the time to live is one less, and the checksum with it (RFC 1624, 3). */
+@inline export function ipv4Hop(header: Ipv4Header): void {
+  const at = changetype<usize>(header);
+  const before: u32 = load<u16>(at, 8);
+  // The time to live is the word's first byte.
+  const after = before - 1;
+  store<u16>(at, <u16>after, 8);
+  store<u16>(at, <u16>update16(header.checksum, before, after), 10);
+}
+
 /** Where a fragment's header differs from a whole datagram's, in load order. */
 const FRAGMENT_BITS: u32 = 0xff3f;
 
@@ -168,6 +179,13 @@ export function ipv4Check(at: usize, length: u32, summed: bool): Ipv4Fault {
   return checkOptions(at, headerLength);
 }
 
+let faultAt: u32 = 0;
+
+/** Of `Ipv4Fault.Options`, found last: the offset of the option in the header. */
+export function ipv4FaultAt(): u32 {
+  return faultAt;
+}
+
 /**
  * Walks the options. A host must take datagrams with options and ignore those that it does not
  * know (RFC 1122, 3.2.1.8). A source route is refused whole: it lets a sender steer our answers
@@ -177,6 +195,7 @@ function checkOptions(at: usize, headerLength: u32): Ipv4Fault {
   let offset: u32 = IPV4_HEADER;
   while (offset < headerLength) {
     const type: u32 = load<u8>(at + offset);
+    faultAt = offset;
     if (type == Ipv4Option.End) break;
     if (type == Ipv4Option.NoOperation) {
       offset++;
@@ -216,4 +235,114 @@ function checkOptions(at: usize, headerLength: u32): Ipv4Fault {
   store<u64>(at, (<u64>first) | ((<u64>second) << 32));
   store<u64>(at, (<u64>(third | (checksum << 16))) | ((<u64>from) << 32), 8);
   store<u32>(at, to, 16);
+}
+
+/** Bytes of a header with a router alert. */
+export const IPV4_ALERT_HEADER: u32 = IPV4_HEADER + 4;
+/** The option: routers look at the datagram though it is not for them (RFC 2113, 2.1). */
+const ROUTER_ALERT: u32 = 0x9404_0000;
+
+/** `ipv4Build` with a router alert, `IPV4_ALERT_HEADER` bytes. */
+export function ipv4BuildAlert(
+  at: usize,
+  totalLength: u32,
+  trafficClass: u32,
+  ttl: u32,
+  protocol: u32,
+  source: u32,
+  destination: u32,
+): void {
+  ipv4Build(at, totalLength, trafficClass, ttl, protocol, source, destination);
+  store<u8>(at, 0x40 | (IPV4_ALERT_HEADER >> 2));
+  store<u32>(at, bswap(ROUTER_ALERT), IPV4_HEADER);
+  store<u16>(at, 0, 10);
+  store<u16>(at, sum(at, IPV4_ALERT_HEADER, 0) ^ 0xffff, 10);
+}
+
+/**
+ * Makes of the header that `ipv4Build` wrote at `at` one of a datagram that may be fragmented, or is: `fragment`
+ * is its `Ipv4Fragment` field.
+ */
+export function ipv4SetFragment(at: usize, id: u32, fragment: u32): void {
+  const before = load<u32>(at, 4);
+  const after = (<u32>swap16(<u16>id)) | (swap16(fragment) << 16);
+  store<u32>(at, after, 4);
+  store<u16>(at, update32(load<u16>(at, 10), before, after), 10);
+}
+
+/** Bit of an option's type: every fragment has it (RFC 791, 3.1). */
+const OPTION_COPIED: u32 = 0x80;
+
+/**
+ * Header bytes of the fragments behind the first of a datagram with this header: with the options that all of them
+ * have. `ipv4Check` found them sound.
+ */
+export function ipv4OptionsCopied(header: Ipv4Header): u32 {
+  return copied(changetype<usize>(header), header.headerLength, 0);
+}
+
+/** Bytes of a header with the options that go along; writes them, if `into` is one, behind its first `IPV4_HEADER`. */
+function copied(at: usize, headerLength: u32, into: usize): u32 {
+  let size: u32 = IPV4_HEADER;
+  for (let offset: u32 = IPV4_HEADER; offset < headerLength;) {
+    const type: u32 = load<u8>(at + offset);
+    if (type == Ipv4Option.End) break;
+    const length: u32 = type == Ipv4Option.NoOperation ? 1 : load<u8>(at + offset, 1);
+    if (type & OPTION_COPIED) {
+      if (into) memory.copy(into + size, at + offset, length);
+      size += length;
+    }
+    offset += length;
+  }
+  // Up to a whole word; what is left is zeroes, which is the option that ends the list.
+  const end = (size + 3) & ~3;
+  if (into) memory.fill(into + size, 0, end - size);
+  return end;
+}
+
+/**
+ * Writes the header, `size` bytes at `at`, of a fragment of `length` bytes of a datagram that has another: with all
+ * its options if that is its size, else with those of `ipv4OptionsCopied`.
+ */
+export function ipv4Part(
+  at: usize,
+  whole: Ipv4Header,
+  size: u32,
+  length: u32,
+  fragment: u32,
+): void {
+  const from = changetype<usize>(whole);
+  if (size == whole.headerLength) memory.copy(at, from, size);
+  else {
+    memory.copy(at, from, IPV4_HEADER);
+    copied(from, whole.headerLength, at);
+    store<u8>(at, <u8>(0x40 | (size >>> 2)));
+  }
+  store<u16>(at, swap16(size + length), 2);
+  store<u16>(at, swap16(fragment), 6);
+  store<u16>(at, 0, 10);
+  store<u16>(at, <u16>~sum(at, size, 0), 10);
+}
+
+/**
+ * Makes of the header at `at`, options included, the one of a datagram that was put together: `totalLength` bytes,
+ * not a fragment, and with `congested` marked so (RFC 3168, 5.3).
+ */
+export function ipv4Reassembled(at: usize, totalLength: u32, congested: bool): void {
+  store<u16>(at, swap16(totalLength), 2);
+  store<u16>(at, 0, 6);
+  if (congested) store<u8>(at, load<u8>(at, 1) | (<u8>IpEcn.Congested), 1);
+  store<u16>(at, 0, 10);
+  store<u16>(at, sum(at, changetype<Ipv4Header>(at).headerLength, 0) ^ 0xffff, 10);
+}
+
+/**
+ * Fills in what a program that writes its own header leaves to the kernel: the length and the checksum
+ * always, the source if it is zero. Its own length must lie between `IPV4_HEADER` and `totalLength`.
+ */
+export function ipv4Complete(at: usize, totalLength: u32, source: u32): void {
+  store<u16>(at, swap16(totalLength), 2);
+  if (!load<u32>(at, 12)) store<u32>(at, bswap(source), 12);
+  store<u16>(at, 0, 10);
+  store<u16>(at, sum(at, changetype<Ipv4Header>(at).headerLength, 0) ^ 0xffff, 10);
 }

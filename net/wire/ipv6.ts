@@ -18,7 +18,11 @@ export const IPV6_HEADER: u32 = 40;
 /** Every link carries packets of this size (RFC 8200, 5). */
 export const IPV6_MTU_MIN: u32 = 1280;
 
-/** Where the next header field stands, for what points at it. */
+/** Most bytes behind the header: its length is a 16-bit field. */
+export const IPV6_PAYLOAD_MAX: u32 = 0xffff;
+
+/** Where the payload length and the next header field stand, for what points at it. */
+export const IPV6_LENGTH_OFFSET: u32 = 4;
 export const IPV6_NEXT_OFFSET: u32 = 6;
 
 /** Extension headers by their protocol number (IANA, "Protocol Numbers"). */
@@ -86,6 +90,11 @@ export class Ipv6Header {
   @inline get destinationAt(): usize {
     return changetype<usize>(this) + 24;
   }
+}
+
+/** One hop on. */
+@inline export function ipv6Hop(header: Ipv6Header): void {
+  store<u8>(changetype<usize>(header), <u8>(header.hopLimit - 1), 7);
 }
 
 /** Checks that the header and all that it counts lie within `length` bytes. */
@@ -160,6 +169,8 @@ export const enum OptionAction {
 }
 
 export const FRAGMENT_HEADER: u32 = 8;
+/** Where in it the offset stands. */
+export const FRAGMENT_OFFSET_OFFSET: u32 = 2;
 
 /** A fragment header (RFC 8200, 4.5). */
 @unmanaged
@@ -185,6 +196,30 @@ export class FragmentHeader {
   }
 }
 
+/** Writes one, `FRAGMENT_HEADER` bytes at `at`; `offset` is a multiple of 8. */
+export function fragmentBuild(at: usize, next: u32, offset: u32, more: bool, id: u32): void {
+  store<u32>(at, bswap((next << 24) | offset | u32(more)));
+  store<u32>(at, bswap(id), 4);
+}
+
+/**
+ * Makes of the headers at `at` those of a packet that was put together: `payloadLength` bytes behind the first,
+ * `next` in place of the fragment header that the byte at offset `announcedAt` named, and with `congested` marked
+ * so (RFC 3168, 5.3).
+ */
+export function ipv6Reassembled(
+  at: usize,
+  payloadLength: u32,
+  announcedAt: u32,
+  next: u32,
+  congested: bool,
+): void {
+  changetype<Ipv6Header>(at).payloadLength = payloadLength;
+  store<u8>(at + announcedAt, next);
+  // The lowest two bits of the traffic class.
+  if (congested) store<u8>(at, load<u8>(at, 1) | 0x30, 1);
+}
+
 /** Extension headers that a packet may have; no sender in good faith needs as many (RFC 8504, 5.3). */
 export const EXTENSIONS_MAX: u32 = 8;
 
@@ -202,6 +237,7 @@ let transport: u32 = 0;
 export function ipv6Transport(at: usize, length: u32): u32 {
   let next = changetype<Ipv6Header>(at).nextHeader;
   let offset = IPV6_HEADER;
+  transport = next;
   for (let i: u32 = 0; i <= EXTENSIONS_MAX; i++) {
     const header = changetype<ExtensionHeader>(at + offset);
     let size: u32;
@@ -223,7 +259,8 @@ export function ipv6Transport(at: usize, length: u32): u32 {
     }
     next = header.next;
     offset += size;
-    if (offset >= length) return 0;
+    if (offset >= length) break;
   }
+  transport = next;
   return 0;
 }

@@ -16,16 +16,6 @@ export const MLD_QUERY_V2: u32 = 28;
 export const MLD_REPORT: u32 = ICMPV6_HEADER;
 export const MLD_RECORD: u32 = 20;
 
-/** Type of a record (5.2.12), for listeners that take every source. */
-export const enum MldRecord {
-  /** Listens. */
-  IsExclude = 2,
-  /** Does not any more. */
-  ToInclude = 3,
-  /** Does now. */
-  ToExclude = 4,
-}
-
 /** Milliseconds in which to answer a query (5.1.3; of version 1 the field itself). */
 export function mldResponseTime(at: usize, version2: bool): u32 {
   const code: u32 = bswap(load<u16>(at, 4));
@@ -43,8 +33,13 @@ export function mldResponseTime(at: usize, version2: bool): u32 {
   return bswap(load<u64>(at, 16));
 }
 
+/** Writes the group of a query, or of version 1's report or done, behind the ICMPv6 header. */
+export function mldPutGroup(at: usize, hi: u64, lo: u64): void {
+  v6Store(at + ICMPV6_HEADER, hi, lo);
+}
+
 /** Writes a record. */
-export function mldPutRecord(at: usize, type: MldRecord, hi: u64, lo: u64): void {
+export function mldPutRecord(at: usize, type: u32, hi: u64, lo: u64): void {
   store<u32>(at, type);
   v6Store(at + 4, hi, lo);
 }

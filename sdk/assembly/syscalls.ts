@@ -8,7 +8,7 @@
  * before it touches a byte, and answers `-EFAULT` for what is not the caller's.
  */
 export const enum Syscall {
-  /** (SocketType, Domain or 0) → number; without a domain it is IPv4's */
+  /** (SocketType, Domain or 0, protocol) → number; without a domain it is IPv4's. See `SocketType` */
   Socket = 1,
   /** (number, address) */
   Bind = 2,
@@ -77,6 +77,20 @@ export const enum Syscall {
    * back or had failed, and gives up what is there no more. What was unloaded stays unloaded
    */
   DeviceRescan = 27,
+  /**
+   * (name, length, what) → number of the lookup, which goes on by itself. `what` is a type of record, or 0
+   * for addresses, with `Resolve` bits. -EINVAL for what is no name, -ENOBUFS when too many are under way
+   */
+  Resolve = 28,
+  /**
+   * (lookup, into, length) → bytes of `Layout.Record`s; then the lookup is over, as it is after any error but
+   * -EAGAIN, which asks to come again when the program has its next turn. -ENOENT: there is no such name; a
+   * name without what is asked for has one record, its own. -ETIMEDOUT, -ECONNREFUSED, -ENETUNREACH, -EIO: no
+   * server answered, could be reached, is known, or could say. -EMSGSIZE: `length` is too little, 8,192 is enough
+   */
+  Resolved = 29,
+  /** (lookup): gives it up */
+  ResolveEnd = 30,
 }
 
 export const enum DeviceCommand {
@@ -111,9 +125,23 @@ export const enum DeviceFlag {
   Loopback = 16,
 }
 
+/** With the protocols that each may name; -EPROTONOSUPPORT for others. */
 export const enum SocketType {
+  /** 0, or 6: TCP. */
   Stream = 1,
+  /**
+   * 0, or 17: UDP. 1, or 58 of `Domain.Inet6`: echo of ICMP. Such a socket sends echo requests, with their
+   * header, and receives the replies. The kernel fills in the checksum and the identifier, which is the
+   * socket's port; a port of 0 binds to a free one.
+   */
   Datagram = 2,
+  /**
+   * 1 to 255, a protocol of IP (IANA, "Protocol Numbers"). Each packet of it that comes for this machine is
+   * received: with its IP header of IPv4, without one of IPv6. `bind` and `connect` choose by address. What is
+   * sent begins behind the IP header, but see `SocketOption.HeaderIncluded`, which 255 has on from the start.
+   * `Domain.Inet6` has nothing to do with IPv4 here. The kernel goes on with whatever it does of the protocol.
+   */
+  Raw = 3,
 }
 
 /** Linux's numbers. */
@@ -175,7 +203,7 @@ export const enum SocketOption {
   ReceiveBuffer = 5,
   /** Bytes that may be sent before they are acknowledged. */
   SendBuffer = 6,
-  /** Sends datagrams to broadcast addresses. 0 or 1. */
+  /** Sends datagrams and raw packets to broadcast addresses. 0 or 1. */
   Broadcast = 7,
   /** Bytes that must wait to be read before the socket counts as readable (SO_RCVLOWAT). */
   ReceiveLowWater = 8,
@@ -219,13 +247,16 @@ export const enum SocketOption {
   Congestion = 25,
   /** Linux's `struct tcp_info`, as data, for reading (TCP_INFO). */
   Info = 26,
-  /** IPv4 type of service, and time to live (IP_TOS, IP_TTL). */
+  /**
+   * IPv4's type of service and time to live, IPv6's traffic class and hop limit (IP_TOS, IP_TTL, IPV6_TCLASS,
+   * IPV6_UNICAST_HOPS). The second 1 to 255, all ones for the default.
+   */
   TypeOfService = 27,
   TimeToLive = 28,
-  /** For reading: 1 for a stream, 2 for datagrams (SO_TYPE); whether it listens (SO_ACCEPTCONN). */
+  /** For reading: a `SocketType` (SO_TYPE); whether it listens (SO_ACCEPTCONN). */
   Type = 29,
   AcceptsConnections = 30,
-  /** For reading: a `Domain` (SO_DOMAIN); 6 for TCP, 17 for UDP (SO_PROTOCOL). */
+  /** For reading: a `Domain` (SO_DOMAIN); the protocol of IP (SO_PROTOCOL). */
   Domain = 31,
   Protocol = 32,
   /** ECN, of a stream that is not open yet: 0 off, 1 if the peer asks, 2 ask, 3 ask for the accurate kind. */
@@ -238,6 +269,42 @@ export const enum SocketOption {
   ReusePort = 34,
   /** Of a socket of `Domain.Inet6` that is not bound: has nothing to do with IPv4 (IPV6_V6ONLY). 0 or 1. */
   V6Only = 35,
+  /**
+   * Raw, IPv4: what is sent begins with an IP header. The kernel fills in its length and checksum, and its
+   * source if that is zero (IP_HDRINCL). 0 or 1.
+   */
+  HeaderIncluded = 40,
+  /**
+   * Raw, ICMP: a bit for each type, set if it is not to be received; as data, 4 bytes, of ICMPv6 32
+   * (ICMP_FILTER, ICMP6_FILTER).
+   */
+  IcmpFilter = 41,
+  /**
+   * Raw, IPv6: offset, even, at which the kernel puts the checksum of what is sent and drops what is received with
+   * a wrong one; -1: nowhere, the default (IPV6_CHECKSUM; RFC 3542, 3.1). That of ICMPv6 cannot be changed.
+   */
+  ChecksumOffset = 42,
+  /**
+   * UDP and raw (IP_MTU_DISCOVER, IPV6_MTU_DISCOVER; 2 is IPV6_DONTFRAG, too). What the path does not carry whole is
+   * 0: fragmented, by routers as well; 1, the default: fragmented by us, to what routers have said of the path;
+   * 2: refused with -EMSGSIZE; 3: refused if our link does not carry it.
+   */
+  MtuDiscovery = 43,
+  /** UDP and raw, for reading: bytes of an IP packet that the path to the peer carries (IP_MTU). -ENOTCONN. */
+  PathMtu = 44,
+  /**
+   * UDP and raw: joins or leaves a group; as data, `Layout.Address` bytes, of which the last four are the number of
+   * an interface, from 1 on, or 0 for the one by which the group is routed (IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP).
+   * -EINVAL, -ENODEV, -EADDRINUSE for one joined already, -EADDRNOTAVAIL for one that is not, -ENOBUFS from 20 on.
+   */
+  JoinGroup = 45,
+  LeaveGroup = 46,
+  /** UDP and raw: TTL or hop limit of what is sent to groups, 0 to 255; 1 unless told (IP_MULTICAST_TTL). */
+  MulticastHops = 47,
+  /** What is sent to groups comes back to who has joined them on this machine (IP_MULTICAST_LOOP). 0 or 1. */
+  MulticastLoop = 48,
+  /** The number of the interface by which it leaves, 0 for the route's (IP_MULTICAST_IF). */
+  MulticastInterface = 49,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */
@@ -265,10 +332,14 @@ export const enum Statistics {
   Arp = 7,
   Neighbours = 8,
   Dhcp = 9,
+  /** The class `DnsStats` of net/dns/stats.ts. */
+  Dns = 18,
   /** `IpStats` and `IcmpStats` of IPv6; the class `NdpStats` of net/ndp/stats.ts. */
   Ipv6 = 14,
   Icmpv6 = 15,
   Ndp = 16,
+  /** The class `RawStats` of net/raw/stats.ts. */
+  Raw = 17,
   /** The class `CopyStats` of kernel/copies.ts. */
   Copies = 11,
   /** The counters of the first interface: those of the class `Interface` of net/interface.ts. */
@@ -298,4 +369,23 @@ export const enum Layout {
    * given up, number in its name; ASCII filled up with zeroes: driver (16 bytes), model (32).
    */
   Device = 96,
+  /**
+   * A record in an answer, before its data: its type and the bytes of its data, u16; seconds for which it is
+   * good, u32. The data is filled up to a multiple of 8. The first record of an answer is a CNAME (5): the
+   * name in full that all others are of, as text. Data of A (1) and AAAA (28) is an `Address` with port 0, the
+   * best to connect to first (RFC 6724); NS, CNAME, PTR: the name as text; MX: the preference, SRV: priority, weight and
+   * port, each two bytes as on the wire, then the name as text; of all other types as on the wire.
+   */
+  Record = 8,
+}
+
+/** Bits of `Syscall.Resolve` above the type of record, which is 16 bits. */
+export const enum Resolve {
+  /** IPv4 addresses alone; IPv6 addresses alone. Both with neither. Only without a type. */
+  V4 = 0x1_0000,
+  V6 = 0x2_0000,
+  /** Takes only addresses as numbers: nobody is asked. */
+  Numeric = 0x4_0000,
+  /** No addresses of a family of which this machine has none (AI_ADDRCONFIG). */
+  Configured = 0x8_0000,
 }

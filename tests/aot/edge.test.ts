@@ -50,10 +50,12 @@ const FEATURES =
 /** Export, arguments, and the results or the trap. */
 type Case = readonly [name: string, args: readonly Bits[], expected: readonly Bits[] | string];
 
-/** The cases are performed in order, on one instance. */
-function module(name: string, wat: string, cases: readonly Case[], only?: Model): void {
+/** The cases are performed in order, on one instance; or there is no instance, but this trap. */
+function module(name: string, wat: string, expected: readonly Case[] | string, only?: Model): void {
+  const cases = typeof expected === "string" ? [] : expected;
   const parsed = binaryen.parseText(wat);
   parsed.setFeatures(FEATURES);
+  binaryen.setDebugInfo(true); // the names of functions
   const bytes = parsed.emitBinary();
   parsed.dispose();
   for (const [model, compiler] of SETTINGS) {
@@ -66,6 +68,10 @@ function module(name: string, wat: string, cases: readonly Case[], only?: Model)
         { module: 0, action: "instantiate" },
         ...calls,
       ]);
+      if (typeof expected === "string") {
+        assert.equal(start!.kind === "trap" && start!.trap, expected);
+        return;
+      }
       assert.equal(start!.kind, "ok");
       cases.forEach(([field, args, expected], i) => {
         const outcome = outcomes[i]!;
@@ -379,6 +385,55 @@ module(
 );
 
 const address = "(local.get 0)";
+const letters = (text: string): string => text.split("").join("\\00") + "\\00";
+const bytesAt = (at: number): string => `(i64.load offset=${at} (i32.const 0))`;
+/** Eight bytes from an address on. */
+const BYTES = [0, 16, 24, 32, 40, 48, 56, 65528];
+module(
+  "static data in text, overlapping, out of order and to the end",
+  `(module
+    (memory 1)
+    (data (i32.const 0) "\\ff\\ff\\ff\\ff\\ff\\ff\\ff\\ff")
+    (data (i32.const 17) "\\01${letters("abcdefgh")}\\02")
+    (data (i32.const 2) "\\00\\00")
+    (data (i32.const 65528) "${letters("last")}")
+    (data (i32.const 48) "\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\05")
+    (data (i32.const 40) "${letters("xy")}")
+    (data (i32.const 60) "")
+    ${BYTES.map((at) => `(func (export "at${at}") (result i64) ${bytesAt(at)})`).join("\n")})`,
+  [
+    ["at0", [], [i64(0xffffffff_0000ffffn)]],
+    ["at16", [], [i64(0x63_0062_0061_01_00n)]],
+    ["at24", [], [i64(0x67_0066_0065_0064n)]],
+    ["at32", [], [i64(0x02_0068n)]],
+    ["at40", [], [i64(0x79_0078n)]],
+    ["at48", [], [i64(0n)]],
+    ["at56", [], [i64(0x05_0000_0000n)]],
+    ["at65528", [], [i64(0x74_0073_0061_006cn)]],
+  ],
+);
+module(
+  "static data past the end",
+  `(module
+    (memory 1)
+    (data (i32.const 65535) "\\01\\02"))`,
+  OUT_OF_BOUNDS,
+);
+module(
+  "functions called as generated code calls its data",
+  `(module
+    (memory 1)
+    (table 2 funcref)
+    (data (i32.const 0) "\\01")
+    (data $passive "\\02")
+    (elem $e (table 0) (offset (i32.const 0)) func $data $data1)
+    (func $data (result i32) (i32.load8_u (i32.const 0)))
+    (func $data1 (result i32) (memory.init $passive (i32.const 1) (i32.const 0) (i32.const 1)) (i32.load8_u (i32.const 1)))
+    (func $elem0 (result i32) (call_indirect (result i32) (i32.const 0)))
+    (func $table0 (result i32) (call_indirect (result i32) (i32.const 1)))
+    (func $ref0 (export "all") (result i32 i32) (call $elem0) (call $table0)))`,
+  [["all", [], [i32(1), i32(2)]]],
+);
 module(
   "memory limits",
   `(module

@@ -11,6 +11,7 @@ import { test } from "node:test";
 const TARGETS = {
   frames: { kernel: "kernel", runs: 20_000 },
   dhcp: { kernel: "kernel", runs: 2000 },
+  dns: { kernel: "kernel", runs: 2000 },
   connection: { kernel: "kernel", runs: 6000 },
   config: { kernel: "kernel", runs: 1500 },
   pack: { kernel: "http", runs: 1500 },

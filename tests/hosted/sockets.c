@@ -49,7 +49,7 @@ static struct sockaddr_in linux_address(uint32_t ip, uint16_t port) {
 /// Lets everything under way arrive.
 static void settle(void) {
   if (!machine) {
-    usleep(3000);
+    usleep(50000); // beyond its delayed ACK
     return;
   }
   for (int i = 0; i < 60; i++) {

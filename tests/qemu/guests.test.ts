@@ -2,46 +2,17 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { mkdirSync } from "node:fs";
+import { type Socket, connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { buildProgram } from "../../tools/cli/build.ts";
 import { project } from "../../tools/cli/project.ts";
-import { Machine } from "../../tools/qemu/machine.ts";
 import { GUEST_ADDRESS, Namespace, TAP } from "../../tools/qemu/namespace.ts";
 import { freePort } from "../../tools/qemu/ports.ts";
-import { curl, inFolder, inside, noTap, STATIC } from "./lib.ts";
+import { guest, wasi, withGuests } from "./guest-images.ts";
+import { curl, inFolder, inside, noTap, runProgram, STATIC } from "./lib.ts";
 
 /** Wasm programs as guests: C compiled for WASI, and what becomes of the ones that go wrong. */
-
-/** Compiles tests/qemu/guests/<source>.c to <name>.wasm. */
-function wasi(folder: string, source: string, name = source, ...flags: string[]): string {
-  const out = join(folder, `${name}.wasm`);
-  const files = [project("tests/qemu/guests", `${source}.c`), project("sdk/c/socket.c")];
-  const sdk = ["-I", project("sdk/c/include"), "-Wall", "-Wextra", "-Werror"];
-  const command = ["--target=wasm32-wasi", "-O1", ...sdk, ...flags, ...files, "-o", out];
-  const { status, stderr } = spawnSync("clang", command, { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
-  return out;
-}
-
-/** Boots an image of these modules for the time of `work`. */
-async function withGuests(
-  modules: string[],
-  options: Partial<Parameters<typeof Machine.start>[0]>,
-  work: (machine: Machine) => Promise<void>,
-): Promise<void> {
-  const folder = project("build/tests/guests");
-  const image = join(folder, "image.elf");
-  await buildProgram({ entry: null, guests: modules, site: null, folder, image, cc: "gcc" });
-  const machine = Machine.start({ kernel: image, accel: "tcg", network: null, ...options });
-  try {
-    await work(machine);
-    assert.equal(machine.ending, null, `the machine ended:\n${machine.tail()}`);
-  } finally {
-    await machine.stop();
-  }
-}
 
 const FAULTS = [
   ["outside", /guest outside: memory access out of bounds/],
@@ -69,9 +40,39 @@ test("a guest that goes wrong ends alone, and the console says where it was", as
   });
 });
 
-/** Sends `bytes` over TCP and reads as many back. */
-async function echoed(port: number, bytes: Buffer): Promise<Buffer> {
+test("files are what they are on Linux, call by call", async () => {
+  await inFolder(async (folder) => {
+    const native = join(folder, "native");
+    const source = project("tests/qemu/guests/files.c");
+    const command = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", source, "-o", native];
+    const { status, stderr } = spawnSync("gcc", command, { encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    const directory = join(folder, "directory");
+    mkdirSync(directory);
+    const linux = await runProgram([native, directory]);
+    assert.match(linux.stdout.toString(), /-- end\n$/);
+    await withGuests([wasi(folder, "files")], {}, async (machine) => {
+      await machine.waitFor(/guest: files ended code=0/, 30_000);
+      const text = machine.console.replaceAll("\r", "");
+      const from = text.indexOf("chdir(");
+      assert.equal(text.slice(from, text.indexOf("-- end")), linux.stdout.toString().slice(0, -7));
+    });
+  });
+});
+
+/**
+ * A connection that the guest has taken: a byte went there and back. QEMU lets only one wait, and resets what
+ * it has no room for.
+ */
+async function opened(port: number): Promise<Socket> {
   const socket = connect(port, "127.0.0.1");
+  socket.write("?");
+  await once(socket, "data");
+  return socket;
+}
+
+/** Sends `bytes` over TCP and reads as many back. */
+async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
   const parts: Buffer[] = [];
   let length = 0;
   socket.end(bytes);
@@ -100,7 +101,9 @@ test("a server in plain C: one that waits for each call, one that polls, and dat
         await machine.waitFor(new RegExp(`asked for GET ${path} `), 5000);
       }
       const messages = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000, `number ${i} `));
-      const answers = await Promise.all(messages.map((message) => echoed(echo, message)));
+      const clients: Socket[] = [];
+      for (const _ of messages) clients.push(await opened(echo));
+      const answers = await Promise.all(messages.map((bytes, i) => echoed(clients[i]!, bytes)));
       assert.deepEqual(answers, messages);
 
       const datagrams = createSocket("udp4");
@@ -112,22 +115,35 @@ test("a server in plain C: one that waits for each call, one that polls, and dat
   });
 });
 
-test("while a guest computes for ever, the machine answers", { skip: noTap }, async () => {
-  const namespace = new Namespace();
-  try {
-    await inFolder(async (folder) => {
-      const spin = wasi(folder, "fault", "spin", "-DFAULT=6");
-      const tap = {
-        append: STATIC,
-        network: { kind: "tap", interface: TAP },
-        prefix: namespace.prefix,
-      } as const;
-      await withGuests([spin, wasi(folder, "hello")], tap, async (machine) => {
-        await machine.waitFor(/guest: hello ended code=7/, 30_000);
-        await inside(namespace, "ping", "-n", "-c", "20", "-i", "0.05", GUEST_ADDRESS);
+test(
+  "while guests compute for ever, the machine and a server answer",
+  { skip: noTap },
+  async () => {
+    const namespace = new Namespace();
+    try {
+      await inFolder(async (folder) => {
+        const modules = [wasi(folder, "fault", "spin", "-DFAULT=6")];
+        modules.push(wasi(folder, "server", "page", "-DPAGE"));
+        const specs = ["spin-1", "spin-2", "spin-3"].map((name) => guest(name, "spin"));
+        const tap = {
+          append: STATIC,
+          network: { kind: "tap" as const, interface: TAP },
+          prefix: namespace.prefix,
+          specs: [...specs, guest("page", "page")],
+        };
+        await withGuests(modules, tap, async (machine) => {
+          await machine.waitFor(/page on port 80/, 30_000);
+          const ping = ["ping", "-n", "-c", "20", "-i", "0.05", GUEST_ADDRESS];
+          await inside(namespace, ...ping);
+          for (let i = 0; i < 5; i++) {
+            const page = await inside(namespace, "curl", "-sS", `http://${GUEST_ADDRESS}/${i}`);
+            assert.equal(page, "hello from C!\n");
+          }
+          assert.doesNotMatch(machine.console, /spin-\d ended/);
+        });
       });
-    });
-  } finally {
-    namespace.delete();
-  }
-});
+    } finally {
+      namespace.delete();
+    }
+  },
+);

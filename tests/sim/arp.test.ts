@@ -153,18 +153,18 @@ describe("the neighbour cache (RFC 1122, 2.3.2)", () => {
       return false;
     };
     const change = moved(machine, "neighbours", () => {
-      for (let i = 0; i < 25; i++) {
+      for (let i = 0; i < 50; i++) {
         ping(peer, "10.0.0.99", i);
-        world.run(100 * MILLISECOND);
+        world.run(50 * MILLISECOND);
       }
       world.run(2 * SECOND);
     });
     assert.equal(asked.length, 3);
     for (let i = 1; i < asked.length; i++) assert.ok(asked[i]! - asked[i - 1]! >= SECOND);
     assert.equal(change["failed"], 1);
-    // 8 wait at most: the oldest make room, the last ones are told.
-    assert.equal(change["pendingDropped"], 25 - 8);
-    assert.equal(change["unresolvedDropped"], 8);
+    // 48 wait at most: the oldest make room, the last ones are told.
+    assert.equal(change["pendingDropped"], 50 - 48);
+    assert.equal(change["unresolvedDropped"], 48);
     assert.equal(held(machine), 0);
   });
 

@@ -7,7 +7,10 @@ const FIELDS = {
   ip: [
     Statistics.Ip,
     "received delivered badLength badVersion badChecksum badOptions sourceRouted badSource " +
-      "notForUs badBroadcast fragments unknownProtocol sent noRoute tooBig noNeighbour",
+      "notForUs badBroadcast fragments unknownProtocol sent noRoute tooBig noNeighbour " +
+      "forwarded expired " +
+      "reassembled badFragments duplicateFragments overlaps reassemblyTimeouts reassemblyEvicted " +
+      "reassemblyNoBuffer fragmented",
   ],
   icmp: [
     Statistics.Icmp,
@@ -18,6 +21,7 @@ const FIELDS = {
     Statistics.Udp,
     "received delivered badLength badChecksum noPort queueFull errors sent noBuffer queued",
   ],
+  raw: [Statistics.Raw, "delivered filtered queueFull errors sent noBuffer queued"],
   arp: [
     Statistics.Arp,
     "requestsReceived repliesReceived malformed requestsSent repliesSent probesSent " +
@@ -32,7 +36,10 @@ const FIELDS = {
   ipv6: [
     Statistics.Ipv6,
     "received delivered badLength badVersion badChecksum badOptions sourceRouted badSource " +
-      "notForUs badBroadcast fragments unknownProtocol sent noRoute tooBig noNeighbour",
+      "notForUs badBroadcast fragments unknownProtocol sent noRoute tooBig noNeighbour " +
+      "forwarded expired " +
+      "reassembled badFragments duplicateFragments overlaps reassemblyTimeouts reassemblyEvicted " +
+      "reassemblyNoBuffer fragmented",
   ],
   icmpv6: [
     Statistics.Icmpv6,
@@ -45,6 +52,11 @@ const FIELDS = {
       "advertisementsSent routerSolicitationsSent probesSent conflicts limited refused noBuffer",
   ],
   dhcp: [Statistics.Dhcp, "discovers requests declines offers acks naks ignored expired noBuffer"],
+  dns: [
+    Statistics.Dns,
+    "lookups cacheHits joined sent streams retries answers ignored otherCase truncated refused " +
+      "timeouts failed noRoom evicted",
+  ],
   link: [Statistics.Link, "runts notForUs unknownType badSource downDropped queueFull"],
 } as const;
 
@@ -76,9 +88,9 @@ export function moved(machine: Machine, layer: Layer, body: () => void): Record<
 
 /** Packets that the stack or a socket holds, over all pools: none, when nothing is under way. */
 export function held(machine: Machine): number {
-  const view = new Sockets(machine).statistics(Statistics.Pools, 3 * Layout.Pool);
+  const view = new Sockets(machine).statistics(Statistics.Pools, 4 * Layout.Pool);
   let total = 0;
-  for (let pool = 0; pool < 3; pool++) {
+  for (let pool = 0; pool < 4; pool++) {
     // By `Owner` from byte 16: Stack, Socket and Lease.
     for (const owner of [2, 3, 4])
       total += view.getUint32(pool * Layout.Pool + 16 + owner * 4, true);

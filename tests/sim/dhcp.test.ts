@@ -21,6 +21,7 @@ import {
 import type { Machine } from "../../tools/sim/machine.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
+import { Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held } from "./counters.ts";
 import { simulate, type World } from "./harness.ts";
 
@@ -88,7 +89,8 @@ describe("DHCP: getting a lease (RFC 2131, 3.1)", () => {
       // RFC 2132, 9.14, 3.14, 9.8, 9.10: who we are, what we are called, what we ask for, what we take.
       assert.deepEqual([...options.get(61)!], [1, ...macBytes(MAC)]);
       assert.equal(new TextDecoder().decode(options.get(12)), "skerry");
-      for (const code of [1, 3, 6, 15, 26, 51, 58, 59]) assert.ok(options.get(55)!.includes(code));
+      for (const code of [1, 3, 6, 15, 26, 51, 58, 59, 121])
+        assert.ok(options.get(55)!.includes(code));
       assert.deepEqual([...options.get(57)!], [1472 >> 8, 1472 & 255]);
     }
     assert.ok(answers(world, peer, ADDRESS));
@@ -527,6 +529,58 @@ describe("DHCP: what is not believed", () => {
     deliver(peer, ack);
     machine.expectLine(/net: eth0 10\.0\.0\.66\/25 gateway 10\.0\.0\.3 /, SECOND);
     assert.equal(server.of(REQUEST).length, 1);
+  });
+
+  simulate(
+    "classless routes, in two parts, count in place of the router (RFC 3442, 3396)",
+    (world) => {
+      const { machine, peer, xid } = selecting(world);
+      const [wide, narrow, unused] = [
+        world.peer("10.0.0.3"),
+        world.peer("10.0.0.4"),
+        world.peer("10.0.0.5"),
+      ];
+      deliver(peer, message(2, xid));
+      world.run(100 * MILLISECOND);
+      const routes = [
+        ...[0, 10, 0, 0, 3],
+        ...[12, 172, 16, 10, 0, 0, 4],
+        ...[32, 192, 0, 2, 9, 0, 0, 0, 0],
+      ];
+      const parts = [routes.slice(0, 9), routes.slice(9)].map((part) => [
+        121,
+        part.length,
+        ...part,
+      ]);
+      const router = [3, 4, 10, 0, 0, 5];
+      deliver(peer, message(DHCP_ACK, xid, [[1, 4, 255, 255, 255, 0], router, ...parts]));
+      machine.expectLine(/net: eth0 10\.0\.0\.66\/24 with routes/, SECOND);
+      const sockets = new Sockets(machine);
+      const socket = sockets.datagram();
+      for (const to of ["198.51.100.1", "172.17.0.1", "192.0.2.9"]) {
+        sockets.sendTo(socket, Uint8Array.of(1), to, 9);
+      }
+      assert.equal(wide.expectUdp(9).ipv4!.destination, "198.51.100.1");
+      assert.equal(narrow.expectUdp(9).ipv4!.destination, "172.17.0.1");
+      // On the link: it is asked for itself.
+      peer.expect(({ arp }) => arp?.operation === "request" && arp.targetIp === "192.0.2.9");
+      unused.expectNone(({ udp }) => udp?.destinationPort === 9);
+    },
+  );
+
+  simulate("classless routes that make no sense end where they do (RFC 3442)", (world) => {
+    const { machine, peer, xid } = selecting(world);
+    const router = world.peer("10.0.0.3");
+    deliver(peer, message(2, xid));
+    world.run(100 * MILLISECOND);
+    const routes = [8, 44, 10, 0, 0, 3, 33, 1, 2, 3, 4, 5, 10, 0, 0, 3];
+    deliver(peer, message(DHCP_ACK, xid, [[121, routes.length, ...routes]]));
+    machine.expectLine(/net: eth0 10\.0\.0\.66\/8 with routes/, SECOND);
+    const sockets = new Sockets(machine);
+    const socket = sockets.datagram();
+    sockets.sendTo(socket, Uint8Array.of(1), "44.0.0.1", 9);
+    router.expectUdp(9);
+    assert.throws(() => sockets.sendTo(socket, Uint8Array.of(1), "1.2.3.4", 9), /errno 101/);
   });
 
   simulate("a server's MTU is used, within reason (RFC 2132, 5.1)", (world) => {

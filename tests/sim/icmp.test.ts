@@ -50,30 +50,6 @@ describe("echo (RFC 792; RFC 1122, 3.2.2.6)", () => {
     assert.equal(held(machine), 0);
   });
 
-  simulate("one beyond the MTU, in fragments, is dropped without a word", (world) => {
-    const { machine, peer } = settled(world);
-    const message = icmpMessage({ type: 8, code: 0, rest: 1, payload: bytes(2000) });
-    const change = moved(machine, "ip", () => {
-      for (const [from, to] of [
-        [0, 1480],
-        [1480, message.length],
-      ] as const) {
-        peer.sendIpv4({
-          destination: OWN,
-          protocol: 1,
-          id: 77,
-          dontFragment: false,
-          moreFragments: from === 0,
-          fragmentOffset: from,
-          payload: message.slice(from, to),
-        });
-      }
-      peer.expectNone(isIcmp, SECOND, "ICMP");
-    });
-    assert.equal(change["fragments"], 2);
-    assert.equal(held(machine), 0);
-  });
-
   simulate("a wrong checksum or a cut message is dropped and counted", (world) => {
     const { machine, peer } = settled(world);
     const change = moved(machine, "icmp", () => {

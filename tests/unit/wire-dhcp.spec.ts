@@ -139,13 +139,13 @@ describe("a DHCP client's message", () => {
     expect(length).toBe(300);
     expect(toHex(area, 12)).toBe("01010600deadbeef01020000");
     expect(toHex(area + 28, 16)).toBe("52540012345600000000000000000000");
-    expect(toHex(area + 236, 37)).toBe(
+    expect(toHex(area + 236, 39)).toBe(
       "63825363" +
         "350101" +
         "3d0701525400123456" +
         "390205c0" +
         "0c03776562" +
-        "37080103060f1a333a3b" +
+        "370a017903060f1a333a3b77" +
         "ff00",
     );
   });

@@ -61,6 +61,8 @@ export interface Body {
   /** Parameters, then declared locals. */
   readonly locals: readonly ValueType[];
   readonly instrs: readonly Instr[];
+  /** Most operands on its stack at once. */
+  readonly operands: number;
   /** The function's own label: a branch there returns. */
   readonly label: Label;
 }
@@ -90,6 +92,7 @@ class Validator {
   private readonly type: FuncType;
   private readonly locals: ValueType[];
   private readonly stack: Operand[] = [];
+  private most = 0;
   private readonly frames: Frame[] = [];
   private readonly instrs: Instr[] = [];
   /** Where the current instruction stands. */
@@ -123,7 +126,7 @@ class Validator {
       this.instruction(r.byte());
     }
     if (!r.done) r.fail("section size mismatch: code after the end of the function");
-    return { locals: this.locals, instrs: this.instrs, label };
+    return { locals: this.locals, instrs: this.instrs, operands: this.most, label };
   }
 
   private fail(reason: string): never {
@@ -138,6 +141,7 @@ class Validator {
 
   private push(...types: readonly Operand[]): void {
     for (const type of types) this.stack.push(type);
+    this.most = Math.max(this.most, this.stack.length);
   }
 
   private pop(expected: Operand = "any"): Operand {

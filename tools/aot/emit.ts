@@ -8,6 +8,7 @@
  * until one returns none. Functions that only tail-call themselves jump to their top instead.
  */
 import { type Body, validateBody } from "./body.ts";
+import { packData } from "./data.ts";
 import { C_TYPES, FunctionEmitter, type Scope, resultType } from "./function.ts";
 import { floatLiteral, integerLiteral, vectorLiteral } from "./literals.ts";
 import { type ConstExpr, ExternKind, type FuncType, type Import, Module } from "./module.ts";
@@ -22,6 +23,8 @@ export interface Options {
   readonly sourceMap?: string;
   /** The C file's own name, for code that has no source. */
   readonly file?: string;
+  /** Whether a function, by its name in the module, is to be small rather than fast. */
+  readonly cold?: (name: string) => boolean;
 }
 
 /** A module in C, and what its names became there. */
@@ -58,6 +61,7 @@ class ModuleEmitter implements Scope {
   private readonly name: string;
   private readonly file: string;
   private readonly map: SourceMap | undefined;
+  private readonly cold: Options["cold"];
   private readonly bodies = new Map<number, Body>();
   private readonly names: Names;
   private readonly funcNames: string[];
@@ -66,6 +70,8 @@ class ModuleEmitter implements Scope {
   private readonly memoryName: string | undefined;
   private readonly exportNames: string[];
   private readonly tables: TablePlan[];
+  /** The active data segments in one, where that can be. */
+  private readonly packed: Uint8Array | undefined;
   /** Functions compiled as steps: they tail-call others. */
   private readonly stepped = new Set<number>();
   /** Functions that need a step, compiled as one or adapted to one. */
@@ -79,6 +85,7 @@ class ModuleEmitter implements Scope {
     this.module = new Module(bytes);
     this.name = options.name;
     this.file = options.file ?? `${options.name}.c`;
+    this.cold = options.cold;
     this.map = options.sourceMap === undefined ? undefined : new SourceMap(options.sourceMap);
     const { module } = this;
     module.funcs.forEach((func, i) => {
@@ -88,6 +95,11 @@ class ModuleEmitter implements Scope {
       `${this.name}_instantiate`,
       `${this.name}_instance`,
       `${this.name}_instance_bytes`,
+      "w_data",
+      ...module.datas.map((_, i) => `w_data${i}`),
+      ...module.elements.map((_, i) => `w_elem${i}`),
+      ...module.tables.map((_, i) => `w_table${i}`),
+      ...module.funcs.map((_, i) => `w_ref${i}`),
     ]);
     const imported = new Map<string, string>();
     const importName = (what: Import, kind: string): string => {
@@ -118,6 +130,7 @@ class ModuleEmitter implements Scope {
     );
     const memory = module.memories[0];
     this.memoryName = memory?.imported && importName(memory.imported, "memory");
+    this.packed = packData(module);
     this.findSteps();
     this.checkTypeIds();
   }
@@ -298,7 +311,8 @@ class ModuleEmitter implements Scope {
       this.put('#include "wasm-memory.h"');
     }
     this.put("");
-    for (const index of this.bodies.keys()) this.put(`static ${this.prototype(index)};`);
+    for (const index of this.bodies.keys())
+      this.put(`${this.temper(index)}static ${this.prototype(index)};`);
     for (const index of this.steps)
       this.put(`static void *${this.step(index)}(union wasm_slot *slots);`);
     this.put("");
@@ -330,6 +344,12 @@ class ModuleEmitter implements Scope {
         memories: this.memoryName ? [this.memoryName] : [],
       },
     };
+  }
+
+  /** What a function's declaration begins with. */
+  private temper(index: number): string {
+    const cold = this.cold?.(this.module.funcNames.get(index) ?? "") ?? false;
+    return cold ? "__attribute__((cold)) " : "";
   }
 
   private prototype(index: number, params = this.funcType(index).params.map(() => "")): string {
@@ -459,14 +479,18 @@ class ModuleEmitter implements Scope {
       lines.push(`static const void *const w_elem${i}[${items.length}] = {`);
       lines.push(...items.map((item) => `  ${this.constant(item)},`), "};");
     });
-    module.datas.forEach(({ bytes }, i) => {
+    const data = (name: string, bytes: Uint8Array): void => {
       if (bytes.length === 0) return;
-      lines.push(`static const u8 w_data${i}[${bytes.length}] =`);
+      lines.push(`static const u8 ${name}[${bytes.length}] =`);
       for (let at = 0; at < bytes.length; at += 64) {
         const last = at + 64 >= bytes.length;
         lines.push(`  "${cString(bytes.subarray(at, at + 64))}"${last ? ";" : ""}`);
       }
+    };
+    module.datas.forEach(({ mode, bytes }, i) => {
+      if (mode !== "active" || !this.packed) data(`w_data${i}`, bytes);
     });
+    if (this.packed) data("w_data", this.packed);
     return lines;
   }
 
@@ -535,8 +559,9 @@ class ModuleEmitter implements Scope {
         `wasm_table_init(${this.table(table)}, ${array}, ${count}u, ${this.constant(offset)}, 0, ${count}u);`,
       );
     });
+    if (this.packed?.length) lines.push("wasm_memory_unpack(w_data, w_data + sizeof w_data);");
     module.datas.forEach(({ mode, offset, bytes }, i) => {
-      if (mode !== "active") return;
+      if (mode !== "active" || this.packed) return;
       const count = bytes.length;
       const array = count > 0 ? `w_data${i}` : "0";
       lines.push(`wasm_memory_init(${array}, ${count}u, ${this.constant(offset)}, 0, ${count}u);`);
@@ -554,7 +579,7 @@ class ModuleEmitter implements Scope {
         const params = type.params.map((_, p) => `p${p}`);
         const call = `${this.func(index)}(${params.join(", ")});`;
         this.put(
-          `${signature(type, name, params)} {`,
+          `${this.temper(index)}${signature(type, name, params)} {`,
           `  ${type.results.length > 0 ? "return " : ""}${call}`,
           "}",
         );

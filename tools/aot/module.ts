@@ -48,7 +48,8 @@ export interface Global {
 
 export type ConstOp =
   | { readonly k: "const"; readonly type: ValueType; readonly bits: bigint }
-  | { readonly k: "global" | "func"; readonly index: number }
+  | { readonly k: "global"; readonly index: number }
+  | { readonly k: "func"; readonly index: number }
   | { readonly k: "null"; readonly type: ValueType }
   | { readonly k: "binary"; readonly type: ValueType; readonly operator: "+" | "-" | "*" };
 

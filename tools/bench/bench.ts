@@ -3,15 +3,17 @@ import { cpus } from "node:os";
 import { Failure, project } from "../cli/project.ts";
 import { MEASURES, benchGuests } from "./guests.ts";
 import { benchPhases } from "./phases.ts";
+import { benchPrograms } from "./programs.ts";
 import { benchScale } from "./scale.ts";
 import { benchStacks } from "./stacks.ts";
 
 /** `skerry bench`: what is measured, in which order, and where the figures are kept. */
 
-/** Beside the measures of guests.ts: everything of stacks.ts, of scale.ts, and of phases.ts. */
+/** Beside the measures of guests.ts: everything of stacks.ts, scale.ts, phases.ts and programs.ts. */
 const STACKS = "stacks";
 const SCALE = "scale";
 const PHASES = "phases";
+const PROGRAMS = "guests";
 
 export interface BenchOptions {
   rounds: number;
@@ -26,7 +28,7 @@ export interface BenchOptions {
  * is not measured this time stays in that file.
  */
 export async function bench({ rounds, only, nics }: BenchOptions): Promise<void> {
-  const known: string[] = [...MEASURES, STACKS, SCALE, PHASES];
+  const known: string[] = [...MEASURES, STACKS, SCALE, PHASES, PROGRAMS];
   const unknown = only?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
@@ -40,6 +42,9 @@ export async function bench({ rounds, only, nics }: BenchOptions): Promise<void>
   }
   if (wanted.has(STACKS)) found.stacks = { date, machine, ...(await benchStacks(rounds)) };
   if (wanted.has(SCALE)) found.scale = { date, machine, samples: await benchScale() };
+  if (wanted.has(PROGRAMS)) {
+    found.programs = { date, machine, ...(await benchPrograms(rounds)) };
+  }
   if (wanted.has(PHASES)) found.phases = { date, machine, ...(await benchPhases(rounds)) };
   const file = project("build/bench.json");
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as object) : {};

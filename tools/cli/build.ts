@@ -1,26 +1,45 @@
 import { spawnSync } from "node:child_process";
 import {
+  accessSync,
+  constants,
   existsSync,
   linkSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
 import { Module } from "../aot/module.ts";
 import { buildHosted } from "../hosted/build.ts";
 import { buildFuzzer } from "../hosted/fuzzer.ts";
+import { GuestCall } from "../../kernel/guest/calls.ts";
 import { type GuestCode, guestCode } from "../guest/guest.ts";
+import { type GuestSpec, encodeSpecs } from "../guest/spec.ts";
 import { buildImage } from "../image/build.ts";
 import { buildDisk } from "../image/disk.ts";
-import { buildPack } from "../pack/pack.ts";
-import { compile } from "./compile.ts";
+import { buildPack, packEntries } from "../pack/pack.ts";
+import { type Config, ConfigFailure, readConfig } from "../config/config.ts";
+import { type Feature, compile, compileC, compileGuest } from "./compile.ts";
+import { isCold } from "./cold.ts";
 import { exclusively } from "./lock.ts";
-import { Failure, disksOf, hostedOf, imageOf, imageOfGuests, project, root } from "./project.ts";
+import {
+  Failure,
+  type Places,
+  disksOf,
+  guestAppNames,
+  hostedOf,
+  imageOf,
+  imageOfFolder,
+  imageOfGuests,
+  project,
+  root,
+  shownPath,
+} from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
 
@@ -36,11 +55,22 @@ export interface BuildOptions {
   cc: string;
   /** Wasm programs in place of the app. */
   guests?: string[];
+  /** A folder with a skerry.toml, in place of the app. Absolute. */
+  project?: string;
 }
 
-/** The image that these options ask for, and the one with its symbols. */
-export function imageFor({ app, guests = [] }: BuildOptions): { image: string; symbols: string } {
-  return guests.length ? imageOfGuests(guests) : imageOf(app);
+/** The folder with a skerry.toml that these options ask for, or null. */
+export function configuredBy({ app, guests = [], project: folder }: BuildOptions): string | null {
+  if (guests.length) return null;
+  if (folder !== undefined) return folder;
+  return guestAppNames().includes(app) ? project("apps", app) : null;
+}
+
+/** Where the image that these options ask for is built. */
+export function imageFor(options: BuildOptions): Places {
+  if (options.guests?.length) return imageOfGuests(options.guests);
+  const folder = configuredBy(options);
+  return folder ? imageOfFolder(folder) : imageOf(options.app);
 }
 
 /** The tools themselves are an input of what they make. */
@@ -53,14 +83,26 @@ function filesUnder(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** A module that becomes guests. */
+export interface GuestModule {
+  name: string;
+  file: string;
+}
+
 /** A program to link with the kernel, and where its image goes. */
 export interface Program {
   /** Its first source, relative to the project; null for the kernel alone. */
   entry: string | null;
-  /** Wasm modules that become guests, each named by its file. */
-  guests?: string[];
+  /** Wasm modules that become guests, each named by its file unless it is given a name. */
+  guests?: (string | GuestModule)[];
+  /** The guests that there are of them; absent: one of each, which may do everything. */
+  specs?: GuestSpec[];
   /** Folder of files for its pack. */
   site: string | null;
+  /** More folders for its pack, each with the path that its files have there; or single files. */
+  trees?: { folder: string; tree: string }[];
+  /** Words of the kernel command line that are part of the image; those at boot override them. */
+  commandLine?: string;
   /** Where what lies between source and image is kept. */
   folder: string;
   /** Ends in `.elf`; the same with symbols goes beside it as `.debug.elf`. */
@@ -68,61 +110,154 @@ export interface Program {
   cc: string;
 }
 
-/** Builds an image, of an app or of Wasm modules, unless it is up to date. */
-export async function build({ app, cc, guests = [] }: BuildOptions): Promise<void> {
-  if (guests.length) {
-    const { image, folder } = imageOfGuests(guests);
-    return buildProgram({ entry: null, guests, site: null, folder, image, cc });
-  }
-  const { image, folder } = imageOf(app);
+/** Builds an image, of an app, of Wasm modules or of what a skerry.toml says, unless it is up to date. */
+export async function build(options: BuildOptions): Promise<void> {
+  const { app, cc, guests = [] } = options;
+  const { image, folder } = imageFor(options);
+  const from = configuredBy(options);
+  if (from) return buildConfigured(readConfig(from), cc);
+  if (guests.length) return buildProgram({ entry: null, guests, site: null, folder, image, cc });
   const site = project("apps", app, "site");
   const entry = `apps/${app}/main.ts`;
   await buildProgram({ entry, site: existsSync(site) ? site : null, folder, image, cc });
 }
 
-/** What a program becomes before any host: C, and the pack of its files. */
+/** Builds what a skerry.toml says. */
+async function buildConfigured(config: Config, cc: string): Promise<void> {
+  const { image } = imageOfFolder(config.folder);
+  await buildProgram({ ...(await configured(config)), image, cc });
+}
+
+/** What a skerry.toml says, with its sources compiled. */
+async function configured(config: Config) {
+  const { folder } = imageOfFolder(config.folder);
+  const modules = new Map<string, GuestModule>();
+  const problems: string[] = [];
+  for (const guest of config.guests) {
+    const name = guest.specs[0]!.module;
+    const file = modules.get(name)?.file ?? (await moduleOf(guest.program, name, config, folder));
+    modules.set(name, { name, file });
+    problems.push(...config.moduleProblems(guest, readFileSync(file)));
+  }
+  if (problems.length) throw new ConfigFailure(problems);
+  return {
+    entry: null,
+    guests: [...modules.values()],
+    specs: config.guests.flatMap(({ specs }) => specs),
+    site: null,
+    trees: [...config.trees, ...config.guests.flatMap(({ trees }) => trees)],
+    commandLine: config.commandLine,
+    folder,
+  };
+}
+
+/** What simulation needs of a folder with a skerry.toml. */
+export async function configuredParts(from: string) {
+  const { guests, specs, trees, commandLine, folder } = await configured(readConfig(from));
+  const pack = await packed(trees, folder);
+  return { guests, specs, commandLine, ...(pack && { pack: readFileSync(pack) }) };
+}
+
+/** The module of a guest's program: itself, or what it is compiled to. */
+async function moduleOf(
+  program: string,
+  name: string,
+  config: Config,
+  folder: string,
+): Promise<string> {
+  if (program.endsWith(".wasm")) return program;
+  const out = join(folder, "modules", `${name}.wasm`);
+  const from = relative(config.folder, program);
+  const kind = program.endsWith(".c") ? "C" : "AssemblyScript";
+  await once(join(folder, "modules", `${name}.stamp.json`), toolsHash + program, [out], () =>
+    step<Iterable<string>>(`compile ${from} (${kind} to Wasm)`, () =>
+      kind === "C"
+        ? compileC(program, out)
+        : compileGuest(config.folder, from, relative(config.folder, out)),
+    ),
+  );
+  return out;
+}
+
+/** For the Linux process, as a library and to be fuzzed. */
+const NO_GUESTS: Feature[] = ["GUESTS"];
+
+/** What an app that is linked into its kernel has no use for. */
+function unusedBy(entry: string | null): Feature[] {
+  const asks = (file: string) => /Syscall\.Resolve|net\/dns\//.test(readFileSync(file, "utf8"));
+  return entry && filesUnder(project(dirname(entry))).some(asks)
+    ? NO_GUESTS
+    : [...NO_GUESTS, "NAMES"];
+}
+
+/** What the guests of an image have no use for. */
+function unusedByGuests(guests: GuestCode[]): Feature[] {
+  const call = `guest_call(${GuestCall.resolve}u)`;
+  return guests.some(({ header }) => header.includes(call)) ? [] : ["NAMES"];
+}
+
+/** What the kernel becomes before any host. */
 interface Translated {
   c: string;
-  pack: string | null;
   /** Pages of 64 KiB that the module declares. */
   memoryPages: () => number;
 }
 
-/** AssemblyScript → Wasm → C, and a site → pack. Without an entry the kernel is by itself. */
-async function translated(
-  entry: string | null,
-  site: string | null,
-  folder: string,
-  target: "release" | "debug" = "release",
-): Promise<Translated> {
+interface Source {
+  /** As `Program.entry`. */
+  entry: string | null;
+  folder: string;
+  target?: "release" | "debug";
+  /** What the image does not carry of the kernel. */
+  without: Feature[];
+}
+
+/** AssemblyScript → Wasm → C. Without an entry the kernel is by itself. */
+async function translated(source: Source): Promise<Translated> {
+  const { entry, folder, target = "release", without } = source;
   const wasm = join(folder, "kernel.wasm");
   const c = join(folder, "kernel.c");
-  const pack = join(folder, "pack");
   const stamp = (stage: string): string => join(folder, `${stage}.stamp.json`);
 
-  await once(stamp("wasm"), toolsHash, [wasm, `${wasm}.map`], () =>
+  await once(stamp("wasm"), toolsHash + without.join(), [wasm, `${wasm}.map`], () =>
     step(`compile the kernel ${entry ? `with ${entry}` : "alone"} (AssemblyScript to Wasm)`, () =>
-      compile({ entry, target, outFile: relative(root, wasm) }),
+      compile({ entry, target, without, outFile: relative(root, wasm) }),
     ),
   );
 
   await once(stamp("c"), toolsHash, [c], async () => {
     await step("translate (Wasm to C)", () => {
       const sourceMap = readFileSync(`${wasm}.map`, "utf8");
-      writeFileSync(c, translate(readFileSync(wasm), { name: "kernel", sourceMap }));
+      writeFileSync(c, translate(readFileSync(wasm), { name: "kernel", sourceMap, cold: isCold }));
     });
     return [wasm, `${wasm}.map`];
   });
 
-  if (site) {
-    const files = filesUnder(site);
-    await once(stamp("pack"), toolsHash + files.join(), [pack], async () => {
-      writeFileSync(pack, buildPack(site));
-      return files;
-    });
-  }
   const memoryPages = () => new Module(readFileSync(wasm)).memories[0]!.min;
-  return { c, pack: site ? pack : null, memoryPages };
+  return { c, memoryPages };
+}
+
+type Trees = NonNullable<Program["trees"]>;
+
+const treesOf = (site: string | null): Trees => (site ? [{ folder: site, tree: "" }] : []);
+
+/** Folders → pack; null without any. */
+async function packed(trees: Trees, folder: string): Promise<string | null> {
+  if (!trees.length) return null;
+  const pack = join(folder, "pack");
+  const isFile = (path: string) => statSync(path).isFile();
+  const files = trees.flatMap(({ folder: at }) => (isFile(at) ? [at] : filesUnder(at)));
+  const key = toolsHash + JSON.stringify([trees, files]);
+  await once(join(folder, "pack.stamp.json"), key, [pack], async () => {
+    const entries = trees.flatMap(({ folder: at, tree }) =>
+      isFile(at)
+        ? [{ path: tree, body: readFileSync(at) }]
+        : packEntries(at).map((entry) => ({ ...entry, path: tree + entry.path })),
+    );
+    writeFileSync(pack, buildPack(entries));
+    return files;
+  });
+  return pack;
 }
 
 /** A failure of a compiler or linker, in one line. */
@@ -150,12 +285,28 @@ export async function buildProgram(program: Program): Promise<void> {
   await inFolder(program.folder, () => buildStages(program));
 }
 
+/**
+ * Images of guests share their kernels: each is built once for all of them, unless Skerry's own folder cannot be
+ * written.
+ */
+function sharedKernel(folder: string, without: Feature[]): string {
+  const variant = ["kernel", ...without.map((part) => `without-${part.toLowerCase()}`)].join("-");
+  const shared = project("build", "kernels", variant);
+  try {
+    mkdirSync(shared, { recursive: true });
+    accessSync(shared, constants.W_OK);
+    return shared;
+  } catch {
+    return join(folder, "kernel");
+  }
+}
+
 /** A file's module as a guest; its source map, where one lies beside it, gives its lines. */
-function guestOf(file: string): GuestCode {
+function guestOf({ name, file }: GuestModule): GuestCode {
   const map = `${file}.map`;
   try {
     return guestCode(
-      basename(file).replace(/\.wasm$/, ""),
+      name,
       readFileSync(file),
       existsSync(map) ? readFileSync(map, "utf8") : undefined,
     );
@@ -164,26 +315,52 @@ function guestOf(file: string): GuestCode {
   }
 }
 
+/** The guests as the kernel reads them. */
+function setupOf(specs: GuestSpec[], modules: GuestCode[]): Uint8Array {
+  for (const { name, module } of specs) {
+    if (!modules.some((code) => code.name === module))
+      throw new Failure(`guest ${name}: no module of the image is called ${module}`);
+  }
+  try {
+    return encodeSpecs(specs);
+  } catch (error) {
+    throw new Failure(error instanceof Error ? error.message : String(error));
+  }
+}
+
 async function buildStages(program: Program): Promise<void> {
-  const { entry, site, folder, image, cc, guests: modules = [] } = program;
-  const guests = modules.map(guestOf);
-  const { c, pack, memoryPages } = await translated(entry, site, folder);
-  const symbols = image.replace(/\.elf$/, ".debug.elf");
-  const shim = [...filesUnder(project("boot")), ...filesUnder(project("tools/aot/runtime"))];
-  await once(
-    join(folder, "image.stamp.json"),
-    compilerKey(cc) + modules.join(),
-    [image, symbols],
-    async () => {
-      const files = pack ? { pack } : {};
-      const kernel = { kernelC: c, memoryPages: memoryPages(), guests };
-      const options = { ...kernel, out: image, cc, root, ...files };
-      await step(`make ${relative(root, image)} (${cc})`, () =>
-        orFailure(() => buildImage(options)),
-      );
-      return [c, ...shim, ...modules, ...(pack ? [pack] : [])];
-    },
+  const { entry, site, trees = [], commandLine = "", folder, image, cc, specs } = program;
+  const modules = (program.guests ?? []).map((guest) =>
+    typeof guest === "string"
+      ? { name: basename(guest).replace(/\.wasm$/, ""), file: guest }
+      : guest,
   );
+  const guests = modules.map(guestOf);
+  const setup = specs && join(folder, "setup");
+  if (setup) writeFileSync(setup, setupOf(specs, guests));
+  const pack = await packed([...treesOf(site), ...trees], folder);
+  const without = guests.length ? unusedByGuests(guests) : unusedBy(entry);
+  const kernelFolder = guests.length ? sharedKernel(folder, without) : folder;
+  const link = async (): Promise<void> => {
+    const { c, memoryPages } = await translated({ entry, folder: kernelFolder, without });
+    const symbols = image.replace(/\.elf$/, ".debug.elf");
+    const shim = [...filesUnder(project("boot")), ...filesUnder(project("tools/aot/runtime"))];
+    await once(
+      join(folder, "image.stamp.json"),
+      compilerKey(cc) + JSON.stringify([modules, commandLine, setup]),
+      [image, symbols],
+      async () => {
+        const files = { ...(pack ? { pack } : {}), ...(setup ? { setup } : {}) };
+        const kernel = { kernelC: c, memoryPages: memoryPages(), guests, commandLine };
+        const objects = guests.length ? { kernelObjects: join(kernelFolder, "objects") } : {};
+        const options = { ...kernel, ...objects, out: image, cc, root, ...files };
+        await step(`make ${shownPath(image)} (${cc})`, () => orFailure(() => buildImage(options)));
+        const data = [...(pack ? [pack] : []), ...(setup ? [setup] : [])];
+        return [c, ...shim, ...modules.map(({ file }) => file), ...data];
+      },
+    );
+  };
+  await (guests.length ? inFolder(kernelFolder, link) : link());
 }
 
 /** Makes the Linux process, or its library, of a translated kernel, unless it is up to date. */
@@ -192,14 +369,15 @@ async function makeHosted(
   out: string,
   from: string,
   cc: string,
-  { c, pack, memoryPages }: Translated,
+  { c, memoryPages }: Translated,
+  pack: string | null,
 ): Promise<void> {
   const shim = [...filesUnder(project("hosted")), ...filesUnder(project("tools/aot/runtime"))];
   await once(join(from, "hosted.stamp.json"), compilerKey(cc), [out], async () => {
     const files = pack ? { pack } : {};
     const kernel = { kernelC: c, memoryPages: memoryPages(), ...files };
     const options = { ...kernel, kind, out, objects: join(from, "hosted"), cc, root };
-    await step(`make ${relative(root, out)} (${cc})`, () => orFailure(() => buildHosted(options)));
+    await step(`make ${shownPath(out)} (${cc})`, () => orFailure(() => buildHosted(options)));
     return [c, ...shim, ...(pack ? [pack] : [])];
   });
 }
@@ -210,8 +388,10 @@ export async function buildHostedBoth({ app, cc }: BuildOptions): Promise<void> 
   const { program, library, libraryFolder } = hostedOf(app);
   await inFolder(folder, async () => {
     const site = project("apps", app, "site");
-    const withApp = await translated(`apps/${app}/main.ts`, existsSync(site) ? site : null, folder);
-    await makeHosted("program", program, folder, cc, withApp);
+    const entry = `apps/${app}/main.ts`;
+    const withApp = await translated({ entry, folder, without: unusedBy(entry) });
+    const pack = await packed(treesOf(existsSync(site) ? site : null), folder);
+    await makeHosted("program", program, folder, cc, withApp, pack);
   });
   await buildLibrary(null, library, libraryFolder, cc);
 }
@@ -224,7 +404,14 @@ export async function buildLibrary(
   cc: string,
 ): Promise<void> {
   await inFolder(folder, async () =>
-    makeHosted("library", library, folder, cc, await translated(entry, null, folder)),
+    makeHosted(
+      "library",
+      library,
+      folder,
+      cc,
+      await translated({ entry, folder, without: NO_GUESTS }),
+      null,
+    ),
   );
 }
 
@@ -238,7 +425,12 @@ export async function buildFuzz(app: string | null): Promise<string> {
     .filter((path) => /\.[ch]$/.test(path));
   await inFolder(folder, async () => {
     const entry = app && `apps/${app}/main.ts`;
-    const { c, memoryPages } = await translated(entry, null, folder, "debug");
+    const { c, memoryPages } = await translated({
+      entry,
+      folder,
+      target: "debug",
+      without: NO_GUESTS,
+    });
     await once(join(folder, "fuzz.stamp.json"), compilerKey("clang"), [out], async () => {
       const options = { kernelC: c, memoryPages: memoryPages(), out, root };
       await step(`make ${relative(root, out)} (clang)`, () =>
@@ -253,15 +445,15 @@ export async function buildFuzz(app: string | null): Promise<string> {
 /** Seconds that the boot menu waits: long enough to press a key. */
 const MENU_SECONDS = 3;
 
-/** Builds an app's image, and from it the file that boots as a CD and as a disk. */
+/** Builds an image, and from it the file that boots as a CD and as a disk. */
 export async function buildDisks(options: BuildOptions, append: string): Promise<void> {
   await build(options);
-  const { image, folder } = imageOf(options.app);
-  const { iso, disk, folder: work } = disksOf(options.app);
-  await inFolder(folder, () =>
-    step(`make ${relative(root, iso)}`, () =>
+  const places = imageFor(options);
+  const { iso, disk, folder: work } = disksOf(places);
+  await inFolder(places.folder, () =>
+    step(`make ${shownPath(iso)}`, () =>
       orFailure(async () => {
-        buildDisk({ image, out: iso, work, append, timeout: MENU_SECONDS });
+        buildDisk({ image: places.image, out: iso, work, append, timeout: MENU_SECONDS });
         rmSync(disk, { force: true });
         linkSync(iso, disk);
       }),

@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
-import { compile } from "./compile.ts";
-import { Failure, appNames, project, root } from "./project.ts";
+import { relative } from "node:path";
+import { readConfig } from "../config/config.ts";
+import { compile, compileGuest } from "./compile.ts";
+import { Failure, appNames, guestAppNames, project, root } from "./project.ts";
 import { step } from "./progress.ts";
 
 /** Formatting (prettier), types of the tools and tests (tsc) and of the kernel (asc). */
@@ -33,6 +35,14 @@ export async function format(): Promise<void> {
   await step("format", () => prettier("--write"));
 }
 
+/** A folder's skerry.toml, and its guests in AssemblyScript. */
+async function checkConfigured(folder: string): Promise<void> {
+  const sources = readConfig(folder).guests.map(({ program }) => program);
+  for (const source of new Set(sources)) {
+    if (source.endsWith(".ts")) await compileGuest(folder, relative(folder, source), null);
+  }
+}
+
 /** Runs every check, shows what is wrong, and says how each went. */
 export async function check(): Promise<Checked[]> {
   const results: Checked[] = [];
@@ -48,6 +58,9 @@ export async function check(): Promise<Checked[]> {
   };
   await one("formatting (make format puts it right)", () => prettier("--check"));
   await one("types of tools and tests", () => tool("typescript/bin/tsc", "-p", "."));
+  for (const app of guestAppNames()) {
+    await one(`skerry.toml and types of ${app}`, () => checkConfigured(project("apps", app)));
+  }
   for (const app of appNames()) {
     const entry = `apps/${app}/main.ts`;
     await one(`types of the kernel with ${app}`, () =>

@@ -8,6 +8,7 @@ import { note } from "./progress.ts";
 export const FUZZ_TARGETS: { [name: string]: string | null } = {
   frames: null,
   dhcp: null,
+  dns: null,
   connection: null,
   config: null,
   pack: "http",

@@ -1,15 +1,29 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, join, relative, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ACCELS } from "../qemu/accel.ts";
-import { MACHINES, NICS, type Nic, defaultNic, nicTrouble } from "../qemu/machine.ts";
+import { MACHINES, NICS } from "../qemu/machine.ts";
 import { bench } from "../bench/bench.ts";
 import { type BuildOptions, build, buildDisks, buildHostedBoth, imageFor } from "./build.ts";
 import { check, format } from "./check.ts";
-import { DEFAULT_APP, Failure, appNames, disksOf, hostedOf, project } from "./project.ts";
+import { ConfigFailure, readConfig } from "../config/config.ts";
+import { create, templateNames } from "../create/create.ts";
+import {
+  CONFIG_NAME,
+  DEFAULT_APP,
+  Failure,
+  appNames,
+  configuredFolder,
+  disksOf,
+  guestAppNames,
+  hostedOf,
+  project,
+  root,
+  shownPath,
+} from "./project.ts";
 import { FUZZ_TARGETS, fuzz } from "./fuzz.ts";
 import { duration, note } from "./progress.ts";
-import { type RunOptions, run } from "./run.ts";
+import { DEFAULT_MEMORY, type RunOptions, run } from "./run.ts";
 import { simCommand } from "./sim.ts";
 import { soak } from "./soak.ts";
 import { test } from "./test.ts";
@@ -30,7 +44,7 @@ function parseMemory(text: string): number {
 }
 
 function parseApp(text: string): string {
-  const names = appNames();
+  const names = [...appNames(), ...guestAppNames()];
   if (names.includes(text)) return text;
   throw new InvalidArgumentError(`there is no apps/${text}; there is ${names.join(", ")}`);
 }
@@ -66,7 +80,25 @@ for (const name of ["APP", "CC", "PORT", "MACHINE", "NIC", "MEM", "ACCEL"]) {
 }
 
 /** What `build` and `run` take. */
-const MODULES = "WASI programs to run in place of the app: .wasm files";
+const MODULES =
+  "a folder with a skerry.toml, or WASI programs (.wasm); without: the skerry.toml here or above";
+
+/** The app, unless modules or a folder take its place. */
+function target<T extends BuildOptions>(words: string[], options: T, command: Command): T {
+  const folder =
+    words.length === 1 && statSync(words[0]!, { throwIfNoEntry: false })?.isDirectory();
+  if (folder) return { ...options, project: resolve(words[0]!) };
+  const wrong = words.find((word) => !statSync(word, { throwIfNoEntry: false })?.isFile());
+  if (wrong !== undefined) throw new Failure(`there is no file ${wrong}`);
+  if (words.length) return { ...options, guests: words };
+  if (command.getOptionValueSource("app") !== "default") return options;
+  const here = configuredFolder(process.cwd());
+  if (here !== null) return { ...options, project: here };
+  if (!relative(root, process.cwd()).startsWith("..")) return options;
+  throw new Failure(
+    "there is no skerry.toml here or above: `npx skerry create NAME` makes a folder with one",
+  );
+}
 
 const program = new Command("skerry")
   .description("Builds and runs operating-system images written in TypeScript.")
@@ -76,43 +108,60 @@ const program = new Command("skerry")
   .helpCommand(true)
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "skerry: ")) });
 
+/** For work on Skerry itself: not shown where it is installed as a package. */
+const ours = { hidden: !existsSync(project("tests")) };
+
+program
+  .command("create")
+  .description("make a folder with a program, ready to run")
+  .argument("<folder>", "where; its last part is the program's name")
+  .addOption(
+    new Option("--template <name>", "what to begin with").choices(templateNames()).default("http"),
+  )
+  .action((folder: string, { template }: { template: string }) => create(folder, template));
+
 program
   .command("build")
   .description("make the image")
   .argument("[modules...]", MODULES)
   .addOption(app())
   .addOption(compiler())
-  .action(async (guests: string[], options: BuildOptions) => {
+  .action(async (words: string[], options: BuildOptions, command: Command) => {
     const start = performance.now();
-    await build({ ...options, guests });
-    const { image } = imageFor({ ...options, guests });
-    note(`${image.slice(project().length + 1)} is ready (${duration(performance.now() - start)})`);
+    const chosen = target(words, options, command);
+    await build(chosen);
+    note(`${shownPath(imageFor(chosen).image)} is ready (${duration(performance.now() - start)})`);
   });
 
 program
   .command("image")
   .description("make the file that boots as a CD and as a USB disk, on BIOS and UEFI")
+  .argument("[modules...]", MODULES)
   .addOption(app())
   .addOption(compiler())
   .addOption(append())
-  .action(async (options: BuildOptions & { append: string }) => {
-    await buildDisks(options, options.append);
-    const { iso, disk } = disksOf(options.app);
-    const names = [iso, disk].map((path) => path.slice(project().length + 1)).join(" and ");
+  .action(async (words: string[], options: BuildOptions & { append: string }, command: Command) => {
+    const chosen = target(words, options, command);
+    await buildDisks(chosen, options.append);
+    const { iso, disk } = disksOf(imageFor(chosen));
+    const names = [iso, disk].map(shownPath).join(" and ");
     const kib = Math.ceil(statSync(iso).size / 1024);
     note(`${names} are ready, one file of ${kib} KiB; docs/hardware.md says how to boot it`);
   });
 
 program
-  .command("hosted")
+  .command("hosted", ours)
   .description("make the Linux process over TAP, and the library with a C interface")
   .addOption(app())
   .addOption(compiler())
   .action(async (options: BuildOptions) => {
     const start = performance.now();
+    if (guestAppNames().includes(options.app)) {
+      throw new Failure(`${options.app} is made of guests, which the Linux process cannot run`);
+    }
     await buildHostedBoth(options);
     const { program, library } = hostedOf(options.app);
-    const names = [program, library].map((path) => path.slice(project().length + 1)).join(" and ");
+    const names = [program, library].map(shownPath).join(" and ");
     note(`${names} are ready (${duration(performance.now() - start)}); see hosted/skerry.h`);
   });
 
@@ -129,53 +178,48 @@ function runLike(name: string, description: string): Command {
         .argParser(parsePort),
     )
     .addOption(
-      new Option("--machine <type>", "kind of machine")
+      new Option("--machine <type>", `kind of machine, ${MACHINES[0]} unless told`)
         .env("MACHINE")
-        .choices(MACHINES)
-        .default("pc"),
+        .choices(MACHINES),
     )
     .addOption(new Option("--nic <model>", `network card: ${NICS.join(", ")}`).env("NIC"))
     .addOption(
-      new Option("--memory <MiB>", "memory").env("MEM").argParser(parseMemory).default(128),
+      new Option("--memory <MiB>", `memory, ${DEFAULT_MEMORY} unless told`)
+        .env("MEM")
+        .argParser(parseMemory),
     )
     .addOption(new Option("--accel <kind>", "how").env("ACCEL").choices(ACCELS).default("auto"))
     .addOption(append());
 }
 
-/** The options with a card that the machine can have. */
-function withNic(options: Omit<RunOptions, "nic"> & { nic?: string }): RunOptions {
-  const { machine, nic = defaultNic(machine) } = options;
-  const trouble = nicTrouble(nic, machine);
-  if (trouble) throw new Failure(`NIC=${nic}: ${trouble}`);
-  return { ...options, nic: nic as Nic };
+for (const [name, description, debug] of [
+  ["run", "build, boot under QEMU, print the URL", false],
+  ["debug", "boot and wait for gdb", true],
+] as const) {
+  runLike(name, description).action(
+    async (words: string[], options: RunOptions, command: Command) => {
+      process.exitCode = await run(target(words, options, command), debug);
+    },
+  );
 }
 
-runLike("run", "build, boot under QEMU, print the URL").action(
-  async (guests: string[], options: RunOptions) => {
-    process.exitCode = await run(withNic({ ...options, guests }));
-  },
-);
-runLike("debug", "boot and wait for gdb").action(async (guests: string[], options: RunOptions) => {
-  process.exitCode = await run(withNic({ ...options, guests }), true);
-});
-
 program
-  .command("test")
+  .command("test", ours)
   .description("run every test")
-  .option("--only <suite...>", "only these suites: check, unit, aot, sim, hosted, qemu")
+  .option("--only <suite...>", "only these suites: check, unit, tools, aot, sim, hosted, qemu")
   .action(async (options: { only?: string[] }) => {
     process.exitCode = (await test(options.only)) ? 0 : 1;
   });
 
 program
-  .command("soak")
+  .command("soak", ours)
   .description("simulate two machines over a network that loses, delays and spoils, by seed")
   .addOption(new Option("--seeds <number>", "how many").default(10_000).argParser(parseCount))
   .addOption(new Option("--first <number>", "the first one").default(1).argParser(parseCount))
   .action(async ({ first, seeds }: { first: number; seeds: number }) => soak(first, seeds));
 
 program
-  .command("fuzz")
+  .command("fuzz", ours)
   .description("give parsers and whole connections inputs that a coverage-guided fuzzer makes up")
   .argument("[targets...]", `of ${Object.keys(FUZZ_TARGETS).join(", ")}`)
   .addOption(
@@ -192,18 +236,27 @@ program
 
 program
   .command("check")
-  .description("check formatting and types")
-  .action(async () => {
+  .description("check skerry.toml; in Skerry's own folder, check formatting and types")
+  .argument("[folder]", "a folder with a skerry.toml; without: the one here or above")
+  .action(async (word?: string) => {
+    const folder = word === undefined ? configuredFolder(process.cwd()) : resolve(word);
+    if (folder) {
+      const { guests } = readConfig(folder);
+      note(
+        `${shownPath(join(folder, CONFIG_NAME))} is right: ${guests.map(({ name }) => name).join(", ")}`,
+      );
+      return;
+    }
     const failed = (await check()).filter(({ passed }) => !passed);
     if (failed.length) throw new Failure(`check: ${failed.map(({ name }) => name).join(", ")}`);
   });
 
-program.command("format").description("format every source in place").action(format);
+program.command("format", ours).description("format every source in place").action(format);
 
-program.addCommand(simCommand().copyInheritedSettings(program));
+program.addCommand(simCommand().copyInheritedSettings(program), ours);
 
 program
-  .command("bench")
+  .command("bench", ours)
   .description("measure against a Debian Linux guest, and against lwIP")
   .addOption(
     new Option("--rounds <number>", "rounds of each measurement")
@@ -223,6 +276,12 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
-  process.stderr.write(`skerry: ${error.message}\n`);
+  let { message } = error;
+  if (error instanceof ConfigFailure) {
+    process.stderr.write(`${message}\n`);
+    const count = error.problems.length;
+    message = `${count === 1 ? "one thing" : `${count} things`} to put right in ${CONFIG_NAME}`;
+  }
+  process.stderr.write(`skerry: ${message}\n`);
   process.exitCode = 1;
 }

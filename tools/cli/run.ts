@@ -2,9 +2,18 @@ import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { loadedEnd } from "../image/elf.ts";
 import { type Accel, chooseAccel } from "../qemu/accel.ts";
-import { type Forward, Machine, type MachineType, type Nic } from "../qemu/machine.ts";
+import {
+  type Forward,
+  MACHINES,
+  Machine,
+  type MachineType,
+  type Nic,
+  defaultNic,
+  nicTrouble,
+} from "../qemu/machine.ts";
 import { freePort, requirePort } from "../qemu/ports.ts";
-import { type BuildOptions, build, imageFor } from "./build.ts";
+import { type ConfiguredMachine, readConfig } from "../config/config.ts";
+import { type BuildOptions, build, configuredBy, imageFor } from "./build.ts";
 import { Failure, serviceOf } from "./project.ts";
 import { note } from "./progress.ts";
 
@@ -12,14 +21,17 @@ import { note } from "./progress.ts";
 
 export interface RunOptions extends BuildOptions {
   /** Host port; undefined for the app's own. */
-  port: number | undefined;
-  machine: MachineType;
-  nic: Nic;
+  port?: number;
+  machine?: MachineType;
+  nic?: string;
   /** MiB. */
-  memory: number;
+  memory?: number;
   accel: Accel;
   append: string;
 }
+
+/** MiB of memory unless asked otherwise. */
+export const DEFAULT_MEMORY = 128;
 
 const MIB = 1 << 20;
 
@@ -34,31 +46,59 @@ function requireMemory(image: string, memory: number): void {
   }
 }
 
-/** True once `GET /` on the loopback's `port` is answered, whatever the answer. */
-function answers(port: number): Promise<boolean> {
+/** What answers `GET /` on the loopback's `port`: HTTP, or something else. */
+function answerOf(port: number): Promise<"http" | "other" | null> {
   return new Promise((resolve) => {
     const get = request({ host: "127.0.0.1", port, path: "/", timeout: 1000, agent: false });
     get.on("response", (response) => {
       response.destroy();
-      resolve(true);
+      resolve("http");
     });
     get.on("timeout", () => get.destroy());
-    get.on("error", () => resolve(false));
+    get.on("error", ({ code }: NodeJS.ErrnoException) =>
+      resolve(code?.startsWith("HPE_") ? "other" : null),
+    );
     get.end();
   });
 }
 
-/** Says how to reach the app when it can be reached. */
-async function announce(machine: Machine, app: string, port: number): Promise<void> {
-  if (app === "iperf3") {
-    await machine.waitFor(/address=\d+\.\d+\.\d+\.\d+/, 60_000).catch(() => null);
-    if (!machine.ending)
-      note(`\n  iperf3 -c 127.0.0.1 -p ${port}      (Ctrl-C ends the machine)\n`);
+/** How the image is reached: what is forwarded, and what it speaks, as far as is known. */
+interface Reach {
+  ports: { host: number; guest: number }[];
+  protocols: Forward["protocol"][];
+  speaks: "http" | "iperf3" | "anything";
+}
+
+/** On the console, once the machine has an IPv4 address. */
+const ADDRESSED = /eth\d+ \d+\.\d+\.\d+\.\d+\//;
+/** How long a machine that has an address may take to answer HTTP before it is taken to serve something else. */
+const SILENCE_MS = 5000;
+
+/** Says how to reach the image when it can be reached. */
+async function announce(machine: Machine, { ports, speaks }: Reach): Promise<void> {
+  const [first, ...others] = ports;
+  if (!first) return;
+  const ending = "      (Ctrl-C ends the machine)";
+  if (speaks === "iperf3") {
+    await machine.waitFor(ADDRESSED, 60_000).catch(() => null);
+    if (!machine.ending) note(`\n  iperf3 -c 127.0.0.1 -p ${first.host}${ending}\n`);
     return;
   }
+  const lines = (list: Reach["ports"]): string[] =>
+    list.map(({ host, guest }) => `  127.0.0.1:${host} leads to port ${guest}`);
+  let addressed = Infinity;
   while (!machine.ending) {
-    if (await answers(port)) {
-      note(`\n  http://127.0.0.1:${port}/      (Ctrl-C ends the machine)\n`);
+    const answer = await answerOf(first.host);
+    if (answer === "http") {
+      note(["", `  http://127.0.0.1:${first.host}/${ending}`, ...lines(others), ""].join("\n"));
+      return;
+    }
+    // Not all that guests serve is HTTP, or TCP: what has an address can be reached.
+    if (speaks === "anything" && addressed === Infinity && ADDRESSED.test(machine.console))
+      addressed = performance.now();
+    if (answer === "other" || performance.now() > addressed + SILENCE_MS) {
+      const [line, ...rest] = lines(ports);
+      note(["", `${line}${ending}`, ...rest, ""].join("\n"));
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -88,32 +128,54 @@ async function attend(machine: Machine): Promise<number> {
   throw new Failure(`the machine ended with ${signal ?? `status ${code}`}`);
 }
 
+/** What is forwarded; `port` takes the place of the first host port. */
+function reachOf(options: RunOptions, { ports }: ConfiguredMachine, configured: boolean): Reach {
+  const { port } = options;
+  if (configured) {
+    const [first, ...others] = ports ?? [{ host: 8080, guest: 80 }];
+    const all = first ? [{ host: port ?? first.host, guest: first.guest }, ...others] : [];
+    return { ports: all, protocols: ["tcp", "udp"], speaks: "anything" };
+  }
+  const service = serviceOf(options.app);
+  return {
+    ports: [{ host: port ?? service.hostPort, guest: service.port }],
+    protocols: service.udp ? ["tcp", "udp"] : ["tcp"],
+    speaks: options.app === "iperf3" ? "iperf3" : "http",
+  };
+}
+
 export async function run(options: RunOptions, debug = false): Promise<number> {
-  const { app } = options;
-  const service = serviceOf(app);
-  const port = options.port ?? service.hostPort;
-  await requirePort(port);
+  const folder = configuredBy(options);
+  const configured = folder ? readConfig(folder).machine : {};
+  const type = options.machine ?? configured.machine ?? MACHINES[0];
+  // A card that is configured goes with the machine that is.
+  const nic = options.nic ?? (options.machine ? undefined : configured.nic) ?? defaultNic(type);
+  const trouble = nicTrouble(nic, type);
+  if (trouble) throw new Failure(`NIC=${nic}: ${trouble}`);
+  const memory = options.memory ?? configured.memory ?? DEFAULT_MEMORY;
+  const reach = reachOf(options, configured, folder !== null);
+  const requirePorts = async (): Promise<void> => {
+    for (const { host } of reach.ports) await requirePort(host);
+  };
+  await requirePorts();
   await build(options);
   const { image, symbols } = imageFor(options);
-  requireMemory(image, options.memory);
+  requireMemory(image, memory);
   const accel = await chooseAccel(debug ? "tcg" : options.accel, image, note);
-  await requirePort(port);
-  const protocols: Forward["protocol"][] = service.udp ? ["tcp", "udp"] : ["tcp"];
+  await requirePorts();
   const gdbPort = debug ? await freePort() : undefined;
   const machine = Machine.start({
     kernel: image,
     append: options.append,
     accel,
-    machine: options.machine,
-    nic: options.nic,
-    memory: options.memory,
+    machine: type,
+    nic: nic as Nic,
+    memory,
     network: {
       kind: "user",
-      forwards: protocols.map((protocol) => ({
-        protocol,
-        hostPort: port,
-        guestPort: service.port,
-      })),
+      forwards: reach.ports.flatMap(({ host, guest }) =>
+        reach.protocols.map((protocol) => ({ protocol, hostPort: host, guestPort: guest })),
+      ),
     },
     ...(gdbPort ? { gdbPort } : {}),
   });
@@ -134,6 +196,6 @@ export async function run(options: RunOptions, debug = false): Promise<number> {
       ].join("\n"),
     );
   }
-  void announce(machine, app, port);
+  void announce(machine, reach);
   return attend(machine);
 }

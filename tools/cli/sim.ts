@@ -1,7 +1,9 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { build as bundle } from "esbuild";
 import {
   common,
   type Control,
@@ -21,7 +23,10 @@ import { duration as inTime, step } from "./progress.ts";
 import { Failure, project, root } from "./project.ts";
 import { hashOfFile, once } from "./stamp.ts";
 
-/** `skerry sim`: flows through a bottleneck in virtual time, as a picture and a table. */
+/**
+ * `skerry sim`: tests of guests on simulated machines, or flows through a bottleneck in virtual time, as a
+ * picture and a table.
+ */
 
 interface Options {
   flow?: Flow[];
@@ -104,7 +109,10 @@ function parseFlow(text: string, before: Flow[] = []): Flow[] {
 /** The command, to be added to the program. */
 export function simCommand(): Command {
   return new Command("sim")
-    .description("simulate congestion control over a bottleneck; draw window, rate and round trip")
+    .description(
+      "run tests of guests on simulated machines; or draw congestion control over a bottleneck",
+    )
+    .argument("[tests...]", "test files (.ts, .js) that import skerry/sim: docs/simulation.md")
     .addOption(
       new Option(
         "-f, --flow <control[@start[-end]]>",
@@ -146,6 +154,7 @@ export function simCommand(): Command {
       "after",
       `
 Examples:
+  skerry sim app.test.ts                          tests of one's own guests
   skerry sim                                      two CUBIC flows, the second ten seconds later
   skerry sim -f bbr --loss 1%                     BBR where a hundredth of all packets is lost
   skerry sim -f cubic -f bbr@5 --queue 2bdp       CUBIC against BBR
@@ -153,7 +162,50 @@ Examples:
 
 docs/congestion.md explains the curves.`,
     )
-    .action(sim);
+    .action((tests: string[], options: Options) => (tests.length ? runTests(tests) : sim(options)));
+}
+
+/** Bundles what users' tests import, and then the tests, and has Node run them. */
+async function runTests(tests: string[]): Promise<void> {
+  const wrong = tests.find((file) => !existsSync(file));
+  if (wrong !== undefined) throw new Failure(`there is no file ${wrong}`);
+  const library = project("build", "tools", "sim.js");
+  const common = {
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    sourcemap: "inline",
+    logLevel: "error",
+    absWorkingDir: root,
+  } as const;
+  const entry = project("tools/sim/network.ts");
+  await bundle({ ...common, entryPoints: [entry], outfile: library, packages: "external" });
+  const outdir = resolve("build", "sim", "tests");
+  const outputs = tests.map((file) => join(outdir, `${basename(file).replace(/\.\w+$/, "")}.mjs`));
+  for (const [i, file] of tests.entries()) {
+    await bundle({
+      ...common,
+      entryPoints: [resolve(file)],
+      outfile: outputs[i]!,
+      packages: "external",
+      plugins: [
+        {
+          name: "skerry/sim",
+          setup: (build) => {
+            build.onResolve({ filter: /^skerry\/sim$/ }, () => ({
+              path: pathToFileURL(library).href,
+              external: true,
+            }));
+          },
+        },
+      ],
+    });
+  }
+  const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...outputs], {
+    stdio: "inherit",
+  });
+  if (status !== 0) process.exitCode = status ?? 1;
 }
 
 async function sim(options: Options): Promise<void> {

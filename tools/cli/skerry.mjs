@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Starts the `skerry` command: bundles tools/cli when a source under tools/ is newer than the
-// bundle, then runs it. The one tool that is not TypeScript, because nothing has compiled yet.
+// bundle, then runs it. A package has the bundle in it. The one tool that is not TypeScript, because nothing has compiled yet.
+import { createRequire } from "node:module";
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -18,15 +19,17 @@ function newestSource() {
   const sources = readdirSync(join(root, "tools"), { recursive: true })
     .filter((name) => !name.includes("node_modules"))
     .map((name) => join(root, "tools", name));
-  return Math.max(
-    ...[...sources, join(root, "package-lock.json")].map((path) => statSync(path).mtimeMs),
-  );
+  const others = [join(root, "package.json"), join(root, "package-lock.json")].filter(existsSync);
+  return Math.max(...[...sources, ...others].map((path) => statSync(path).mtimeMs));
 }
 
-if (Number(process.versions.node.split(".")[0]) < 20) {
-  fail(`Node 20 or later is needed, this is ${process.version}: install it from nodejs.org`);
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  fail(`Node 20.19 or later is needed, this is ${process.version}: install it from nodejs.org`);
 }
-if (!existsSync(join(root, "node_modules/esbuild"))) {
+try {
+  createRequire(import.meta.url).resolve("esbuild");
+} catch {
   fail(`the npm packages are missing: run \`npm ci\` in ${root} (or use make, which does)`);
 }
 if (!existsSync(bundle) || statSync(bundle).mtimeMs < newestSource()) {

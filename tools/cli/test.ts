@@ -8,7 +8,7 @@ import { build as bundle } from "esbuild";
 import { build, buildFuzz, buildHostedBoth } from "./build.ts";
 import { check } from "./check.ts";
 import { hasFuzzer } from "./fuzz.ts";
-import { DEFAULT_APP, Failure, appNames, project, root } from "./project.ts";
+import { DEFAULT_APP, Failure, appNames, guestAppNames, project, root } from "./project.ts";
 import { duration, note } from "./progress.ts";
 
 /** `skerry test`: every suite in turn, and the counts at the end. */
@@ -95,7 +95,7 @@ async function unitSuite(): Promise<Counts> {
 }
 
 async function qemuSuite(): Promise<Counts> {
-  for (const app of appNames()) await build({ app, cc: "gcc" });
+  for (const app of [...appNames(), ...guestAppNames()]) await build({ app, cc: "gcc" });
   return nodeSuite("qemu", 1);
 }
 
@@ -114,6 +114,7 @@ async function checkSuite(): Promise<Counts> {
 const SUITES: { [name: string]: () => Promise<Counts> } = {
   check: checkSuite,
   unit: unitSuite,
+  tools: () => nodeSuite("tools", 2),
   aot: () => nodeSuite("aot", 2),
   sim: () => nodeSuite("sim", 2),
   hosted: hostedSuite,

@@ -1,5 +1,5 @@
 import { translateModule } from "../aot/emit.ts";
-import { importsHeader } from "./imports.ts";
+import { importsHeader, leases } from "./imports.ts";
 
 /** From a Wasm module to the C of a guest (boot/guest.c says how it lives). */
 
@@ -34,7 +34,7 @@ export function guestCode(name: string, wasm: Uint8Array, sourceMap?: string): G
     prefix,
     c: translation.c,
     header: importsHeader(translation),
-    row: `{${JSON.stringify(name)}, ${prefix}_instantiate, ${entry}, &${prefix}_instance_bytes, ${pages}}`,
+    row: `{${JSON.stringify(name)}, ${prefix}_instantiate, ${entry}, &${prefix}_instance_bytes, ${pages}, ${Number(leases(module))}}`,
   };
 }
 

@@ -1,6 +1,6 @@
 import { GuestCall } from "../../kernel/guest/calls.ts";
 import type { Translation } from "../aot/emit.ts";
-import type { FuncType } from "../aot/module.ts";
+import type { FuncType, Import, Module } from "../aot/module.ts";
 
 /** What a guest may import, and the C that turns an import into a call of the kernel. */
 
@@ -56,8 +56,26 @@ const PREVIEW1: Signatures = {
   sock_shutdown: "ii",
 };
 
+/** WasmEdge's socket extension; a call of two versions is told from the other by its parameters. */
+const WASMEDGE: Signatures = {
+  sock_open: "iii",
+  sock_bind: "iii",
+  sock_listen: "ii",
+  sock_connect: "iii",
+  sock_accept_v1: "ii",
+  sock_recv_from: "iiiiiii",
+  sock_recv_from_v2: "iiiiiiii",
+  sock_send_to: "iiiiiii",
+  sock_getsockopt: "iiiii",
+  sock_setsockopt: "iiiii",
+  sock_getlocaladdr: "iiii",
+  sock_getlocaladdr_v2: "iii",
+  sock_getpeeraddr: "iiii",
+  sock_getpeeraddr_v2: "iii",
+};
+
 const SKERRY: Signatures = {
-  socket: "i",
+  socket: "iii",
   bind: "ii",
   listen: "ii",
   accept: "iii",
@@ -70,10 +88,30 @@ const SKERRY: Signatures = {
   peer_address: "ii",
   set_option: "iii",
   get_option: "ii",
+  set_option_data: "iiii",
+  get_option_data: "iiii",
+  send_message: "iii",
+  receive_message: "iii",
+  available: "i",
+  duplicate: "iii",
+  duplicate_to: "iii",
+  close_on_exec: "ii",
+  poll: "iiI",
+  epoll_create: "i",
+  epoll_ctl: "iiii",
+  epoll_wait: "iiiI",
+  eventfd: "Ii",
+  timerfd_create: "ii",
+  timerfd_settime: "iiii",
+  timerfd_gettime: "ii",
+  resolve: "iiiii",
+  lease: "ii",
+  release: "i",
+  send_file: "iiIi",
 };
 
 const MODULES: { readonly [module: string]: Signatures } = {
-  wasi_snapshot_preview1: PREVIEW1,
+  wasi_snapshot_preview1: { ...PREVIEW1, ...WASMEDGE },
   skerry: SKERRY,
   env: { abort: "iiii" },
 };
@@ -86,51 +124,102 @@ interface Call {
   results: string;
 }
 
-function callOf(module: string, field: string): Call | undefined {
-  const params = MODULES[module]?.[field];
-  if (params === undefined) return undefined;
-  const number = GuestCall[field as keyof typeof GuestCall];
-  return { number, params, results: NO_RESULT.has(field) ? "" : "i" };
+/** The calls that an import of this name may mean: more than one where a call has versions. */
+function callsOf(module: string, field: string): Call[] {
+  return [field, `${field}_v1`, `${field}_v2`].flatMap((name) => {
+    const params = MODULES[module]?.[name];
+    if (params === undefined) return [];
+    const number = GuestCall[name as keyof typeof GuestCall];
+    return [{ number, params, results: NO_RESULT.has(name) ? "" : "i" }];
+  });
 }
 
 const letters = (types: FuncType["params"]): string =>
   types.map((type) => (type === "i32" ? "i" : type === "i64" ? "I" : "?")).join("");
 
 /**
+ * What each imported function of a module is to call. Throws an error that lists what there is no call for.
+ */
+export function guestCalls(module: Module): Call[] {
+  const missing = new Set<string>();
+  const found: Call[] = [];
+  for (const { imported, type } of module.funcs) {
+    if (!imported) continue;
+    const calls = callsOf(imported.module, imported.field);
+    const call = calls.find(
+      (one) => letters(type.params) === one.params && letters(type.results) === one.results,
+    );
+    if (call) found.push(call);
+    else missing.add(`${nameOf(imported)}${calls.length ? ", with another signature" : ""}`);
+  }
+  for (const { imported } of [...module.globals, ...module.tables, ...module.memories]) {
+    if (imported) missing.add(`${nameOf(imported)}, which is no function`);
+  }
+  if (missing.size) {
+    const hints = new Set([...missing].flatMap((name) => hintFor(name)));
+    const what = [...missing].join("; ");
+    throw new Error(`it imports what Skerry does not have: ${[what, ...hints].join(". ")}`);
+  }
+  return found;
+}
+
+/** What to do about modules that are made for other hosts: the beginning of the import's name says which. */
+const HINTS: readonly (readonly [pattern: RegExp, hint: string])[] = [
+  [/^wasi:/, "It is of WASI preview 2: build it for preview 1 (Rust: --target wasm32-wasip1)"],
+  [/^wasi_unstable\./, "It is of WASI before preview 1: build it with a newer compiler"],
+  [
+    /^(wbg|__wbindgen.*)\./,
+    "It is made for browsers: build it for WASI (Rust: --target wasm32-wasip1)",
+  ],
+  [/^(go|gojs)\./, "It is made for browsers: build it with GOOS=wasip1 GOARCH=wasm"],
+  [
+    /^(a\.|env\._?emscripten_)/,
+    "Emscripten made it for browsers: build it with -sSTANDALONE_WASM or by clang --target=wasm32-wasi",
+  ],
+  [
+    /^env\.(console\.|seed|trace|Date\.|performance\.|process\.)/,
+    "AssemblyScript imports it from browsers: give the source to skerry.toml, or build it with @assemblyscript/wasi-shim",
+  ],
+  [
+    /^env\./,
+    "A linker took an undefined function for an import: is a source or a library missing?",
+  ],
+];
+
+const hintFor = (name: string): string[] =>
+  HINTS.filter(([pattern]) => pattern.test(name))
+    .slice(0, 1)
+    .map(([, hint]) => hint);
+
+const nameOf = ({ module, field }: Import): string => `${module}.${field}`;
+
+/** Whether a module leases packets, so that memory may be lent to its guests. */
+export function leases(module: Module): boolean {
+  return module.funcs.some(
+    ({ imported }) => imported?.module === "skerry" && imported.field === "lease",
+  );
+}
+
+/**
  * The header that the guest's C includes: a function for each import, which leaves its arguments in the
- * guest's record and calls the kernel. Throws an error that lists what there is no call for.
+ * guest's record and calls the kernel. Throws as `guestCalls` does.
  */
 export function importsHeader({ module, imports }: Translation): string {
   const lines = ['#include "guest.h"'];
-  const missing = new Set<string>();
   const done = new Set<string>();
-  module.funcs
-    .filter((func) => func.imported)
-    .forEach(({ imported, type }, index) => {
-      const name = imports.funcs[index]!;
-      const from = imported!;
-      const call = callOf(from.module, from.field);
-      const { params, results } = type;
-      if (!call || letters(params) !== call.params || letters(results) !== call.results) {
-        missing.add(`${from.module}.${from.field}${call ? ", with another signature" : ""}`);
-        return;
-      }
-      if (done.has(name)) return;
-      done.add(name);
-      const declared = params.map((t, i) => `${t === "i64" ? "u64" : "u32"} p${i}`).join(", ");
-      const filled = params.map((_, i) => `GUEST.arguments[${i}] = p${i};`).join(" ");
-      lines.push(
-        `static ${results.length ? "u32" : "void"} ${name}(${declared || "void"}) {`,
-        `  ${filled}`,
-        `  ${results.length ? "return (u32)" : ""}guest_call(${call.number}u);`,
-        "}",
-      );
-    });
-  for (const { imported } of [...module.globals, ...module.tables, ...module.memories]) {
-    if (imported) missing.add(`${imported.module}.${imported.field}, which is no function`);
-  }
-  if (missing.size) {
-    throw new Error(`it imports what Skerry does not have: ${[...missing].join("; ")}`);
-  }
+  guestCalls(module).forEach(({ number }, index) => {
+    const name = imports.funcs[index]!;
+    if (done.has(name)) return;
+    done.add(name);
+    const { params, results } = module.funcs[index]!.type;
+    const declared = params.map((t, i) => `${t === "i64" ? "u64" : "u32"} p${i}`).join(", ");
+    const filled = params.map((_, i) => `GUEST.arguments[${i}] = p${i};`).join(" ");
+    lines.push(
+      `static ${results.length ? "u32" : "void"} ${name}(${declared || "void"}) {`,
+      `  ${filled}`,
+      `  ${results.length ? "return (u32)" : ""}guest_call(${number}u);`,
+      "}",
+    );
+  });
   return lines.join("\n") + "\n";
 }

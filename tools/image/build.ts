@@ -24,14 +24,20 @@ export interface ImageOptions {
   memoryPages?: number;
   /** Wasm programs that are part of the image. */
   guests?: GuestCode[];
+  /** Words of the kernel command line before those that the loader gives, which override them. */
+  commandLine?: string;
   /** A file to link in whole as the file pack (`BootInfo.pack`). */
   pack?: string;
+  /** Likewise, of what is said of its guests (`BootInfo.setup`). */
+  setup?: string;
   /** The image to write. The same with debugging information goes beside it, as `<name>.debug.elf`. */
   out: string;
   /** gcc, or clang (which links with lld). */
   cc?: string;
   /** Compile the kernel for stepping through it (-Og) rather than for speed. */
   debug?: boolean;
+  /** Where objects of the kernel and the shim are kept for other images, too; absent: with the image's own. */
+  kernelObjects?: string;
   /** The project's root, where boot/ is. */
   root?: string;
 }
@@ -117,7 +123,8 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   const name = out.replace(/\.elf$/, "");
   const debugImage = `${name}.debug.elf`;
   const objects = `${name}.objects`;
-  mkdirSync(objects, { recursive: true });
+  const kernelObjects = options.kernelObjects ?? objects;
+  for (const folder of [objects, kernelObjects]) mkdirSync(folder, { recursive: true });
 
   const boot = join(root, "boot");
   const runtime = join(root, "tools/aot/runtime");
@@ -138,14 +145,15 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     stem: string,
     extra: string[],
     alsoFrom: Uint8Array[] = headers,
+    folder = objects,
   ) => {
     const hash = createHash("sha256").update(JSON.stringify([cc, flags, extra]));
     for (const bytes of [readFileSync(source), ...alsoFrom]) hash.update(bytes);
-    const object = join(objects, `${stem}.${hash.digest("hex").slice(0, 16)}.o`);
+    const object = join(folder, `${stem}.${hash.digest("hex").slice(0, 16)}.o`);
     files.push(object);
     if (existsSync(object)) return;
-    for (const file of readdirSync(objects)) {
-      if (file.startsWith(`${stem}.`) && /\.o(\.part)?$/.test(file)) rmSync(join(objects, file));
+    for (const file of readdirSync(folder)) {
+      if (file.startsWith(`${stem}.`) && /\.o(\.part)?$/.test(file)) rmSync(join(folder, file));
     }
     const from = relative(root, source);
     jobs.push(async () => {
@@ -165,19 +173,20 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
 
   // What a guest's memory begins at is in a register (gcc) or in GS's base (clang).
   const guestMemory = `-DWASM_MEMORY_${clang ? "GS" : "REGISTER"}`;
-  compile(resolve(options.kernelC), "kernel", [
+  const kernelFlags = [
     ...[GENERAL, KERNEL_MEMORY],
     ...(options.debug ? ["-Og"] : ["-O2", ...(clang ? [] : UNPADDED)]),
     '-DWASM_IMPORTS="host.h"',
     "-Wno-unused",
     // Traps at different lines stay apart, for the backtrace; low addresses are no mistake.
     ...(clang ? [] : ["-fno-tree-tail-merge", "--param=min-pagesize=0"]),
-  ]);
+  ];
+  compile(resolve(options.kernelC), "kernel", kernelFlags, headers, kernelObjects);
   for (const file of readdirSync(boot).sort()) {
     // The shim has a memcpy of its own; -O2 must not turn its loop into a call of itself.
     const memory = file === "guest.c" ? guestMemory : KERNEL_MEMORY;
-    if (/\.[cS]$/.test(file))
-      compile(join(boot, file), file, [GENERAL, memory, "-O2", "-fno-builtin"]);
+    const shim = [GENERAL, memory, "-O2", "-fno-builtin"];
+    if (/\.[cS]$/.test(file)) compile(join(boot, file), file, shim, headers, kernelObjects);
   }
   const guests = options.guests ?? [];
   const written = (file: string, text: string): string => {
@@ -185,6 +194,14 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
     return join(objects, file);
   };
   compile(written("guests.c", guestTable(guests)), "guests", [GENERAL, guestMemory]);
+  const words = JSON.stringify(options.commandLine ?? "");
+  const declared = [
+    '#include "boot.h"',
+    `const char built_in_words[] = ${words};`,
+    "const u32 built_in_words_length = sizeof built_in_words - 1;",
+    "",
+  ];
+  compile(written("words.c", declared.join("\n")), "words", [GENERAL, KERNEL_MEMORY]);
   for (const { prefix, c, header } of guests) {
     const imports = written(`${prefix}.h`, header);
     const signalling = clang ? "-ffp-exception-behavior=maytrap" : "-fsignaling-nans";
@@ -192,7 +209,13 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
       written(`${prefix}.c`, c),
       prefix,
       [
-        ...[guestMemory, `-DWASM_IMPORTS=${JSON.stringify(imports)}`, "-O2", "-Wno-unused"],
+        ...[
+          guestMemory,
+          "-DWASM_LENT=0xc0000000u",
+          `-DWASM_IMPORTS=${JSON.stringify(imports)}`,
+          "-O2",
+          "-Wno-unused",
+        ],
         ...[...FLOATING, signalling, ...(clang ? [] : ["-fno-tree-tail-merge"])],
       ],
       [...headers, readFileSync(imports)],
@@ -202,6 +225,7 @@ export async function buildImage(options: ImageOptions): Promise<ImageReport> {
   writeFileSync(font, fontBytes(join(boot, "font.txt")));
   embed(font, "font");
   if (options.pack) embed(options.pack, "pack");
+  if (options.setup) embed(options.setup, "setup");
   await twoAtATime(jobs.splice(0));
 
   const link = async () => {

@@ -27,12 +27,14 @@ export const INFORM = 8;
 const SUBNET_MASK = 1;
 const ROUTER = 3;
 const DNS = 6;
+const DOMAIN = 15;
 const REQUESTED_ADDRESS = 50;
 const LEASE_TIME = 51;
 const MESSAGE_TYPE = 53;
 const SERVER_IDENTIFIER = 54;
 const RENEWAL_TIME = 58;
 const REBINDING_TIME = 59;
+const DOMAIN_SEARCH = 119;
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
@@ -62,6 +64,9 @@ export interface DhcpServerOptions {
   mask?: string;
   router?: string;
   dns?: string[];
+  domain?: string;
+  /** The search list, as it goes on the wire. */
+  search?: Uint8Array;
   /** Seconds. */
   lease?: number;
   renewal?: number;
@@ -78,7 +83,8 @@ export class DhcpServer {
   readonly silent = new Set<number>();
   /** Answers the next REQUESTs with NAK. */
   refuses = false;
-  options: Required<Omit<DhcpServerOptions, "renewal" | "rebinding">> & DhcpServerOptions;
+  options: Required<Omit<DhcpServerOptions, "renewal" | "rebinding" | "domain" | "search">> &
+    DhcpServerOptions;
 
   constructor(
     readonly peer: Peer,
@@ -120,7 +126,7 @@ export class DhcpServer {
   private reply(message: DhcpMessage, type: number): void {
     const { peer, options } = this;
     const refused = type === NAK;
-    const bytes = new Uint8Array(FIXED_LENGTH + 4 + 64);
+    const bytes = new Uint8Array(FIXED_LENGTH + 4 + 320);
     const view = new DataView(bytes.buffer);
     bytes.set([2, 1, 6, 0]);
     view.setUint32(4, message.xid);
@@ -143,6 +149,8 @@ export class DhcpServer {
       put(ROUTER, ...octets(ipNumber(options.router)));
       put(DNS, ...options.dns.flatMap((server) => octets(ipNumber(server))));
       put(LEASE_TIME, ...octets(options.lease));
+      if (options.domain) put(DOMAIN, ...Buffer.from(options.domain));
+      if (options.search) put(DOMAIN_SEARCH, ...options.search);
       if (options.renewal !== undefined) put(RENEWAL_TIME, ...octets(options.renewal));
       if (options.rebinding !== undefined) put(REBINDING_TIME, ...octets(options.rebinding));
     }

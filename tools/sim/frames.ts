@@ -16,9 +16,12 @@ export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_IPV6 = 0x86dd;
 
 export const ICMP = 1;
+export const IGMP = 2;
 export const TCP = 6;
 export const UDP = 17;
 export const ICMPV6 = 58;
+/** Protocols for experiments (RFC 3692, 2.1): a program's own business. */
+export const EXPERIMENTAL = [253, 254];
 
 /** TCP's control bits (RFC 9293, 3.1; ECE and CWR from RFC 3168, 6.1; AE from RFC 9768, 3.1). */
 export const FIN = 1;
@@ -138,6 +141,16 @@ export interface Frame {
   icmp6?: Icmp;
   udp?: Udp;
   tcp?: TcpSegment;
+  igmp?: Igmp;
+}
+
+/** What a host says of its groups (RFC 3376; RFC 2236; RFC 1112). */
+export interface Igmp {
+  type: number;
+  /** Of the older messages. */
+  group: string;
+  /** Of version 3's report: type and group. */
+  records: [type: number, group: string][];
 }
 
 export function mac(bytes: Uint8Array, at = 0): string {
@@ -297,7 +310,26 @@ function parseTransport(frame: Frame, packet: Ipv4): void {
   if (packet.protocol === ICMP) frame.icmp = parseIcmp(packet.payload);
   else if (packet.protocol === UDP) frame.udp = parseUdp(packet);
   else if (packet.protocol === TCP) frame.tcp = parseTcp(packet);
-  else throw new Malformed(`IPv4: protocol ${packet.protocol}`);
+  else if (packet.protocol === IGMP) frame.igmp = parseIgmp(packet);
+  else check(EXPERIMENTAL.includes(packet.protocol), `IPv4: protocol ${packet.protocol}`);
+}
+
+function parseIgmp({ payload, ttl, headerLength, trafficClass, destination }: Ipv4): Igmp {
+  check(ttl === 1 && headerLength === 24 && trafficClass === 0xc0, "IGMP: header (RFC 3376, 4)");
+  check(payload.length >= 8 && checksum(payload) === 0, "IGMP: length or checksum");
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const type = payload[0]!;
+  const group = ip(view.getUint32(4));
+  if (type === 0x12 || type === 0x16) check(destination === group, "IGMP: report's destination");
+  else if (type === 0x17) check(destination === "224.0.0.2", "IGMP: leave's destination");
+  else check(type === 0x22 && destination === "224.0.0.22", `IGMP: type ${type}`);
+  const count = type === 0x22 ? view.getUint16(6) : 0;
+  check(payload.length === 8 + 8 * count, "IGMP: records without sources");
+  const records = Array.from({ length: count }, (_, i): [number, string] => [
+    payload[8 + i * 8]!,
+    ip(view.getUint32(12 + i * 8)),
+  ]);
+  return { type, group, records };
 }
 
 /** Extension headers (RFC 8200, 4). */
@@ -353,11 +385,11 @@ function parseTransport6(frame: Frame, packet: Ipv6): void {
   if (packet.protocol === ICMPV6) frame.icmp6 = parseIcmp6(packet);
   else if (packet.protocol === UDP) frame.udp = parseUdp(packet, false);
   else if (packet.protocol === TCP) frame.tcp = parseTcp(packet);
-  else throw new Malformed(`IPv6: protocol ${packet.protocol}`);
+  else check(EXPERIMENTAL.includes(packet.protocol), `IPv6: protocol ${packet.protocol}`);
 }
 
 /** What a host sends (RFC 4443; RFC 4861, 4; RFC 3810, 5.2), and what a router says. */
-const ICMP6_TYPES = [1, 2, 3, 4, 128, 129, 133, 134, 135, 136, 143];
+const ICMP6_TYPES = [1, 2, 3, 4, 128, 129, 131, 132, 133, 134, 135, 136, 143];
 
 function parseIcmp6(packet: Ipv6): Icmp {
   const { source, destination, payload } = packet;
@@ -375,6 +407,11 @@ function parseIcmp6(packet: Ipv6): Icmp {
     check(packet.hopLimit === 255, `ICMPv6: discovery with hop limit ${packet.hopLimit}`);
     check(code === 0, "ICMPv6: code of discovery");
     checkDiscovery(packet, type);
+  }
+  if (type === 131 || type === 132) {
+    check(packet.hopLimit === 1 && packet.extensions.includes(HOP_BY_HOP), "MLD: router alert");
+    const group = type === 131 ? ip6(payload.subarray(8, 24)) : "ff02::2";
+    check(payload.length === 24 && destination === group, "MLD: destination (RFC 2710, 3)");
   }
   if (type === 143) {
     check(packet.hopLimit === 1 && packet.extensions.includes(HOP_BY_HOP), "MLD: router alert");

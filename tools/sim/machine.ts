@@ -1,6 +1,9 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import { DriverFault, type Host, type PciDevice } from "./device.ts";
 import { acpiTables, type Tables } from "./acpi.ts";
+import { FRAMES_BYTES, Guests } from "./guest/guests.ts";
+import type { GuestProgram } from "./guest/program.ts";
+import type { ScriptedGuest } from "./guest/scripted.ts";
 import { IO_APIC_BASE, IO_APIC_BYTES, IoApic } from "./ioapic.ts";
 import { explain, type Kernel } from "./kernel.ts";
 import { ConfigMechanism1, Ecam, PciBridge, PciBus, PciFunction } from "./pci.ts";
@@ -23,6 +26,10 @@ export interface MachineOptions {
   memory?: number;
   /** The file pack. */
   pack?: Uint8Array;
+  /** The Wasm programs that are part of its image. */
+  guests?: (GuestProgram | ScriptedGuest)[];
+  /** What is said of its guests: `encodeSpecs` of tools/guest/spec.ts. */
+  setup?: Uint8Array;
   /** Plugged in on bus 0. */
   devices?: PciDevice[];
   /** Plugged in on bus 1, behind a bridge. */
@@ -100,7 +107,7 @@ export class Machine implements Host {
 
   private readonly options: MachineOptions;
   private readonly exports: Exports;
-  private readonly wasmMemory: WebAssembly.Memory;
+  readonly wasmMemory: WebAssembly.Memory;
   private readonly random: Random;
   private readonly pci = new ConfigMechanism1(new PciBus(0));
   private readonly devices: PciDevice[] = [];
@@ -111,6 +118,7 @@ export class Machine implements Host {
   /** Pages of it that the kernel has mapped. */
   private readonly ecamPages = new Set<number>();
   private pack = 0;
+  private setup = 0;
   private rsdp = 0;
   private commandLine = 0;
   private commandLineLength = 0;
@@ -138,7 +146,8 @@ export class Machine implements Host {
     this.kernel = options.kernel;
     this.name = options.name ?? "machine";
     this.random = simulation.random.fork();
-    const pages = Math.ceil((options.memory ?? 16 << 20) / PAGE);
+    const ramEnd = align(options.memory ?? 16 << 20, PAGE);
+    const pages = (ramEnd + (options.guests ? FRAMES_BYTES : 0)) / PAGE;
     this.wasmMemory =
       spareMemories.get(pages)?.pop() ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.memory = new Uint8Array(this.wasmMemory.buffer);
@@ -158,6 +167,11 @@ export class Machine implements Host {
       this.pack = at;
       this.memory.set(options.pack, at);
       at = align(at + options.pack.length, PAGE);
+    }
+    if (options.setup) {
+      this.setup = at;
+      this.memory.set(options.setup, at);
+      at = align(at + options.setup.length, PAGE);
     }
     const tables: Tables = {};
     if (options.ioApic) {
@@ -179,7 +193,7 @@ export class Machine implements Host {
     }
     this.scratch = at;
     this.ram = at + SCRATCH;
-    this.ramEnd = this.memory.length;
+    this.ramEnd = ramEnd;
     this.plugIn(options);
     const imports = { env: { memory: this.wasmMemory }, host: this.imports() };
     this.exports = instantiateSync<Exports>(this.kernel.module, imports).exports;
@@ -294,7 +308,8 @@ export class Machine implements Host {
     }
   }
 
-  private spend(ns: number): void {
+  /** Lets virtual time pass within a call into the kernel. */
+  spend(ns: number): void {
     this.clockReads = 0;
     this.spent += ns;
     this.checkSpent();
@@ -338,7 +353,16 @@ export class Machine implements Host {
   }
 
   private consoleWrite(address: number, length: number): void {
-    this.partialLine += this.decoder.decode(this.bytes(address, length), { stream: true });
+    this.write(this.decoder.decode(this.bytes(address, length), { stream: true }));
+  }
+
+  /** Prints a line of the host's. */
+  print(line: string): void {
+    this.write(`${this.partialLine ? "\n" : ""}${line}\n`);
+  }
+
+  private write(text: string): void {
+    this.partialLine += text;
     const lines = this.partialLine.split("\n");
     this.partialLine = lines.pop()!;
     for (const line of lines) {
@@ -357,6 +381,11 @@ export class Machine implements Host {
   }
 
   // ---- What devices see (Host) ----------------------------------------------------------------
+
+  /** Nanoseconds since it was switched on. */
+  uptime(): number {
+    return this.time - this.bootTime;
+  }
 
   get time(): number {
     return this.running ? this.simulation.now + this.spent : this.simulation.now;
@@ -548,7 +577,7 @@ export class Machine implements Host {
         const waiting = ++this.clockReads > 256;
         this.spent += waiting ? MICROSECOND : CLOCK_TIME;
         this.checkSpent();
-        return BigInt(Math.floor(this.time - this.bootTime));
+        return BigInt(Math.floor(this.uptime()));
       },
       wallClock: () => {
         const start = this.options.wallClock ?? 1_700_000_000_000_000_000n;
@@ -602,12 +631,7 @@ export class Machine implements Host {
         this.fired = 0n;
         return fired;
       },
-      // No Wasm programs are linked to a simulated machine: nothing asks for the rest.
-      guestModules: () => 0,
-      guestModule: noGuest,
-      guestMake: noGuest,
-      guestResume: noGuest,
-      guestEnd: noGuest,
+      ...new Guests(this, this.options.guests ?? [], this.ramEnd).imports(),
     };
   }
 
@@ -621,18 +645,16 @@ export class Machine implements Host {
       this.commandLine,
       this.pack,
       packLength,
+      this.setup,
+      this.options.setup?.length ?? 0,
       this.rsdp,
       this.ram,
       this.ramEnd - this.ram,
-      this.memory.length >> 10,
+      this.ramEnd >> 10,
     ];
     fields.forEach((value, i) => view.setUint32(into + i * 4, value, true));
-    view.setBigUint64(into + 40, 0n, true);
+    view.setBigUint64(into + 48, 0n, true);
   }
-}
-
-function noGuest(): never {
-  throw new Error("the kernel asked for a guest, and there is none");
 }
 
 function align(value: number, to: number): number {

@@ -89,7 +89,9 @@ export class Peer implements Port {
   receive(bytes: Uint8Array, damaged: boolean): void {
     if (damaged) return;
     const frame = parse(bytes);
-    const group = this.ip6 !== undefined && frame.destination.startsWith("33:33:");
+    const group =
+      frame.destination.startsWith("01:00:5e:") ||
+      (this.ip6 !== undefined && frame.destination.startsWith("33:33:"));
     if (frame.destination !== this.mac && frame.destination !== BROADCAST && !group) return;
     if (frame.icmp6 && this.hearsNeighbour(frame)) return;
     if (frame.arp) {

@@ -32,6 +32,14 @@ export class SocketError extends Error {
   }
 }
 
+/** What a name stands for. */
+export interface Resolved {
+  /** In full, at the end of its CNAMEs. */
+  name: string;
+  addresses: string[];
+  records: { type: number; ttl: number; data: Uint8Array }[];
+}
+
 const ADDRESS_AT = 0;
 const DATA_AT = 4096;
 
@@ -52,6 +60,23 @@ export class Sockets {
 
   datagram(domain = Domain.Inet): number {
     return this.done("socket", this.machine.syscall(Syscall.Socket, SocketType.Datagram, domain));
+  }
+
+  /** Hears a whole protocol of IP. */
+  raw(protocol: number, domain = Domain.Inet): number {
+    return this.done(
+      "socket",
+      this.machine.syscall(Syscall.Socket, SocketType.Raw, domain, protocol),
+    );
+  }
+
+  /** Sends ICMP's echo requests and hears the replies. */
+  echo(domain = Domain.Inet): number {
+    const protocol = domain === Domain.Inet ? 1 : 58;
+    return this.done(
+      "socket",
+      this.machine.syscall(Syscall.Socket, SocketType.Datagram, domain, protocol),
+    );
   }
 
   bind(socket: number, port: number, address = "0.0.0.0"): void {
@@ -118,6 +143,30 @@ export class Sockets {
     this.done("setOption", this.machine.syscall(Syscall.SetOption, socket, option, value));
   }
 
+  /** Joins or leaves a group on the interface of a number from 1 on; 0 is the route's. */
+  joinGroup(socket: number, group: string, interfaceNumber = 0, leave = false): void {
+    const at = this.address(group, 0);
+    this.machine.view.setUint32(at + 20, interfaceNumber, true);
+    const option = leave ? SocketOption.LeaveGroup : SocketOption.JoinGroup;
+    const result = this.machine.syscall(Syscall.SetOptionData, socket, option, at, Layout.Address);
+    this.done(leave ? "leaveGroup" : "joinGroup", result);
+  }
+
+  setOptionData(socket: number, option: SocketOption, bytes: Uint8Array): void {
+    const from = this.machine.copyIn(bytes, DATA_AT);
+    this.done(
+      "setOptionData",
+      this.machine.syscall(Syscall.SetOptionData, socket, option, from, bytes.length),
+    );
+  }
+
+  /** The value of an option, a number of 32 bits. */
+  getOption(socket: number, option: SocketOption): number {
+    const into = this.machine.scratch + DATA_AT;
+    this.done("getOption", this.machine.inquire(Syscall.GetOptionData, socket, option, into, 4));
+    return this.machine.view.getInt32(into, true);
+  }
+
   /** The pending error, 0 for none; reading clears it. */
   error(socket: number): number {
     const result = this.machine.inquire(Syscall.GetOption, socket, SocketOption.Error);
@@ -130,6 +179,12 @@ export class Sockets {
     return this.readAddress(at);
   }
 
+  peerAddress(socket: number): { address: string; port: number } {
+    const at = this.machine.scratch + ADDRESS_AT;
+    this.done("peerAddress", this.machine.inquire(Syscall.PeerAddress, socket, at));
+    return this.readAddress(at);
+  }
+
   /** Sockets with news since the last call: number and `SocketEvent` bits. */
   poll(): [socket: number, events: number][] {
     const { machine } = this;
@@ -139,6 +194,35 @@ export class Sockets {
       machine.view.getUint32(at + i * Layout.Ready, true),
       machine.view.getUint32(at + i * Layout.Ready + 4, true),
     ]);
+  }
+
+  /** Begins to look a name up; `resolved` says what came of it. */
+  resolve(name: string, what = 0): number {
+    const bytes = Buffer.from(name);
+    const at = this.machine.copyIn(bytes, DATA_AT);
+    return this.done("resolve", this.machine.syscall(Syscall.Resolve, at, bytes.length, what));
+  }
+
+  /** The records of an answer; `null` as long as there is none. */
+  resolved(lookup: number): Resolved | null {
+    const { machine } = this;
+    const into = machine.scratch + DATA_AT;
+    const count = this.maybe("resolved", machine.inquire(Syscall.Resolved, lookup, into, 8192));
+    if (count === null) return null;
+    const found: Resolved = { name: "", addresses: [], records: [] };
+    for (let at = into; at < into + count;) {
+      const type = machine.view.getUint16(at, true);
+      const length = machine.view.getUint16(at + 2, true);
+      const ttl = machine.view.getUint32(at + 4, true);
+      const data = machine.memory.slice(at + Layout.Record, at + Layout.Record + length);
+      if (at === into) found.name = Buffer.from(data).toString();
+      else found.records.push({ type, ttl, data });
+      if (type === 1 || type === 28) {
+        found.addresses.push(this.readAddress(at + Layout.Record).address);
+      }
+      at += Layout.Record + ((length + 7) & ~7);
+    }
+    return found;
   }
 
   /** The bytes of a `Statistics` structure. */

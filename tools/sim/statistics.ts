@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Layout, Statistics } from "../../sdk/assembly/syscalls.ts";
+import { project } from "../cli/project.ts";
 import type { Sockets } from "./sockets.ts";
 
 /** Packets by owner, in the order of kernel/packet.ts's `Owner`. */
@@ -13,7 +14,7 @@ export interface PoolCounts extends Record<(typeof OWNERS)[number], number> {
 
 /** The packet pools of a machine. */
 export function poolCounts(sockets: Sockets): PoolCounts[] {
-  const view = sockets.statistics(Statistics.Pools, Layout.Pool * 3);
+  const view = sockets.statistics(Statistics.Pools, Layout.Pool * 4);
   return Array.from({ length: view.byteLength / Layout.Pool }, (_, pool) => {
     const word = (index: number) => view.getUint32(pool * Layout.Pool + index * 4, true);
     const owned = Object.fromEntries(OWNERS.map((owner, i) => [owner, word(4 + i)]));
@@ -23,7 +24,7 @@ export function poolCounts(sockets: Sockets): PoolCounts[] {
 
 /** Name and place of each counter, from the class itself. */
 const tcpFields = ((): [name: string, offset: number, bytes: number][] => {
-  const source = readFileSync("net/tcp/stats.ts", "utf8");
+  const source = readFileSync(project("net/tcp/stats.ts"), "utf8");
   let offset = 0;
   return [...source.matchAll(/^ {2}(\w+): u(32|64);/gm)].map(([, name, bits]) => {
     const bytes = Number(bits) / 8;

@@ -3,6 +3,7 @@
 //
 //     frames       frames on the wire, whole or as contents of right headers, checksums mended or not
 //     dhcp         messages of a DHCP server, with the right transaction
+//     dns          answers to a lookup, with the right id, port and question
 //     connection   a script of segments, system calls and time, relative to where a connection stands
 //     config       the kernel command line
 //     pack         a file pack, its check mended
@@ -186,7 +187,7 @@ static uint32_t address(uint32_t ip, uint16_t port) {
 
 // ---- What must be the same before and after ----------------------------------------------------------
 
-enum { POOLS = 3 };
+enum { POOLS = 4 };
 struct holdings { uint32_t packets[POOLS][6], gauges[TCP_GAUGES], extents; };
 static struct holdings before;
 
@@ -311,6 +312,86 @@ static void dhcp_run(struct input *in) {
     inject(frame, 42 + length);
     run();
   }
+}
+
+// ---- dns -----------------------------------------------------------------------------------------------------
+
+/// The latest query: its bytes, and the port that it came from.
+static uint8_t query[512];
+static uint32_t query_length;
+static uint16_t query_port;
+
+static void dns_heard(const uint8_t *frame, uint32_t length) {
+  if (length < 42 + 12 || length > 42 + sizeof query || get16(frame + 12) != ETHERTYPE_IPV4) return;
+  if (frame[23] != PROTOCOL_UDP || get16(frame + 36) != 53) return;
+  query_length = (uint32_t)get16(frame + 38) - 8;
+  query_port = get16(frame + 34);
+  memcpy(query, frame + 42, query_length);
+}
+
+static void dns_set_up(void) {
+  machine = start("ip=10.0.0.2/24 ip6=off gw=10.0.0.1 dns=10.0.0.1 search=b.test,test", NULL, 0);
+  pass(3 * SECOND);
+  introduce();
+  before = holdings();
+  snapshot();
+}
+
+/// Answers the latest query: flags, counts, then records as they are in the input.
+static void dns_answer(struct input *in) {
+  uint8_t frame[FRAME_MOST] = {0}, *ip = frame + 14, *udp = ip + 20, *message = udp + 8;
+  uint32_t question = 12;
+  while (question < query_length && query[question]) question += 1 + query[question];
+  question += 5;
+  if (!query_length || question > query_length) return;
+  memcpy(frame, mac_machine, 6);
+  memcpy(frame + 6, mac_peer, 6);
+  put16(frame + 12, ETHERTYPE_IPV4);
+  ip[0] = 0x45;
+  ip[8] = 64;
+  ip[9] = PROTOCOL_UDP;
+  put32(ip + 12, ADDRESS_PEER);
+  put32(ip + 16, ADDRESS_MACHINE);
+  put16(udp, 53);
+  put16(udp + 2, query_port);
+  memcpy(message, query, question);
+  put16(message + 2, 0x8180 ^ take16(in));
+  put16(message + 6, take8(in));
+  put16(message + 8, take8(in));
+  put16(message + 10, take8(in));
+  uint32_t length = question + take(in, message + question, take8(in) * 4);
+  put16(udp + 4, 8 + length);
+  put16(ip + 2, 28 + length);
+  wire_mend(frame, 42 + length);
+  inject(frame, 42 + length);
+  run();
+}
+
+/// An input is lookups, each with the answers to its queries. Each of them ends, and leaves nothing.
+static void dns_run(struct input *in) {
+  static const uint16_t types[8] = {0, 1, 28, 5, 15, 16, 33, 12};
+  static const char *const names[4] = {"a.test.", "a", "x.y", "a.b.test."};
+  for (int n = 0; n < 8 && in->at < in->end; n++) {
+    struct skerry_memory memory = skerry_memory(machine);
+    uint32_t how = take8(in);
+    const char *name = names[how >> 3 & 3];
+    memcpy(memory.bytes, name, strlen(name));
+    query_length = 0;
+    int lookup = call(SYSCALL_RESOLVE, memory.address, (uint32_t)strlen(name), types[how & 7], 0);
+    if (lookup <= 0) finding("lookup refused: %d", lookup);
+    pass(MILLISECOND);
+    for (uint32_t answers = how >> 5; answers > 0 && in->at < in->end; answers--) {
+      dns_answer(in);
+      pass(MILLISECOND);
+    }
+    // Each of three names, tried by two questions, has 15 s.
+    pass(100 * SECOND);
+    int found = call(SYSCALL_RESOLVED, (uint32_t)lookup, memory.address, 8192, 0);
+    if (found == -11) finding("a lookup without an end");
+    if (found > 8192) finding("%d bytes of records", found);
+  }
+  pass(200 * SECOND);
+  all_back();
 }
 
 // ---- connection ------------------------------------------------------------------------------------------------
@@ -717,7 +798,7 @@ static const struct target {
   void (*set_up)(void);
   void (*run)(struct input *);
 } targets[] = {
-    {"frames", frames_set_up, frames_run}, {"dhcp", dhcp_set_up, dhcp_run},
+    {"frames", frames_set_up, frames_run}, {"dhcp", dhcp_set_up, dhcp_run}, {"dns", dns_set_up, dns_run},
     {"connection", connection_set_up, connection_run}, {"config", NULL, config_run},
     {"pack", NULL, pack_run}, {"http", http_set_up, http_run},
 }, *target;
@@ -729,6 +810,7 @@ static void heard(const uint8_t *frame, uint32_t length) {
   if (kind == KIND_WRONG) finding("a frame that no correct host sends: %s", complaint);
   if (shows && kind == KIND_TCP) fprintf(stderr, "%12.6f %s\n", (double)skerry_now(machine) / 1e9, wire_describe(&segment));
   if (!strcmp(target->name, "dhcp")) dhcp_heard(frame, length);
+  if (!strcmp(target->name, "dns")) dns_heard(frame, length);
   if (kind != KIND_TCP) return;
   if (!strcmp(target->name, "connection")) connection_heard(&segment);
   else if (flow && segment.destination_port == PEER_PORT && !(segment.flags & RST)) {
@@ -746,7 +828,7 @@ int LLVMFuzzerInitialize(int *count, char ***words) {
       if (!strcmp((*words)[i] + 9, targets[t].name)) target = &targets[t];
   }
   if (!target) {
-    fprintf(stderr, "Usage: %s --target=frames|dhcp|connection|config|pack|http [--show] [libFuzzer's options]\n", **words);
+    fprintf(stderr, "Usage: %s --target=frames|dhcp|dns|connection|config|pack|http [--show] [libFuzzer's options]\n", **words);
     exit(2);
   }
   if (target->set_up) target->set_up();

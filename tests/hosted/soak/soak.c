@@ -20,7 +20,7 @@
 #include "soak.h"
 
 enum { CLIENT = 0, SERVER = 1 };
-enum { PORT = 9, CROSSED_PORT = 5000, CONNECTIONS = 48, TURNS = 64, CHUNK = 65536, SOCKETS = 4096, POOLS = 3 };
+enum { PORT = 9, CROSSED_PORT = 5000, CONNECTIONS = 48, TURNS = 64, CHUNK = 65536, SOCKETS = 4096, POOLS = 4 };
 /// Virtual time within which anything must be over.
 #define PATIENCE (2400 * SECOND)
 /// So long after a silence the end of an aborted connection that still waits is closed.

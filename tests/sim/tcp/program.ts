@@ -279,7 +279,7 @@ export class Program {
   get leased(): { out: number; slots: number } {
     const { machine } = this;
     const { scratch, view } = machine;
-    machine.inquire(Syscall.Statistics, Statistics.Pools, scratch, 3 * Layout.Pool);
+    machine.inquire(Syscall.Statistics, Statistics.Pools, scratch, 4 * Layout.Pool);
     const at = scratch + Layout.Pool;
     return { out: view.getUint32(at + 16 + 4 * 4, true), slots: view.getUint32(at, true) };
   }
@@ -312,7 +312,7 @@ export class Program {
   get packetsHeld(): number {
     const { machine } = this;
     const { scratch, view } = machine;
-    const bytes = machine.syscall(Syscall.Statistics, Statistics.Pools, scratch, 3 * Layout.Pool);
+    const bytes = machine.syscall(Syscall.Statistics, Statistics.Pools, scratch, 4 * Layout.Pool);
     let held = 0;
     for (let at = scratch; at < scratch + bytes; at += Layout.Pool) {
       // slots, slotBytes, refused, lowest, then by owner: Free, NicRx, Stack, Socket, Lease, NicTx.

@@ -52,9 +52,9 @@ export function host(memory) {
         const ram = memory().grow(pages) * 65536;
         const info = new DataView(memory().buffer, into >>> 0);
         info.setUint32(0, 2, true);
-        info.setUint32(24, ram, true);
-        info.setUint32(28, ramBytes, true);
-        info.setUint32(32, ramBytes / 1024, true);
+        info.setUint32(32, ram, true);
+        info.setUint32(36, ramBytes, true);
+        info.setUint32(40, ramBytes / 1024, true);
       },
       portIn8: absent,
       portIn16: absent,

@@ -1,0 +1,10 @@
+/**
+ * What the image carries of the kernel: all of it, unless the compiler is told that its program cannot
+ * reach a part (`--use WITHOUT_…=1`, tools/cli/compile.ts). These fold away, and so does what they guard.
+ */
+
+/** Wasm programs beside the kernel: kernel/guest/. */
+export const GUESTS: bool = !isDefined(WITHOUT_GUESTS);
+
+/** The resolver of names: net/dns/. */
+export const NAMES: bool = !isDefined(WITHOUT_NAMES);

@@ -1,0 +1,475 @@
+import { Errno } from "../../kernel/errno";
+import { now } from "../../kernel/clock";
+import { AddressMode, config } from "../../kernel/config";
+import { reserve } from "../../kernel/memory";
+import { Packet } from "../../kernel/packet";
+import { random32 } from "../../kernel/random";
+import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
+import { datagramError } from "../datagram";
+import { LinkKind, interfaceAt, interfaceCount } from "../interface";
+import { Udp, udpClose, udpConnect, udpOpen, udpSendTo } from "../udp/udp";
+import { IpAddress } from "../wire/address";
+import {
+  DNS_HEADER,
+  DNS_PORT,
+  DNS_QUERY_MAX,
+  DnsAsked,
+  DnsCode,
+  DnsHeader,
+  dnsAsked,
+  dnsLower,
+  dnsQuery,
+} from "../wire/dns";
+import { CHAIN_MAX, Verdict, answer, answerTake } from "./answer";
+import { AnswerKind, CacheEntry, cacheFind, cacheStore, nameHash } from "./cache";
+import { Server, serverAfter, serverAtPlace, serverFirst, serversList } from "./servers";
+import { dnsStats } from "./stats";
+import { Stream, streamBegin, streamsInit } from "./stream";
+
+/**
+ * Questions under way: a name and a type, asked of one server after the other until one says. All who want the
+ * same wait for the same question, and its answer goes into the cache and from there to them.
+ *
+ * What a forger has to hit (RFC 5452, 4; RFC 9715 aside, as fragments are nobody's): the server's address, a
+ * source port of 2^15 and an id of 2^16, both drawn anew for each question and server, and the case of each
+ * letter of the name, which servers give back as they got it.
+ */
+
+/** Longest wait for an answer (RFC 1536, 1: doubled each time that all have been asked), and for all of them. */
+const WAIT_FIRST: u64 = SECOND;
+const WAIT_MOST: u64 = 5 * SECOND;
+const WAIT_STREAM: u64 = 5 * SECOND;
+const WAIT_ALL: u64 = 15 * SECOND;
+/** What every path carries (RFC 9715, 3.1, and its appendix). */
+const PAYLOAD: u32 = 1232;
+/** Between two looks whether there is a network by now. */
+const WAIT_NETWORK: u64 = 100 * MILLISECOND;
+/** How long a failure is believed (RFC 9520, 3.2: a second at least). */
+const FAILURE_TTL: u64 = 5 * SECOND;
+/** Questions under way at a time, a power of two, which is also the table's size. */
+const QUESTIONS: u32 = 64;
+const QUESTION_BYTES: u32 = 640;
+
+/** One who waits for a question. */
+@unmanaged
+export class Waiter {
+  next: Waiter | null;
+  question: Question | null;
+}
+
+
+@unmanaged
+export class Question {
+  private timer0: u64;
+  private timer1: u64;
+  private timer2: u64;
+  private timer3: u64;
+  /** When it is given up. */
+  until: u64;
+  /** In its bucket, or the free list. */
+  next: Question | null;
+  hash: u32;
+  waiters: Waiter | null;
+  udp: Udp | null;
+  stream: Stream | null;
+  /** Seconds that the CNAMEs followed so far are good for. */
+  ttl: u32;
+  /** What it fails with if nothing better comes: a positive `Errno`. */
+  error: u32;
+  id: u16;
+  type: u16;
+  nameLength: u8;
+  askedLength: u8;
+  /** Place of the server that is asked. */
+  server: u8;
+  /** Times sent, and answers that were none. */
+  tries: u8;
+  refusals: u8;
+  /** Times that the end of a chain was asked for by itself. */
+  redirects: u8;
+  /** It is asked by TCP because an answer had other letters. */
+  doubted: bool;
+
+
+  @inline get timer(): Timer {
+    return changetype<Timer>(changetype<usize>(this));
+  }
+
+  /** What was asked, in lower case. */
+  @inline get name(): usize {
+    return changetype<usize>(this) + (QUESTION_BYTES - 512);
+  }
+
+  /** What is asked of servers: the name, or where its CNAMEs have led so far; each letter in either case. */
+  @inline get asked(): usize {
+    return changetype<usize>(this) + (QUESTION_BYTES - 256);
+  }
+}
+
+const buckets: usize = memory.data(64 * 4, 8);
+const query: usize = memory.data(DNS_QUERY_MAX, 8);
+let free: Question | null = null;
+let answeredFn: u32 = 0;
+
+/** Reserves the questions; `answered` hears of each answer that a waiter gets. Start-up only. */
+export function questionsInit(answered: (waiter: Waiter, entry: CacheEntry) => void): void {
+  assert(offsetof<Question>() <= QUESTION_BYTES - 512);
+  answeredFn = answered.index;
+  const all = reserve(QUESTIONS * QUESTION_BYTES, 8);
+  for (let i: u32 = 0; i < QUESTIONS; i++) {
+    const q = changetype<Question>(all + <usize>i * QUESTION_BYTES);
+    q.timer.init(timeUp, changetype<usize>(q));
+    q.next = free;
+    free = q;
+  }
+  streamsInit(streamAnswered);
+}
+
+
+@inline function bucketOf(hash: u32): usize {
+  return buckets + ((<usize>(hash & (QUESTIONS - 1))) << 2);
+}
+
+/** What the cache knows of a name in lower case, and a type; or null. Until the next question ends. */
+export function known(name: usize, nameLength: u32, type: u32): CacheEntry | null {
+  const entry = cacheFind(nameHash(name, nameLength, type), name, nameLength, type);
+  if (entry !== null) return entry;
+  // Under type 0: that there is no such name (RFC 2308, 5).
+  return cacheFind(nameHash(name, nameLength, 0), name, nameLength, 0);
+}
+
+/**
+ * Lets `waiter` wait for what is `known` of a name in lower case, and a type, once servers have said: 0, or
+ * -ENETUNREACH without a server, -ENOBUFS when too much is under way.
+ */
+export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type: u32): i32 {
+  const hash = nameHash(name, nameLength, type);
+  let q = changetype<Question | null>(load<usize>(bucketOf(hash)));
+  while (q !== null) {
+    const same = q.hash == hash && q.type == type && q.nameLength == nameLength;
+    if (same && memory.compare(q.name, name, nameLength) == 0) {
+      dnsStats.joined++;
+      wait(waiter, q);
+      return 0;
+    }
+    q = q.next;
+  }
+  q = free;
+  if (q === null) {
+    dnsStats.noRoom++;
+    return -Errno.ENOBUFS;
+  }
+  if (!serversList() && !networkMayCome()) return -Errno.ENETUNREACH;
+  free = q.next;
+  const timer = q.timer;
+  const fields = offsetof<Question>("until");
+  memory.fill(changetype<usize>(q) + fields, 0, offsetof<Question>() - fields);
+  q.hash = hash;
+  q.type = <u16>type;
+  q.nameLength = <u8>nameLength;
+  q.ttl = u32.MAX_VALUE;
+  q.until = now() + WAIT_ALL;
+  q.error = Errno.ENETUNREACH;
+  memory.copy(q.name, name, nameLength);
+  memory.copy(q.asked, name, nameLength);
+  q.askedLength = <u8>nameLength;
+  const bucket = bucketOf(hash);
+  q.next = changetype<Question | null>(load<usize>(bucket));
+  store<usize>(bucket, changetype<usize>(q));
+  dnsStats.questionsOpen++;
+  wait(waiter, q);
+  // Sent from the timer, so that nobody is answered before he waits.
+  timer.arm(now());
+  return 0;
+}
+
+function wait(waiter: Waiter, q: Question): void {
+  waiter.question = q;
+  waiter.next = q.waiters;
+  q.waiters = waiter;
+}
+
+/** `waiter` waits no more. What nobody waits for goes on: its answer may be wanted soon. */
+export function questionLeave(waiter: Waiter): void {
+  const q = waiter.question;
+  if (q === null) return;
+  waiter.question = null;
+  let link = changetype<usize>(q) + offsetof<Question>("waiters");
+  while (load<usize>(link) != changetype<usize>(waiter)) {
+    link = load<usize>(link) + offsetof<Waiter>("next");
+  }
+  store<usize>(link, changetype<usize>(waiter.next));
+}
+
+// ---- Asking --------------------------------------------------------------------------------
+
+/** Sets the name that servers are asked for. */
+function aim(q: Question, name: usize, length: u32): void {
+  q.askedLength = <u8>length;
+  q.id = <u16>random32();
+  const blind = serverAtPlace(q.server).blind;
+  dnsLower(q.asked, name, length);
+  if (blind) return;
+  for (let i: u32 = 0, bits: u32 = 0; i < length; i++, bits >>>= 1) {
+    if (!(i & 31)) bits = random32();
+    const byte = <u32>load<u8>(q.asked + i);
+    if (byte - 0x61 < 26) store<u8>(q.asked + i, <u8>(byte ^ ((bits & 1) << 5)));
+  }
+}
+
+function build(q: Question): u32 {
+  const payload = serverAtPlace(q.server).plain ? 0 : PAYLOAD;
+  return dnsQuery(query, q.id, q.asked, q.askedLength, q.type, payload);
+}
+
+/** Whether there is no server only because no DHCP server has been heard of yet. */
+function networkMayCome(): bool {
+  if (config.mode != AddressMode.Dhcp || config.dnsCount) return false;
+  for (let i: u32 = 0; i < interfaceCount(); i++) {
+    if (interfaceAt(i).kind == LinkKind.Ethernet && interfaceAt(i).v4Address) return false;
+  }
+  return true;
+}
+
+/** There is nobody to ask, or no way to anybody, as when programs begin before the network does. */
+function awaitNetwork(q: Question): void {
+  q.tries = 0;
+  q.refusals = 0;
+  q.timer.arm(min<u64>(now() + WAIT_NETWORK, q.until));
+}
+
+/** Sends the question by UDP and waits. */
+function send(q: Question): void {
+  const servers = serversList();
+  if (!servers) return awaitNetwork(q);
+  if (!q.tries) {
+    q.server = <u8>serverFirst();
+    aim(q, q.asked, q.askedLength);
+  } else {
+    dnsStats.retries++;
+  }
+  const server = serverAtPlace(q.server);
+  const wait = WAIT_FIRST << min<u32>(q.tries / servers, 8);
+  if (q.tries < 255) q.tries++;
+  q.timer.arm(min<u64>(now() + min<u64>(wait, WAIT_MOST), q.until));
+  if (q.udp === null) open(q, server);
+  const u = q.udp;
+  if (u === null) return;
+  // What came of the one before is known, or will be asked again.
+  datagramError(u);
+  if (udpSendTo(u, query, build(q), null, 0) < 0) return;
+  q.error = Errno.ETIMEDOUT;
+  dnsStats.sent++;
+}
+
+/** An endpoint for this question and server alone, at a port that nobody can foresee. */
+function open(q: Question, server: Server): void {
+  const u = udpOpen();
+  if (u === null) {
+    dnsStats.noRoom++;
+    return;
+  }
+  if (udpConnect(u, server.address, DNS_PORT) < 0) {
+    udpClose(u);
+    if (<u32>++q.refusals < serversList()) q.timer.arm(now());
+    else awaitNetwork(q);
+    return;
+  }
+  u.handler = datagram.index;
+  u.context = changetype<usize>(q);
+  q.udp = u;
+}
+
+/** Lets go of what the server at hand was asked by. */
+function hangUp(q: Question): void {
+  const u = q.udp;
+  if (u !== null) udpClose(u);
+  q.udp = null;
+  const stream = q.stream;
+  if (stream !== null) stream.end();
+  q.stream = null;
+}
+
+/** Asks the next server, or the same one again. */
+function goOn(q: Question): void {
+  const servers = serversList();
+  if (!servers || now() >= q.until) return fail(q);
+  const next = serverAfter(q.server);
+  if (next != q.server || q.stream !== null) {
+    hangUp(q);
+    q.server = <u8>next;
+    aim(q, q.asked, q.askedLength);
+  }
+  send(q);
+}
+
+/** The server cannot say: the next one at once, unless all have been asked. */
+function refused(q: Question, error: Errno): void {
+  dnsStats.refused++;
+  q.error = error;
+  if (<u32>++q.refusals >= serversList()) return fail(q);
+  goOn(q);
+}
+
+/** Asks the same server by TCP. */
+function askByStream(q: Question): void {
+  hangUp(q);
+  const server = serverAtPlace(q.server);
+  q.timer.arm(min<u64>(now() + WAIT_STREAM, q.until));
+  q.stream = streamBegin(changetype<usize>(q), server.address, query, build(q));
+  if (q.stream !== null) dnsStats.streams++;
+  else dnsStats.noRoom++;
+}
+
+function timeUp(context: usize, time: u64): void {
+  const q = changetype<Question>(context);
+  if (!q.tries) return time < q.until ? send(q) : fail(q);
+  dnsStats.timeouts++;
+  serverAtPlace(q.server).timedOut();
+  goOn(q);
+}
+
+// ---- Answers -------------------------------------------------------------------------------
+
+/** What came to a question's endpoint: from the server's address and port, since it is connected. */
+function datagram(u: Udp, packet: Packet | null, _source: IpAddress, _port: u32): void {
+  const q = changetype<Question>(u.context);
+  if (packet === null) {
+    datagramError(u);
+    dnsStats.timeouts++;
+    serverAtPlace(q.server).absent();
+    return refused(q, Errno.ECONNREFUSED);
+  }
+  const asked = accepts(q, packet.data, packet.length);
+  if (asked == DnsAsked.Other) dnsStats.ignored++;
+  else if (asked == DnsAsked.OtherCase && !serverAtPlace(q.server).blind) {
+    // Either a server that keeps no case, or one who guesses: TCP can tell.
+    dnsStats.otherCase++;
+    q.doubted = true;
+    askByStream(q);
+  } else if (changetype<DnsHeader>(packet.data).truncated) {
+    dnsStats.truncated++;
+    q.doubted = false;
+    askByStream(q);
+  } else {
+    take(q, packet.data, packet.length);
+  }
+  packet.release();
+}
+
+/** Whether a message answers what was asked, but for what it says. */
+function accepts(q: Question, message: usize, length: u32): DnsAsked {
+  if (length < DNS_HEADER) return DnsAsked.Other;
+  const header = changetype<DnsHeader>(message);
+  if (header.id != q.id || !header.isAnswer) return DnsAsked.Other;
+  // Some servers that do not understand a query give none of it back.
+  const code = header.code;
+  const deaf = code == DnsCode.FormatError || code == DnsCode.NotImplemented;
+  if (!header.questions && length == DNS_HEADER && deaf) return DnsAsked.Same;
+  if (header.questions != 1) return DnsAsked.Other;
+  return dnsAsked(message, length, q.asked, q.askedLength, q.type);
+}
+
+function streamAnswered(context: usize, message: usize, length: i32): void {
+  const q = changetype<Question>(context);
+  q.stream = null;
+  const server = serverAtPlace(q.server);
+  if (length < 0 || accepts(q, message, length) == DnsAsked.Other) {
+    if (length >= 0) dnsStats.ignored++;
+    // Whose case alone was wrong is asked once more, and then believed by port and id.
+    if (q.doubted && !server.blind) {
+      server.blind = true;
+      aim(q, q.asked, q.askedLength);
+      return send(q);
+    }
+    return refused(q, Errno.EIO);
+  }
+  take(q, message, length);
+}
+
+function take(q: Question, message: usize, length: u32): void {
+  const server = serverAtPlace(q.server);
+  server.answered();
+  switch (answerTake(message, length, q.askedLength, q.type)) {
+    case Verdict.Taken:
+      dnsStats.answers++;
+      return taken(q);
+    case Verdict.Elsewhere:
+      dnsStats.answers++;
+      return redirect(q);
+    case Verdict.NotUnderstood:
+      if (server.plain) return refused(q, Errno.EIO);
+      server.plain = true;
+      hangUp(q);
+      return send(q);
+    case Verdict.Malformed:
+      dnsStats.ignored++;
+      return refused(q, Errno.EIO);
+    default:
+      return refused(q, Errno.EIO);
+  }
+}
+
+/** The answer is in `answer`. */
+function taken(q: Question): void {
+  const ttl = min<u32>(answer.ttl, q.ttl);
+  const kind = answer.kind;
+  // Of a name at the end of a chain its beginning knows only by type.
+  const all = kind == AnswerKind.NoName && !answer.chained && !q.redirects;
+  const type = all ? 0 : <u32>q.type;
+  settle(q, type, kind, now() + <u64>ttl * SECOND, answer.data, answer.dataLength);
+}
+
+/** A chain led to a name that the server says nothing of. */
+function redirect(q: Question): void {
+  if (<u32>++q.redirects > CHAIN_MAX) return fail(q);
+  q.ttl = min<u32>(q.ttl, answer.ttl);
+  dnsLower(q.asked, answer.target, answer.targetLength);
+  const entry = known(q.asked, answer.targetLength, q.type);
+  if (entry !== null && entry.kind != AnswerKind.Failure) {
+    memory.copy(answer.data, entry.data, entry.dataLength);
+    const until = min<u64>(entry.expiresAt, now() + <u64>q.ttl * SECOND);
+    return settle(q, q.type, entry.kind, until, answer.data, entry.dataLength);
+  }
+  hangUp(q);
+  aim(q, q.asked, answer.targetLength);
+  send(q);
+}
+
+function fail(q: Question): void {
+  dnsStats.failed++;
+  store<u32>(answer.data, q.error);
+  // That there is no network says nothing of the name.
+  const until = q.error == Errno.ENETUNREACH ? now() : now() + FAILURE_TTL;
+  settle(q, q.type, AnswerKind.Failure, until, answer.data, 4);
+}
+
+/** Ends a question: what came of it is stored, and told to all who wait. */
+function settle(
+  q: Question,
+  type: u32,
+  kind: AnswerKind,
+  expiresAt: u64,
+  data: usize,
+  dataLength: u32,
+): void {
+  hangUp(q);
+  q.timer.cancel();
+  let link = bucketOf(q.hash);
+  while (load<usize>(link) != changetype<usize>(q)) {
+    link = load<usize>(link) + offsetof<Question>("next");
+  }
+  store<usize>(link, changetype<usize>(q.next));
+  dnsStats.questionsOpen--;
+  const hash = type == q.type ? q.hash : nameHash(q.name, q.nameLength, type);
+  const entry = cacheStore(hash, q.name, q.nameLength, type, kind, expiresAt, data, dataLength);
+  let waiter = q.waiters;
+  while (waiter !== null) {
+    const next = waiter.next;
+    waiter.question = null;
+    call_indirect<void>(answeredFn, waiter, entry);
+    waiter = next;
+  }
+  q.next = free;
+  free = q;
+}

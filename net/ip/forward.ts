@@ -1,0 +1,147 @@
+import { Packet, PacketFlag } from "../../kernel/packet";
+import { sendError } from "../icmp/error";
+import { sendErrorV6 } from "../icmp/errorv6";
+import { Interface } from "../interface";
+import { IpAddress, isV4LinkLocal, isV4Loopback, isV6LinkLocal, v4Lo } from "../wire/address";
+import { IcmpType, TimeExceeded, Unreachable } from "../wire/icmpv4";
+import { Icmpv6Type, TimeExceeded6, Unreachable6 } from "../wire/icmpv6";
+import { Ipv4Fragment, Ipv4Header, ipv4Hop, ipv4OptionsCopied, ipv4Part } from "../wire/ipv4";
+import { IPV6_HEADER, Ipv6Header, ipv6Hop } from "../wire/ipv6";
+import { fragmentOf, fragmentPrepare, fragmentUnit, fragmentsFit } from "./fragment";
+import { ipSendBuilt } from "./output";
+import { ipv6SendBuilt } from "./output6";
+import { Route, RouteKind, routeTo } from "./route";
+import { ipStats, ipv6Stats } from "./stats";
+
+/**
+ * A router's part: what is not for this machine goes on to where it belongs (RFC 1812, 5; RFC 8200, 3). A packet
+ * leaves from the slot that it came in: one header field changes. The way to its destination is found like that
+ * of our own packets (route.ts), so a second packet to it costs one comparison.
+ */
+
+/** What goes on or not is said of a whole link's addresses, never of one that several hear. */
+const LINK_GROUP: u32 = PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast;
+
+/**
+ * Sends a datagram on whose header is sound and whose destination is one host that we are not. `packet.data` is
+ * its header; owns the packet.
+ */
+export function ipv4Forward(iface: Interface, packet: Packet): void {
+  const header = changetype<Ipv4Header>(packet.data);
+  const to = header.destination;
+  if (packet.flags & LINK_GROUP || !mayPass(header.source) || !mayPass(to)) {
+    ipStats.notForUs++;
+    return packet.release();
+  }
+  packet.networkOffset = <u16>(packet.data - packet.slot);
+  packet.iface = iface.index;
+  // Link padding is not part of the datagram.
+  packet.length = header.totalLength;
+  if (header.ttl <= 1) {
+    ipStats.expired++;
+    sendError(packet, IcmpType.TimeExceeded, TimeExceeded.Transit, 0);
+    return packet.release();
+  }
+  destination.setV4(to);
+  const route = routeTo(0, v4Lo(to));
+  // A subnet's broadcast is its own business (RFC 2644).
+  if (route === null || route.kind != RouteKind.Unicast) {
+    ipStats.noRoute++;
+    sendError(packet, IcmpType.DestinationUnreachable, Unreachable.Net, 0);
+    return packet.release();
+  }
+  if (packet.length > route.iface.mtu) return tooBig(route, packet, header);
+  ipv4Hop(header);
+  ipStats.forwarded++;
+  cleared(packet);
+  ipSendBuilt(route, packet, destination);
+}
+
+const destination = changetype<IpAddress>(memory.data(16, 8));
+
+/** Not this host or its loopback, no group, and nobody who is known on one link only (RFC 1812, 5.3.7; RFC 3927, 7). */
+@inline function mayPass(address: u32): bool {
+  const first = address >>> 24;
+  return first != 0 && first < 224 && !isV4Loopback(address) && !isV4LinkLocal(address);
+}
+
+/** What the device found out when it came in says nothing to the one that it leaves by. */
+@inline function cleared(packet: Packet): void {
+  packet.flags = 0;
+  packet.checksumStart = 0;
+}
+
+/** Sends in fragments what the next link does not carry whole, or tells of it if that must not be. */
+function tooBig(route: Route, packet: Packet, header: Ipv4Header): void {
+  const mtu = route.iface.mtu;
+  if (header.fragment & Ipv4Fragment.DontFragment) {
+    ipStats.tooBig++;
+    sendError(packet, IcmpType.DestinationUnreachable, Unreachable.TooBig, mtu);
+    return packet.release();
+  }
+  const headerLength = header.headerLength;
+  const total = packet.length - headerLength;
+  const unit = fragmentUnit(mtu, headerLength);
+  if (fragmentsFit(route, (total + unit - 1) / unit) < 0) {
+    ipStats.tooBig++;
+    return packet.release();
+  }
+  ipv4Hop(header);
+  cleared(packet);
+  packet.strip(headerLength);
+  fragmentPrepare(packet);
+  // It may be a fragment itself (RFC 791, 3.2, "An Example Fragmentation Procedure").
+  const first = header.fragment & Ipv4Fragment.Offset;
+  const last = header.fragment & Ipv4Fragment.MoreFragments;
+  for (let offset: u32 = 0; offset < total; offset += unit) {
+    const length = min<u32>(unit, total - offset);
+    const fragment = fragmentOf(packet, offset, length);
+    const size = offset ? ipv4OptionsCopied(header) : headerLength;
+    const more: u32 = offset + length < total ? Ipv4Fragment.MoreFragments : last;
+    ipv4Part(fragment.prepend(size), header, size, length, more | (first + (offset >>> 3)));
+    ipSendBuilt(route, fragment, destination);
+  }
+  packet.release();
+  ipStats.forwarded++;
+  ipStats.fragmented++;
+}
+
+/** The same of IPv6; `to` is its destination as our tables have it. */
+export function ipv6Forward(
+  iface: Interface,
+  packet: Packet,
+  from: IpAddress,
+  to: IpAddress,
+): void {
+  const header = changetype<Ipv6Header>(packet.data);
+  // RFC 4291, 2.5.2, 2.5.3 and 2.5.6.
+  const stays = from.hi >> 56 == 0 || to.hi >> 56 == 0 || isV6LinkLocal(to.hi);
+  if (packet.flags & LINK_GROUP || stays) {
+    ipv6Stats.notForUs++;
+    return packet.release();
+  }
+  packet.networkOffset = <u16>(packet.data - packet.slot);
+  packet.iface = iface.index;
+  packet.length = IPV6_HEADER + header.payloadLength;
+  const route = routeTo(to.hi, to.lo);
+  if (header.hopLimit <= 1) {
+    ipv6Stats.expired++;
+    sendErrorV6(packet, Icmpv6Type.TimeExceeded, TimeExceeded6.Transit, 0);
+  } else if (route === null || route.kind != RouteKind.UnicastV6) {
+    ipv6Stats.noRoute++;
+    sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, Unreachable6.NoRoute, 0);
+  } else if (isV6LinkLocal(from.hi)) {
+    ipv6Stats.notForUs++;
+    sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, Unreachable6.BeyondScope, 0);
+  } else if (packet.length > route.iface.v6Mtu) {
+    ipv6Stats.tooBig++;
+    sendErrorV6(packet, Icmpv6Type.PacketTooBig, 0, route.iface.v6Mtu);
+  } else {
+    ipv6Hop(header);
+    ipv6Stats.forwarded++;
+    cleared(packet);
+    ipv6SendBuilt(route, packet);
+    return;
+  }
+  packet.release();
+}

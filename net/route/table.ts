@@ -1,0 +1,221 @@
+import { Errno } from "../../kernel/errno";
+import { reserve, unreserved } from "../../kernel/memory";
+import { Interface, interfacesChanged } from "../interface";
+import { IpAddress, V4_ANY } from "../wire/address";
+import { arraysBytes, arraysInit } from "./arrays";
+import { Node, trieExact, trieInit, trieLongest, trieRemove, trieSet } from "./trie";
+
+/**
+ * The routing table: both families, longest prefix first (RFC 1812, 5.2.4.3; RFC 4861, 5.2), then the best
+ * of that prefix's routes (choose.ts). What has been chosen is kept by destination in net/ip/route.ts, so this table
+ * is asked when a destination is new or the network has changed.
+ */
+
+/** Who gave a route. */
+export const enum RouteOrigin {
+  /** An address of ours: its prefix is on the link. */
+  Connected = 0,
+  Static = 1,
+  Dhcp = 2,
+  /** A router advertisement, or the operator in its place: a prefix that is on the link (RFC 4861, 4.6.2). */
+  Advertised = 3,
+}
+
+/** The metric of what says no other: less is better. */
+export const METRIC: u32 = 1024;
+
+/** A way to a prefix. 64 bytes. */
+@unmanaged
+export class RouteEntry {
+  /** The prefix, zeroes behind it. */
+  hi: u64;
+  lo: u64;
+  /** The router's address; unspecified when the prefix is on the link. */
+  private gatewayHi: u64;
+  private gatewayLo: u64;
+  iface: Interface;
+  metric: u32;
+  /** Bits of the prefix, in its family: 0 to 32, or to 128. */
+  length: u8;
+  /** `RouteOrigin`. */
+  origin: u8;
+  isV4: bool;
+  private spare: u8;
+  /** The next of the same prefix, in the order in which they came; or the next free place. */
+  next: RouteEntry | null;
+
+
+  @inline get gateway(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<RouteEntry>("gatewayHi"));
+  }
+}
+
+const ENTRY: u32 = 64;
+/** One route in so much memory, unless the machine is told how many. */
+const SHARE: u32 = 64 << 10;
+const LEAST: u32 = 256;
+/**
+ * Bytes of the trie's arrays a route. Full tables of IPv4 take some 100, since prefixes share nodes; a prefix
+ * of IPv6 far from all others takes twice as much as this.
+ */
+const TRIE: u32 = 192;
+/** What a table of few routes wants, which share nothing. */
+const TRIE_LEAST: u32 = 32 << 10;
+
+let entries: usize = 0;
+let capacity: u32 = 0;
+let free: RouteEntry | null = null;
+const everything = changetype<IpAddress>(memory.data(16, 8));
+const root4 = changetype<Node>(memory.data(32, 8));
+const root6 = changetype<Node>(memory.data(32, 8));
+
+/** Makes room for `most` routes; 0: as many as befits the machine. Start-up only. */
+export function routesInit(most: u32): void {
+  assert(offsetof<RouteEntry>() <= <usize>ENTRY);
+  capacity = most ? most : max<u32>(unreserved() / SHARE, LEAST);
+  entries = reserve(capacity * ENTRY, 64);
+  for (let i = capacity; i-- > 0;) {
+    const entry = changetype<RouteEntry>(entries + i * ENTRY);
+    entry.next = free;
+    free = entry;
+  }
+  const blocks = (capacity * TRIE + TRIE_LEAST) >> 11;
+  trieInit();
+  arraysInit(reserve(arraysBytes(blocks), 32), blocks);
+}
+
+
+@inline function rootOf(v4: bool): Node {
+  return v4 ? root4 : root6;
+}
+
+/** An address as the trie's key: its first bits first. */
+@inline function keyHi(v4: bool, hi: u64, lo: u64): u64 {
+  return v4 ? lo << 32 : hi;
+}
+
+
+@inline function keyLo(v4: bool, lo: u64): u64 {
+  return v4 ? 0 : lo;
+}
+
+/** `bits` with everything behind the first `length` zero. */
+@inline function masked(bits: u64, length: i32): u64 {
+  return length <= 0 ? 0 : length >= 64 ? bits : bits & ~(u64.MAX_VALUE >> length);
+}
+
+/**
+ * Adds a route to the first `length` bits of `prefix`, by `gateway` or, when that is unspecified, to stations
+ * on the link. 0, -EEXIST if it is there with this metric, or -ENOBUFS when the table is full. Cost: the routes of
+ * the same prefix.
+ */
+export function routeAdd(
+  prefix: IpAddress,
+  length: u32,
+  gateway: IpAddress | null,
+  iface: Interface,
+  metric: u32,
+  origin: RouteOrigin,
+): i32 {
+  const v4 = prefix.isV4;
+  const hi = masked(keyHi(v4, prefix.hi, prefix.lo), length);
+  const lo = masked(keyLo(v4, prefix.lo), <i32>length - 64);
+  const root = rootOf(v4);
+  let last: RouteEntry | null = null;
+  let other = changetype<RouteEntry | null>(trieExact(root, hi, lo, length));
+  while (other !== null) {
+    if (other.iface == iface && other.metric == metric && isBy(other, gateway)) {
+      return -Errno.EEXIST;
+    }
+    last = other;
+    other = other.next;
+  }
+  const entry = free;
+  if (entry === null) return -Errno.ENOBUFS;
+  if (last === null && !trieSet(root, hi, lo, length, <u32>changetype<usize>(entry))) {
+    return -Errno.ENOBUFS;
+  }
+  if (last !== null) last.next = entry;
+  free = entry.next;
+  entry.next = null;
+  entry.hi = hi;
+  entry.lo = lo;
+  if (gateway === null) entry.gateway.set(0, 0);
+  else entry.gateway.copy(gateway);
+  entry.iface = iface;
+  entry.metric = metric;
+  entry.length = <u8>length;
+  entry.origin = <u8>origin;
+  entry.isV4 = v4;
+  interfacesChanged();
+  return 0;
+}
+
+/** Adds a default route by `gateway`, as `routeAdd`. */
+export function defaultAdd(iface: Interface, gateway: IpAddress, origin: RouteOrigin): i32 {
+  everything.set(0, gateway.isV4 ? V4_ANY : 0);
+  return routeAdd(everything, 0, gateway, iface, METRIC + iface.index, origin);
+}
+
+/** Whether a route goes by this router. */
+@inline function isBy(entry: RouteEntry, gateway: IpAddress | null): bool {
+  return gateway === null ? entry.gateway.isAny : entry.gateway.equals(gateway);
+}
+
+/** Takes away what `routeAdd` added with these; false if there is none. Cost: the routes of the same prefix. */
+export function routeRemove(
+  prefix: IpAddress,
+  length: u32,
+  gateway: IpAddress | null,
+  iface: Interface,
+  origin: RouteOrigin,
+): bool {
+  const v4 = prefix.isV4;
+  const hi = masked(keyHi(v4, prefix.hi, prefix.lo), length);
+  const lo = masked(keyLo(v4, prefix.lo), <i32>length - 64);
+  let entry = changetype<RouteEntry | null>(trieExact(rootOf(v4), hi, lo, length));
+  while (entry !== null) {
+    if (entry.iface == iface && entry.origin == <u8>origin && isBy(entry, gateway)) {
+      drop(entry);
+      return true;
+    }
+    entry = entry.next;
+  }
+  return false;
+}
+
+/** Takes away all routes of an interface that this origin gave. Cost: the table. */
+export function routesRemove(iface: Interface, origin: RouteOrigin): void {
+  for (let i: u32 = 0; i < capacity; i++) {
+    const entry = changetype<RouteEntry>(entries + i * ENTRY);
+    if (entry.iface == iface && entry.origin == <u8>origin) drop(entry);
+  }
+}
+
+function drop(entry: RouteEntry): void {
+  const root = rootOf(entry.isV4);
+  const first = changetype<RouteEntry>(trieExact(root, entry.hi, entry.lo, entry.length));
+  const next = entry.next;
+  if (first != entry) {
+    let before = first;
+    while (before.next != entry) before = before.next!;
+    before.next = next;
+  } else if (next !== null) {
+    trieSet(root, entry.hi, entry.lo, entry.length, <u32>changetype<usize>(next));
+  } else {
+    trieRemove(root, entry.hi, entry.lo, entry.length);
+  }
+  memory.fill(changetype<usize>(entry), 0, ENTRY);
+  entry.next = free;
+  free = entry;
+  interfacesChanged();
+}
+
+/**
+ * The first route of the longest prefix that an address is in, with the others behind it; or null. Cost: a node for
+ * six bits of the prefix.
+ */
+export function routesTo(hi: u64, lo: u64, v4: bool): RouteEntry | null {
+  const found = trieLongest(rootOf(v4), keyHi(v4, hi, lo), keyLo(v4, lo), 128);
+  return changetype<RouteEntry | null>(<usize>found);
+}

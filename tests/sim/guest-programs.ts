@@ -1,0 +1,51 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { sdkC } from "../../tools/cli/project.ts";
+import type { GuestSpec } from "../../tools/guest/spec.ts";
+import { type GuestProgram, guestProgram } from "../../tools/sim/guest/program.ts";
+
+/** Programs for simulated machines, from source. */
+
+const OUT = "build/sim/programs";
+const made = new Map<string, GuestProgram>();
+
+/** A C program (clang, wasi-libc, sdk/c), called `name`. */
+export function cProgram(source: string, name: string, ...flags: string[]): GuestProgram {
+  const key = [source, name, ...flags].join(" ");
+  const known = made.get(key);
+  if (known) return known;
+  mkdirSync(OUT, { recursive: true });
+  const out = `${OUT}/${basename(source, ".c")}.${name}.${process.pid}.wasm`;
+  const warnings = ["-Wall", "-Wextra", "-Werror"];
+  const sdk = sdkC();
+  const command = [...sdk.flags, "-O1", ...warnings, ...flags, source, ...sdk.sources, "-o", out];
+  const { status, stderr } = spawnSync("clang", command, { encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+  const program = guestProgram(name, new Uint8Array(readFileSync(out)));
+  made.set(key, program);
+  return program;
+}
+
+/** The same source as a program of the machine that the tests run on: where it is. */
+export function nativeProgram(source: string): string {
+  mkdirSync(OUT, { recursive: true });
+  const out = `${OUT}/${basename(source, ".c")}.native.${process.pid}`;
+  const command = ["-Wall", "-Wextra", "-Werror", source, "-o", out];
+  const { status, stderr } = spawnSync("gcc", command, { encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+  return out;
+}
+
+/** What is said of a guest of module `module`: nothing but what `more` says. */
+export function guestSpec(module: string, more: Partial<GuestSpec> = {}): GuestSpec {
+  const plain: GuestSpec = {
+    name: module,
+    module,
+    arguments: [],
+    environment: {},
+    restart: "never",
+    files: [],
+  };
+  return { ...plain, ...more };
+}

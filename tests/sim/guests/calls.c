@@ -1,0 +1,651 @@
+// What each call says, line by line: run on Linux and as a guest, the output has to be the same.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *name_of(int error) {
+#define NAME(e) if (error == e) return #e;
+  NAME(EACCES) NAME(EADDRINUSE) NAME(EADDRNOTAVAIL) NAME(EAFNOSUPPORT) NAME(EAGAIN) NAME(EALREADY) NAME(EBADF)
+  NAME(ECONNREFUSED) NAME(ECONNRESET) NAME(EDESTADDRREQ) NAME(EDOM) NAME(EEXIST) NAME(EFAULT) NAME(EINPROGRESS)
+  NAME(EINVAL) NAME(EISCONN) NAME(EMFILE) NAME(EMSGSIZE) NAME(ENOENT) NAME(ENOPROTOOPT) NAME(ENOTCONN)
+  NAME(ENOTSOCK) NAME(ENOTTY) NAME(EOPNOTSUPP) NAME(EPERM) NAME(EPIPE) NAME(EPROTONOSUPPORT) NAME(ETIMEDOUT)
+  NAME(ESPIPE) NAME(ELOOP)
+  return strerror(error);
+}
+
+// Says what a call came to: its result, or why it failed.
+static long said(const char *what, long value) {
+  if (value < 0) printf("%s: %s\n", what, name_of(errno));
+  else printf("%s: %ld\n", what, value);
+  return value;
+}
+#define SAY(call) said(#call, (long)(call))
+// What succeeds with a number that means nothing.
+#define DO(call) printf("%s: %s\n", #call, (call) < 0 ? name_of(errno) : "done")
+
+static struct sockaddr_in at(int port) {
+  return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+#define ADDRESS(a) (struct sockaddr *)&(a), sizeof(a)
+
+static int wait_for(int fd, short events) {
+  struct pollfd one = {fd, events, 0};
+  return poll(&one, 1, 1000) == 1 ? one.revents : -1;
+}
+
+static long ms_since(const struct timespec *start) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (now.tv_sec - start->tv_sec) * 1000 + (now.tv_nsec - start->tv_nsec) / 1000000;
+}
+static struct timespec moment(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now;
+}
+
+// A listener, and both ends of a connection to it.
+static int listener_at(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  struct sockaddr_in a = at(port);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, ADDRESS(a)) || listen(fd, 8)) perror("listener"), exit(1);
+  return fd;
+}
+static void pair(int port, int ends[2]) {
+  const int listener = listener_at(port);
+  struct sockaddr_in a = at(port);
+  ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(ends[0], ADDRESS(a))) perror("connect"), exit(1);
+  ends[1] = accept(listener, NULL, NULL);
+  close(listener);
+}
+
+static void errors(void) {
+  char bytes[8] = "";
+  struct sockaddr_in a = at(7001), b;
+  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = htons(7001)};
+  socklen_t length = sizeof b;
+  printf("-- errors\n");
+  SAY(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
+  SAY(socket(AF_INET, SOCK_DGRAM, IPPROTO_TCP));
+  SAY(socket(1000, SOCK_STREAM, 0));
+  SAY(bind(99, ADDRESS(a)));
+  SAY(connect(99, ADDRESS(a)));
+  SAY(listen(-1, 1));
+  SAY(accept(99, NULL, NULL));
+  SAY(send(99, bytes, 1, 0));
+  SAY(recv(99, bytes, 1, 0));
+  SAY(shutdown(99, SHUT_RD));
+  SAY(getsockname(99, (struct sockaddr *)&b, &length));
+  SAY(setsockopt(99, SOL_SOCKET, SO_REUSEADDR, &a, 4));
+  const int event = eventfd(0, 0);
+  SAY(bind(event, ADDRESS(a)));
+  SAY(send(event, bytes, 1, 0));
+  SAY(getsockopt(event, SOL_SOCKET, SO_TYPE, bytes, &length));
+  close(event);
+  const int stream = socket(AF_INET, SOCK_STREAM, 0), datagram = socket(AF_INET, SOCK_DGRAM, 0);
+  SAY(bind(stream, (struct sockaddr *)&a, 4));
+  SAY(bind(stream, ADDRESS(six)));
+  SAY(accept(stream, NULL, NULL));
+  SAY(accept(datagram, NULL, NULL));
+  SAY(listen(datagram, 1));
+  SAY(getpeername(stream, (struct sockaddr *)&b, &length));
+  SAY(recv(stream, bytes, 1, 0));
+  SAY(shutdown(stream, SHUT_RDWR));
+  SAY(send(datagram, bytes, 1, 0));
+  SAY(sendto(datagram, bytes, 0, 0, (struct sockaddr *)&a, 4));
+  SAY(shutdown(datagram, SHUT_WR));
+  SAY(bind(stream, ADDRESS(a)));
+  SAY(bind(stream, ADDRESS(a)));
+  const int second = socket(AF_INET, SOCK_STREAM, 0);
+  SAY(bind(second, ADDRESS(a)));
+  a.sin_addr.s_addr = htonl(0xc0000201);
+  SAY(bind(second, ADDRESS(a)));
+  a = at(7002);
+  SAY(connect(second, ADDRESS(a)));
+  SAY(lseek(stream, 0, SEEK_SET));
+  SAY(close(second));
+  SAY(close(second));
+  close(stream), close(datagram);
+}
+
+static void streams(void) {
+  int ends[2];
+  char bytes[64];
+  printf("-- streams\n");
+  pair(7010, ends);
+  struct sockaddr_in a = at(7010), peer;
+  socklen_t length = sizeof peer;
+  SAY(connect(ends[0], ADDRESS(a)));
+  SAY(getpeername(ends[0], (struct sockaddr *)&peer, &length));
+  printf("peer %s %d, %d bytes\n", inet_ntoa(peer.sin_addr), ntohs(peer.sin_port), (int)length);
+  SAY(recv(ends[1], bytes, 4, MSG_DONTWAIT));
+  SAY(send(ends[0], "hello, world", 12, 0));
+  wait_for(ends[1], POLLIN);
+  int waiting = -1;
+  SAY(ioctl(ends[1], FIONREAD, &waiting));
+  printf("waiting %d\n", waiting);
+  SAY(recv(ends[1], bytes, 5, MSG_PEEK));
+  SAY(recv(ends[1], bytes, 5, 0));
+  SAY(recv(ends[1], bytes, 2, MSG_TRUNC));
+  memset(bytes, 0, sizeof bytes);
+  struct iovec three[3] = {{bytes, 2}, {bytes + 10, 0}, {bytes + 20, 20}};
+  struct msghdr message = {.msg_iov = three, .msg_iovlen = 3, .msg_name = &peer, .msg_namelen = sizeof peer};
+  SAY(recvmsg(ends[1], &message, 0));
+  printf("%.2s|%.3s, flags %d, name of %d bytes\n", bytes, bytes + 20, message.msg_flags, (int)message.msg_namelen);
+  struct iovec out[3] = {{"ab", 2}, {"", 0}, {"cdef", 4}};
+  SAY(writev(ends[0], out, 3));
+  struct msghdr sent = {.msg_iov = out, .msg_iovlen = 3};
+  SAY(sendmsg(ends[0], &sent, 0));
+  SAY(recv(ends[1], bytes, 12, MSG_WAITALL));
+  printf("%.12s\n", bytes);
+  // The first half is there, the second never comes, but the end does.
+  SAY(send(ends[0], "half", 4, MSG_MORE));
+  SAY(shutdown(ends[0], SHUT_WR));
+  SAY(recv(ends[1], bytes, 8, MSG_WAITALL));
+  SAY(recv(ends[1], bytes, 8, 0));
+  SAY(send(ends[0], "x", 1, MSG_NOSIGNAL));
+  SAY(send(ends[1], "back", 4, 0));
+  SAY(read(ends[0], bytes, sizeof bytes));
+  struct timeval time = {0, 60000}, told;
+  SAY(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time));
+  length = sizeof told;
+  SAY(getsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &told, &length));
+  printf("time-out %ld s %ld us\n", (long)told.tv_sec, (long)told.tv_usec);
+  struct timespec start = moment();
+  SAY(recv(ends[0], bytes, 1, 0));
+  printf("waited %s\n", ms_since(&start) >= 59 && ms_since(&start) < 900 ? "as long" : "not as long");
+  // Who sends more than there is room for waits for the reader, whom there is not, and hears how much went.
+  setsockopt(ends[1], SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+  static char much[2 << 20];
+  const int little = 65536;
+  setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+  setsockopt(ends[0], SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  const ssize_t went = send(ends[1], much, sizeof much, 0);
+  printf("of much went %s\n", went > 0 && went < (ssize_t)sizeof much ? "some" : "none or all");
+  close(ends[0]), close(ends[1]);
+}
+
+// A connection whose other end is gone.
+static void resets(void) {
+  int ends[2], error;
+  char bytes[8];
+  socklen_t length = sizeof error;
+  printf("-- resets\n");
+  pair(7020, ends);
+  send(ends[0], "unread", 6, 0);
+  wait_for(ends[1], POLLIN);
+  close(ends[1]); // with something unread: a reset
+  wait_for(ends[0], POLLIN);
+  SAY(wait_for(ends[0], POLLIN | POLLOUT | POLLRDHUP));
+  SAY(recv(ends[0], bytes, 1, 0));
+  SAY(recv(ends[0], bytes, 1, 0));
+  SAY(send(ends[0], bytes, 1, MSG_NOSIGNAL));
+  SAY(getsockopt(ends[0], SOL_SOCKET, SO_ERROR, &error, &length));
+  printf("error %d\n", error);
+  close(ends[0]);
+  // Nobody there, and one does not wait.
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  struct sockaddr_in a = at(7021);
+  SAY(wait_for(fd, POLLIN | POLLOUT));
+  SAY(connect(fd, ADDRESS(a)) < 0 && (errno == EINPROGRESS || errno == ECONNREFUSED) ? 0 : -1);
+  wait_for(fd, POLLOUT);
+  close(fd);
+}
+
+static void datagrams(void) {
+  printf("-- datagrams\n");
+  const int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in a = at(7030), b = at(7031), from;
+  socklen_t length = sizeof from;
+  char bytes[32];
+  bind(one, ADDRESS(a)), bind(two, ADDRESS(b));
+  struct iovec parts[3] = {{"one ", 4}, {"two ", 4}, {"three", 5}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3, .msg_name = &b, .msg_namelen = sizeof b};
+  SAY(sendmsg(one, &message, 0));
+  wait_for(two, POLLIN);
+  SAY(recv(two, bytes, 5, MSG_PEEK));
+  SAY(recv(two, bytes, 5, MSG_PEEK | MSG_TRUNC));
+  struct iovec halves[2] = {{bytes, 3}, {bytes + 16, 6}};
+  struct msghdr in = {.msg_iov = halves, .msg_iovlen = 2, .msg_name = &from, .msg_namelen = sizeof from};
+  SAY(recvmsg(two, &in, 0));
+  printf("%.3s|%.6s, %s, from %s %d\n", bytes, bytes + 16, in.msg_flags == MSG_TRUNC ? "cut" : "whole",
+         inet_ntoa(from.sin_addr), ntohs(from.sin_port));
+  SAY(recv(two, bytes, 5, MSG_DONTWAIT));
+  SAY(sendto(one, "", 0, 0, ADDRESS(b)));
+  SAY(wait_for(two, POLLIN));
+  int waiting = -1;
+  SAY(ioctl(two, FIONREAD, &waiting));
+  printf("waiting %d\n", waiting);
+  SAY(recvfrom(two, bytes, 5, 0, (struct sockaddr *)&from, &length));
+  SAY(connect(one, ADDRESS(b)));
+  SAY(writev(one, parts, 3));
+  SAY(recvfrom(two, bytes, sizeof bytes, 0, NULL, NULL));
+  printf("%.13s\n", bytes);
+  struct mmsghdr many[2] = {{.msg_hdr = {.msg_iov = parts, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = parts + 1, .msg_iovlen = 2}}};
+  SAY(sendmmsg(one, many, 2, 0));
+  printf("of %u and %u bytes\n", many[0].msg_len, many[1].msg_len);
+  wait_for(two, POLLIN);
+  usleep(20000);
+  char texts[3][16];
+  struct iovec rooms[3] = {{texts[0], 16}, {texts[1], 16}, {texts[2], 16}};
+  struct mmsghdr got[3] = {{.msg_hdr = {.msg_iov = rooms, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = rooms + 1, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = rooms + 2, .msg_iovlen = 1}}};
+  SAY(recvmmsg(two, got, 3, MSG_WAITFORONE, NULL));
+  printf("of %u and %u bytes\n", got[0].msg_len, got[1].msg_len);
+  static char large[70000];
+  SAY(send(one, large, sizeof large, 0));
+  // What nobody hears comes back as an error of the next call, once.
+  close(two);
+  SAY(send(one, "x", 1, 0));
+  SAY(wait_for(one, POLLIN) & POLLERR);
+  SAY(recv(one, bytes, 1, MSG_DONTWAIT));
+  SAY(recv(one, bytes, 1, MSG_DONTWAIT));
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  SAY(connect(one, &none, sizeof none));
+  SAY(send(one, "x", 1, 0));
+  close(one);
+}
+
+static void polls(void) {
+  int ends[2];
+  printf("-- poll and select\n");
+  const int listener = listener_at(7040);
+  struct pollfd list[4] = {{listener, POLLIN | POLLOUT, 0}, {-1, POLLIN, 7}, {98, POLLIN, 0}};
+  SAY(poll(list, 3, 0));
+  printf("%d %d %d\n", list[0].revents, list[1].revents, list[2].revents);
+  SAY(poll(list, 2, 0));
+  struct timespec start = moment();
+  SAY(poll(list, 1, 40));
+  SAY(poll(NULL, 0, 40));
+  printf("waited %s\n", ms_since(&start) >= 80 && ms_since(&start) < 1500 ? "as long" : "not as long");
+  close(listener);
+  pair(7041, ends);
+  SAY(wait_for(ends[0], POLLIN | POLLOUT));
+  SAY(wait_for(ends[0], POLLRDNORM | POLLWRNORM));
+  send(ends[1], "x", 1, 0);
+  SAY(wait_for(ends[0], POLLRDNORM));
+  shutdown(ends[1], SHUT_WR);
+  usleep(20000);
+  SAY(wait_for(ends[0], POLLIN | POLLRDHUP));
+  fd_set reading, writing;
+  struct timeval tick = {0, 20000};
+  FD_ZERO(&reading);
+  FD_ZERO(&writing);
+  FD_SET(ends[0], &reading);
+  FD_SET(ends[1], &reading);
+  FD_SET(ends[1], &writing);
+  SAY(select((ends[0] > ends[1] ? ends[0] : ends[1]) + 1, &reading, &writing, NULL, &tick));
+  printf("%d %d %d\n", !!FD_ISSET(ends[0], &reading), !!FD_ISSET(ends[1], &reading), !!FD_ISSET(ends[1], &writing));
+  FD_ZERO(&reading);
+  FD_SET(98, &reading);
+  SAY(select(99, &reading, NULL, NULL, &tick));
+  SAY(select(-1, NULL, NULL, NULL, &tick));
+  SAY(select(0, NULL, NULL, NULL, &tick));
+  shutdown(ends[0], SHUT_WR);
+  usleep(20000);
+  SAY(wait_for(ends[0], POLLOUT));
+  close(ends[0]), close(ends[1]);
+}
+
+// How many events, and the first of them.
+static void waited(int epoll, int ms) {
+  struct epoll_event events[8] = {{0}};
+  const int count = epoll_wait(epoll, events, 8, ms);
+  if (count < 0) printf("wait: %s\n", name_of(errno));
+  else if (!count) printf("wait: nothing\n");
+  else printf("wait: %d, %#x of %d\n", count, events[0].events, (int)events[0].data.u32);
+}
+static int control(int epoll, int operation, int fd, unsigned events, unsigned data) {
+  struct epoll_event event = {.events = events, .data.u32 = data};
+  return epoll_ctl(epoll, operation, fd, &event);
+}
+
+static void epolls(void) {
+  int ends[2];
+  char bytes[16];
+  printf("-- epoll\n");
+  pair(7050, ends);
+  const int epoll = epoll_create1(EPOLL_CLOEXEC), other = epoll_create(1);
+  SAY(epoll_create(0));
+  SAY(epoll_create1(1));
+  SAY(control(epoll, EPOLL_CTL_ADD, 99, EPOLLIN, 0));
+  SAY(control(ends[0], EPOLL_CTL_ADD, ends[1], EPOLLIN, 0));
+  SAY(control(epoll, EPOLL_CTL_ADD, epoll, EPOLLIN, 0));
+  SAY(control(epoll, EPOLL_CTL_MOD, ends[0], EPOLLIN, 0));
+  SAY(control(epoll, EPOLL_CTL_DEL, ends[0], EPOLLIN, 0));
+  SAY(control(epoll, 9, ends[0], EPOLLIN, 0));
+  SAY(control(epoll, EPOLL_CTL_ADD, ends[0], EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT, 0));
+  SAY(control(epoll, EPOLL_CTL_ADD, ends[0], EPOLLIN, 1));
+  SAY(control(epoll, EPOLL_CTL_ADD, ends[0], EPOLLIN, 1));
+  SAY(epoll_wait(epoll, NULL, 0, 0));
+  waited(epoll, 20);
+  send(ends[1], "abc", 3, 0);
+  waited(epoll, 1000);
+  waited(epoll, 0); // level: again
+  SAY(wait_for(epoll, POLLIN));
+  recv(ends[0], bytes, 3, 0);
+  waited(epoll, 0);
+  SAY(control(epoll, EPOLL_CTL_MOD, ends[0], EPOLLIN | EPOLLET, 2));
+  send(ends[1], "abc", 3, 0);
+  waited(epoll, 1000);
+  waited(epoll, 20); // edge: once
+  send(ends[1], "d", 1, 0);
+  waited(epoll, 1000); // and once for more
+  SAY(control(epoll, EPOLL_CTL_MOD, ends[0], EPOLLIN | EPOLLET, 3));
+  waited(epoll, 0); // what holds is new to a changed watch
+  SAY(control(epoll, EPOLL_CTL_MOD, ends[0], EPOLLIN | EPOLLONESHOT, 4));
+  waited(epoll, 0);
+  waited(epoll, 20);
+  SAY(control(epoll, EPOLL_CTL_MOD, ends[0], EPOLLIN | EPOLLONESHOT, 5));
+  waited(epoll, 0);
+  SAY(control(epoll, EPOLL_CTL_MOD, ends[0], EPOLLOUT | EPOLLIN | EPOLLRDHUP, 6));
+  waited(epoll, 0);
+  SAY(control(other, EPOLL_CTL_ADD, ends[0], EPOLLOUT, 7));
+  waited(other, 0);
+  // A second descriptor of the same is another watch, and keeps what it stands for.
+  const int twin = dup(ends[0]);
+  SAY(control(other, EPOLL_CTL_ADD, twin, EPOLLIN, 8));
+  SAY(control(other, EPOLL_CTL_DEL, ends[0], 0, 0));
+  waited(other, 0);
+  close(ends[0]);
+  waited(epoll, 0);
+  close(twin);
+  waited(epoll, 0);
+  waited(other, 20);
+  SAY(control(epoll, EPOLL_CTL_ADD, ends[1], 0, 9));
+  waited(epoll, 1000); // an end is told of unasked
+  waited(99, 0);
+  waited(ends[1], 0);
+  const int event = eventfd(0, EFD_NONBLOCK);
+  SAY(control(other, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLET, 10));
+  SAY(eventfd_write(event, 1));
+  waited(other, 0);
+  SAY(eventfd_write(event, 1));
+  waited(other, 0);
+  waited(other, 0);
+  close(event), close(other), close(epoll), close(ends[1]);
+}
+
+static void events(void) {
+  eventfd_t value;
+  char few[4];
+  printf("-- eventfd\n");
+  SAY(eventfd(0, 64));
+  const int fd = eventfd(3, EFD_NONBLOCK | EFD_SEMAPHORE), plain = eventfd(5, EFD_NONBLOCK);
+  SAY(read(fd, few, sizeof few));
+  SAY(eventfd_read(fd, &value));
+  SAY((long)value);
+  SAY(wait_for(fd, POLLIN | POLLOUT));
+  SAY(eventfd_read(fd, &value));
+  SAY(eventfd_read(fd, &value));
+  SAY(eventfd_read(fd, &value));
+  SAY(eventfd_write(plain, 6));
+  SAY(eventfd_read(plain, &value));
+  SAY((long)value);
+  SAY(eventfd_write(plain, ~0ull));
+  SAY(eventfd_write(plain, ~0ull - 1));
+  SAY(wait_for(plain, POLLIN | POLLOUT));
+  SAY(eventfd_write(plain, 1));
+  SAY(write(plain, few, sizeof few));
+  close(fd), close(plain);
+}
+
+static void timers(void) {
+  struct itimerspec setting = {{0, 20000000}, {0, 50000000}}, old;
+  uint64_t ticks = 0;
+  char few[4];
+  printf("-- timerfd\n");
+  SAY(timerfd_create(CLOCK_MONOTONIC, 64));
+  const int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), wall = timerfd_create(CLOCK_REALTIME, 0);
+  SAY(timerfd_gettime(99, &old));
+  SAY(timerfd_settime(0, 0, &setting, NULL));
+  SAY(timerfd_settime(fd, 64, &setting, NULL));
+  setting.it_value.tv_nsec = 1000000000;
+  SAY(timerfd_settime(fd, 0, &setting, NULL));
+  setting.it_value.tv_nsec = 50000000;
+  SAY(read(fd, &ticks, sizeof ticks));
+  SAY(timerfd_settime(fd, 0, &setting, &old));
+  printf("before: %ld, interval %ld\n", old.it_value.tv_nsec, old.it_interval.tv_nsec);
+  SAY(timerfd_gettime(fd, &old));
+  printf("left: %s, interval %ld\n", old.it_value.tv_nsec > 10000000 && old.it_value.tv_nsec <= 50000000 ? "some" : "odd", old.it_interval.tv_nsec);
+  SAY(read(fd, few, sizeof few));
+  SAY(wait_for(fd, POLLIN));
+  SAY(read(fd, &ticks, sizeof ticks));
+  SAY((long)ticks);
+  usleep(75000);
+  read(fd, &ticks, sizeof ticks);
+  printf("later: %s\n", ticks >= 3 && ticks <= 40 ? "several" : "odd");
+  setting = (struct itimerspec){{0, 0}, {0, 0}};
+  SAY(timerfd_settime(fd, 0, &setting, &old));
+  printf("interval %ld\n", old.it_interval.tv_nsec);
+  SAY(read(fd, &ticks, sizeof ticks));
+  // One that blocks, on the wall's clock, at a moment that is over, and at one to come.
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  setting.it_value = (struct timespec){now.tv_sec - 5, 0};
+  SAY(timerfd_settime(wall, TFD_TIMER_ABSTIME, &setting, NULL));
+  SAY(read(wall, &ticks, sizeof ticks));
+  setting.it_value = (struct timespec){now.tv_sec + (now.tv_nsec + 60000000) / 1000000000, (now.tv_nsec + 60000000) % 1000000000};
+  struct timespec start = moment();
+  SAY(timerfd_settime(wall, TFD_TIMER_ABSTIME, &setting, NULL));
+  SAY(read(wall, &ticks, sizeof ticks));
+  printf("waited %s\n", ms_since(&start) >= 40 && ms_since(&start) < 900 ? "as long" : "not as long");
+  SAY(write(wall, &ticks, sizeof ticks));
+  close(fd), close(wall);
+}
+
+static void descriptors(void) {
+  printf("-- descriptors\n");
+  const int first = socket(AF_INET, SOCK_DGRAM, 0);
+  SAY(dup(99));
+  SAY(dup(first) - first);
+  SAY(fcntl(first, F_DUPFD, 40));
+  SAY(fcntl(first, F_DUPFD_CLOEXEC, 40));
+  SAY(fcntl(40, F_GETFD));
+  SAY(fcntl(41, F_GETFD));
+  SAY(fcntl(40, F_SETFD, FD_CLOEXEC));
+  SAY(fcntl(40, F_GETFD));
+  SAY(fcntl(first, F_DUPFD, -1));
+  SAY(fcntl(99, F_GETFL));
+  SAY(dup2(first, 50));
+  SAY(dup2(50, 50));
+  SAY(dup2(99, 51));
+  SAY(dup2(first, -1));
+  SAY(dup3(first, first, 0));
+  SAY(fcntl(50, F_SETFL, O_NONBLOCK));
+  SAY(!!(fcntl(first, F_GETFL) & O_NONBLOCK)); // shared
+  int on = 0;
+  SAY(ioctl(first, FIONBIO, &on));
+  SAY(!!(fcntl(50, F_GETFL) & O_NONBLOCK));
+  SAY(ioctl(first, 0x7777, &on));
+  // What they share stays until the last is closed.
+  struct sockaddr_in a = at(7060);
+  SAY(bind(50, ADDRESS(a)));
+  close(first), close(first + 1), close(40), close(41);
+  SAY(bind(first, ADDRESS(a)));
+  const int again = socket(AF_INET, SOCK_DGRAM, 0);
+  SAY(again - first);
+  SAY(bind(again, ADDRESS(a)));
+  SAY(dup2(again, 50));
+  SAY(bind(again, ADDRESS(a)));
+  close(again), close(50);
+  int ends[2];
+  pair(7061, ends);
+  SAY(ioctl(99, FIONREAD, &on));
+  dup2(ends[1], ends[0]); // closes one end
+  char byte;
+  SAY(recv(ends[1], &byte, 1, 0));
+  close(ends[0]), close(ends[1]);
+}
+
+static int number(int fd, int level, int name) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, level, name, &value, &length) < 0 ? -1 : value;
+}
+
+static void groups(void) {
+  printf("-- groups\n");
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0), six = socket(AF_INET6, SOCK_DGRAM, 0), hops = 300, few = 5, off = 0;
+  struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xefff0001), .imr_ifindex = 1};
+  struct ipv6_mreq group6 = {.ipv6mr_interface = 1};
+  inet_pton(AF_INET6, "ff02::1234", &group6.ipv6mr_multiaddr);
+  SAY(number(fd, IPPROTO_IP, IP_MULTICAST_TTL));
+  SAY(number(fd, IPPROTO_IP, IP_MULTICAST_LOOP));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof hops));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &few, sizeof few));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_LOOP, &off, sizeof off));
+  SAY(number(fd, IPPROTO_IP, IP_MULTICAST_TTL));
+  SAY(number(fd, IPPROTO_IP, IP_MULTICAST_LOOP));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, 4));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof group));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof group));
+  group.imr_multiaddr.s_addr = htonl(INADDR_LOOPBACK);
+  SAY(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group));
+  SAY(number(six, IPPROTO_IPV6, IPV6_MULTICAST_HOPS));
+  SAY(setsockopt(six, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &few, sizeof few));
+  SAY(number(six, IPPROTO_IPV6, IPV6_MULTICAST_HOPS));
+  SAY(setsockopt(six, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group6, sizeof group6));
+  SAY(setsockopt(six, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group6, sizeof group6));
+  SAY(setsockopt(six, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &group6, sizeof group6));
+  SAY(setsockopt(six, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &group6, sizeof group6));
+  close(fd), close(six);
+}
+
+static void both_families(void) {
+  printf("-- IPv6\n");
+  const int listener = socket(AF_INET6, SOCK_STREAM, 0), on = 1;
+  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(7070)}, peer;
+  socklen_t length = sizeof peer;
+  char text[INET6_ADDRSTRLEN];
+  SAY(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+  SAY(bind(listener, ADDRESS(six)));
+  SAY(listen(listener, 4));
+  SAY(setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
+  const int four = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in a = at(7070);
+  SAY(connect(four, ADDRESS(a)));
+  const int taken = accept(listener, (struct sockaddr *)&peer, &length);
+  printf("%s, %s, %d bytes\n", peer.sin6_family == AF_INET6 ? "AF_INET6" : "?", inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof text), (int)length);
+  length = sizeof peer;
+  SAY(getsockname(taken, (struct sockaddr *)&peer, &length));
+  printf("%s %d\n", inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof text), ntohs(peer.sin6_port));
+  close(four), close(taken), close(listener);
+  const int only = socket(AF_INET6, SOCK_DGRAM, 0);
+  SAY(setsockopt(only, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
+  six.sin6_addr = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
+  SAY(bind(only, ADDRESS(six)));
+  SAY(sendto(only, "self", 4, 0, ADDRESS(six)));
+  length = sizeof peer;
+  char bytes[8];
+  SAY(recvfrom(only, bytes, sizeof bytes, 0, (struct sockaddr *)&peer, &length));
+  printf("%s %d\n", inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof text), ntohs(peer.sin6_port));
+  close(only);
+}
+
+static void option(int fd, int level, int name, const char *what) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  if (getsockopt(fd, level, name, &value, &length)) printf("%s: %s\n", what, name_of(errno));
+  else printf("%s: %d in %d bytes\n", what, value, (int)length);
+}
+#define OPTION(fd, level, name) option(fd, level, name, #name)
+
+static void options(void) {
+  int ends[2], on = 1, value = 0;
+  printf("-- options\n");
+  pair(7080, ends);
+  OPTION(ends[0], SOL_SOCKET, SO_REUSEADDR);
+  OPTION(ends[0], SOL_SOCKET, SO_KEEPALIVE);
+  OPTION(ends[0], SOL_SOCKET, SO_ACCEPTCONN);
+  OPTION(ends[0], SOL_SOCKET, SO_ERROR);
+  OPTION(ends[0], SOL_SOCKET, SO_PROTOCOL);
+  OPTION(ends[0], SOL_SOCKET, SO_RCVLOWAT);
+  OPTION(ends[0], IPPROTO_TCP, TCP_NODELAY);
+  OPTION(ends[0], IPPROTO_TCP, TCP_KEEPIDLE);
+  OPTION(ends[0], IPPROTO_TCP, TCP_KEEPINTVL);
+  OPTION(ends[0], IPPROTO_TCP, TCP_KEEPCNT);
+  OPTION(ends[0], IPPROTO_TCP, TCP_USER_TIMEOUT);
+  OPTION(ends[0], IPPROTO_IP, IP_TTL);
+  OPTION(ends[0], IPPROTO_IP, IP_TOS);
+  OPTION(ends[0], 77, 1);
+  OPTION(ends[0], IPPROTO_TCP, 999);
+  socklen_t length = sizeof value;
+  getsockopt(ends[0], SOL_SOCKET, SO_TYPE, &value, &length);
+  printf("type %s\n", value == SOCK_STREAM ? "stream" : "other");
+  getsockopt(ends[0], SOL_SOCKET, SO_DOMAIN, &value, &length);
+  printf("domain %s\n", value == AF_INET ? "AF_INET" : "other");
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+  OPTION(ends[0], IPPROTO_TCP, TCP_NODELAY);
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &on, 2));
+  SAY(setsockopt(ends[0], IPPROTO_TCP, 999, &on, sizeof on));
+  value = 40000;
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof value));
+  value = 17;
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof value));
+  OPTION(ends[0], IPPROTO_TCP, TCP_KEEPIDLE);
+  SAY(setsockopt(ends[0], IPPROTO_IP, IP_TTL, &value, sizeof value));
+  OPTION(ends[0], IPPROTO_IP, IP_TTL);
+  struct linger linger = {1, 3}, told = {0, 0};
+  SAY(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+  length = sizeof told;
+  SAY(getsockopt(ends[0], SOL_SOCKET, SO_LINGER, &told, &length));
+  printf("linger %d %d in %d bytes\n", told.l_onoff, told.l_linger, (int)length);
+  struct timeval odd = {0, 2000000};
+  SAY(setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &odd, sizeof odd));
+  SAY(setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &odd, 4));
+  struct tcp_info info = {0};
+  length = sizeof info;
+  SAY(getsockopt(ends[0], IPPROTO_TCP, TCP_INFO, &info, &length));
+  printf("state %d\n", info.tcpi_state);
+  char few[2] = {7, 7};
+  length = 1;
+  SAY(getsockopt(ends[0], SOL_SOCKET, SO_KEEPALIVE, few, &length));
+  printf("%d %d in %d byte\n", few[0], few[1], (int)length);
+  char name[16] = "";
+  length = sizeof name;
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+  SAY(getsockopt(ends[0], IPPROTO_TCP, TCP_CONGESTION, name, &length));
+  printf("%s\n", name);
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_CONGESTION, "none", 4));
+  close(ends[0]), close(ends[1]);
+}
+
+int main(void) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  signal(SIGPIPE, SIG_IGN);
+  errors();
+  streams();
+  resets();
+  datagrams();
+  polls();
+  epolls();
+  events();
+  timers();
+  descriptors();
+  groups();
+  both_families();
+  options();
+  printf("-- end\n");
+}

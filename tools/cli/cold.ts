@@ -1,0 +1,27 @@
+/**
+ * What of the kernel runs when the machine starts, when something changes, or a few times a second at most. The
+ * compiler makes it small, and keeps it apart from what runs for each packet.
+ */
+const COLD = [
+  "kernel/main/(init|checkDevices)",
+  "kernel/(acpi|config|devices|log|memory|power|text)",
+  "kernel/guest/(allow|mounts|spec|guests/(guestsInit|make|start|end))",
+  "drivers/(buses|health|lines|manager|msi|pci|registry)",
+  "drivers/intel/(address|life|reset)",
+  "drivers/virtio/(bus|control|mmio|pci|transport)",
+  "drivers/virtio/net/(bringUp|identify|start|stop|reset)",
+  "drivers/rtl8139/chip",
+  "net/(configured|dhcp|igmp|mld|ndp|static)",
+  "net/ip/source6",
+  "net/link/(conflict|linklocal)",
+  "net/route/(arrays|table)",
+  "net/route/trie/trie(Set|Remove|Init)",
+  "net/stack/(netInit|addInterfaces|linkChanged)",
+  "net/tcp/sockopt",
+  "apps/[^/]*/main/start",
+  "apps/http/status",
+];
+const PATTERN = new RegExp(`^(${COLD.join("|")})(/|$)`);
+
+/** Whether a function of the kernel's module is cold, by its name there. */
+export const isCold = (name: string): boolean => PATTERN.test(name);
