@@ -1,4 +1,4 @@
-// A PCI bus with one card on it, the memory link. Its data sheet stands in drivers/memory-link.ts.
+// A PCI bus with memory links on it. The card's data sheet stands in drivers/memory-link.ts.
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +13,6 @@ enum { RING = 256, RECEIVED = 0x0000, SENT = 0x0040, RECEIVE_RING = 0x0080, TRAN
 enum { MORE = 1, CHECKSUM = 2, SEGMENT_SHIFT = 16 };
 
 #define MAGIC_VALUE 0x4c4d4b53u
-#define REGISTERS 0x1000u
 #define ALL_ONES 0xffffffffu
 
 struct descriptor {
@@ -21,55 +20,82 @@ struct descriptor {
   u16 start, field;
 };
 
-void link_start(struct skerry *machine, const struct skerry_config *config) {
-  struct link *link = &machine->link;
-  for (int i = 0; i < 6; i++) link->mac = link->mac << 8 | config->mac[i];
-  if (!link->mac) link->mac = 0x525400123456;
-  link->features = config->checksum_offload ? 7 : 0;
-  link->bar = LINK_REGISTERS;
+/// The last three bytes of an address: the first three are whose it is (IEEE 802, 8.2).
+#define MAC_OWN 0xffffffull
+
+void links_start(struct skerry *machine, const struct skerry_config *config) {
+  u64 mac = 0;
+  for (int i = 0; i < 6; i++) mac = mac << 8 | config->mac[i];
+  if (!mac) mac = 0x525400123456;
+  machine->link_count = config->links ? config->links : 1;
+  for (u32 i = 0; i < machine->link_count; i++) {
+    struct link *link = &machine->links[i];
+    link->mac = (mac & ~MAC_OWN) | ((mac + i) & MAC_OWN);
+    link->features = config->checksum_offload ? 7 : 0;
+    link->bar = LINK_REGISTERS + i * LINK_REGISTERS_BYTES;
+  }
 }
 
 // ---- Configuration space (PCI 3.0, 3.2.2.3.2 and 6.1) ------------------------------------------
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA 0xcfc
-#define BRIDGE 0x80000000u // bus 0, device 0
-#define CARD 0x80000800u   // bus 0, device 1
+#define BUS 0x80000000u // bus 0; device 0 is the bridge, 1 the first card
+#define DEVICE_SHIFT 11
+#define DEVICE_BYTES (1u << DEVICE_SHIFT)
+
+static u32 bridge_read(u32 at) {
+  switch (at) {
+    case 0x00: return 0x00005042 << 16 | 0x534b;
+    case 0x08: return 0x06000000; // class: host bridge
+  }
+  return 0;
+}
+
+static u32 card_read(const struct skerry *machine, u32 index, u32 at) {
+  switch (at) {
+    case 0x00: return 0x4d4cu << 16 | 0x534b;
+    case 0x04: return machine->links[index].command;
+    case 0x08: return 0x02000000; // class: Ethernet controller
+    case 0x10: return machine->links[index].bar;
+    case 0x3c: return 1 << 8 | (LINK_LINE + index);
+  }
+  return 0;
+}
 
 u32 host_portIn32(u32 port) {
-  const struct link *link = &host_machine()->link;
-  if (port == CONFIG_ADDRESS) return link->config_address;
-  if (port != CONFIG_DATA) return ALL_ONES;
-  switch (link->config_address) {
-    case BRIDGE + 0x00: return 0x00005042 << 16 | 0x534b;
-    case BRIDGE + 0x08: return 0x06000000; // class: host bridge
-    case CARD + 0x00: return 0x4d4cu << 16 | 0x534b;
-    case CARD + 0x04: return link->command;
-    case CARD + 0x08: return 0x02000000; // class: Ethernet controller
-    case CARD + 0x10: return link->bar;
-    case CARD + 0x3c: return 1 << 8 | LINK_LINE;
-  }
-  u32 function = link->config_address & ~0xffu;
-  return function == BRIDGE || function == CARD ? 0 : ALL_ONES;
+  const struct skerry *machine = host_machine();
+  if (port == CONFIG_ADDRESS) return machine->config_address;
+  u32 at = machine->config_address - BUS, device = at >> DEVICE_SHIFT, of_function = at % DEVICE_BYTES;
+  if (port != CONFIG_DATA || device > machine->link_count || of_function > 0xff) return ALL_ONES;
+  return device ? card_read(machine, device - 1, of_function) : bridge_read(of_function);
 }
 
 void host_portOut32(u32 port, u32 value) {
-  struct link *link = &host_machine()->link;
-  if (port == CONFIG_ADDRESS) link->config_address = value;
-  if (port != CONFIG_DATA) return;
-  if (link->config_address == CARD + 0x04) link->command = value & 0xffff;
-  if (link->config_address == CARD + 0x10) link->bar = value & ~(REGISTERS - 1);
+  struct skerry *machine = host_machine();
+  if (port == CONFIG_ADDRESS) machine->config_address = value;
+  u32 at = machine->config_address - BUS, device = at >> DEVICE_SHIFT;
+  if (port != CONFIG_DATA || device < 1 || device > machine->link_count) return;
+  struct link *link = &machine->links[device - 1];
+  if (at % DEVICE_BYTES == 0x04) link->command = value & 0xffff;
+  if (at % DEVICE_BYTES == 0x10) link->bar = value & ~(LINK_REGISTERS_BYTES - 1);
 }
 
 u32 host_mmioMap(u64 physical, u32 length) {
-  return physical == LINK_REGISTERS && length <= REGISTERS ? LINK_REGISTERS : 0;
+  u64 at = physical - LINK_REGISTERS, count = host_machine()->link_count;
+  return at % LINK_REGISTERS_BYTES || at / LINK_REGISTERS_BYTES >= count || length > LINK_REGISTERS_BYTES
+             ? 0
+             : (u32)physical;
 }
 
 // ---- Registers -----------------------------------------------------------------------------------
 
+/// The card whose registers `at` is in, as host_mmioMap gave them out.
+static struct link *link_at(u32 at) { return &host_machine()->links[at / LINK_REGISTERS_BYTES % SKERRY_LINKS_MOST]; }
+
 u32 host_mmioRead32(u32 at) {
-  struct link *link = &host_machine()->link;
-  switch (at - LINK_REGISTERS) {
+  struct link *link = link_at(at);
+  switch (at % LINK_REGISTERS_BYTES) {
     case MAGIC: return MAGIC_VALUE;
     case FEATURES: return link->features;
     case MAC_LOW: return (u32)link->mac;
@@ -85,8 +111,8 @@ u32 host_mmioRead32(u32 at) {
 }
 
 void host_mmioWrite32(u32 at, u32 value) {
-  struct link *link = &host_machine()->link;
-  switch (at - LINK_REGISTERS) {
+  struct link *link = link_at(at);
+  switch (at % LINK_REGISTERS_BYTES) {
     case AREA:
       link->area = value;
       link->receive_filled = link->transmit_filled = link->received = link->sent = link->taken = link->cut = 0;
@@ -101,13 +127,13 @@ void host_mmioWrite32(u32 at, u32 value) {
 
 // Nothing sleeps here: the caller of `skerry_step` sees the frame itself. The kernel only wants to
 // know that the line works.
-u32 host_interruptOpen(u32 line) { return line == LINK_LINE; }
+u32 host_interruptOpen(u32 line) { return line - LINK_LINE < host_machine()->link_count; }
 void host_interruptMask(u32 line, u32 masked) { (void)line, (void)masked; }
 
 u64 host_interruptsPending(void) {
-  struct link *link = &host_machine()->link;
-  u32 lines = link->pending ? 1u << LINK_LINE : 0;
-  link->pending = false;
+  struct skerry *machine = host_machine();
+  u32 lines = machine->pending;
+  machine->pending = 0;
   return lines;
 }
 
@@ -115,14 +141,15 @@ u64 host_interruptsPending(void) {
 
 // A descriptor's address and length are 32 bits each, so what a broken driver may name lies in the
 // machine's own window, and faults where it is not memory.
-static struct descriptor *descriptor(const struct skerry *machine, u32 ring, u32 count) {
-  u8 *area = machine->memory.base + machine->link.area;
+static struct descriptor *descriptor(const struct skerry *machine, const struct link *link, u32 ring, u32 count) {
+  u8 *area = machine->memory.base + link->area;
   return (struct descriptor *)(area + ring) + count % RING;
 }
 
-int skerry_inject(struct skerry *machine, const struct skerry_frame *frame) {
-  struct link *link = &machine->link;
+int skerry_inject(struct skerry *machine, uint32_t index, const struct skerry_frame *frame) {
   if (machine->has_ended) return -ESHUTDOWN;
+  if (index >= machine->link_count) return -EINVAL;
+  struct link *link = &machine->links[index];
   if (!frame || frame->runs < 1 || frame->runs > 3) return -EINVAL;
   if (frame->flags & SKERRY_CHECKSUM && !link->features) return -EINVAL;
   u64 length = 0;
@@ -133,7 +160,7 @@ int skerry_inject(struct skerry *machine, const struct skerry_frame *frame) {
   if (length < SKERRY_FRAME_LEAST || length > SKERRY_FRAME_MOST) return -EINVAL;
   if (!link->area || link->received == link->receive_filled) return -EAGAIN;
 
-  struct descriptor *into = descriptor(machine, RECEIVE_RING, link->received);
+  struct descriptor *into = descriptor(machine, link, RECEIVE_RING, link->received);
   u8 *bytes = machine->memory.base + into->address;
   for (u32 i = 0; i < frame->runs; i++) {
     memcpy(bytes, frame->run[i].bytes, frame->run[i].length);
@@ -142,15 +169,21 @@ int skerry_inject(struct skerry *machine, const struct skerry_frame *frame) {
   into->length = (u32)length;
   into->flags = frame->flags & SKERRY_CHECKSUM ? CHECKSUM : 0;
   *(u32 *)(machine->memory.base + link->area + RECEIVED) = ++link->received;
-  if (link->interrupt) link->cause = link->pending = true;
+  if (link->interrupt) {
+    link->cause = true;
+    machine->pending |= 1u << (LINK_LINE + index);
+  }
   return 0;
 }
 
-void link_finish(struct skerry *machine) {
-  struct link *link = &machine->link;
+static void link_finish(struct skerry *machine, struct link *link) {
   if (link->sent == link->taken) return;
   link->sent = link->taken;
   *(u32 *)(machine->memory.base + link->area + SENT) = link->sent;
+}
+
+void links_finish(struct skerry *machine) {
+  for (u32 i = 0; i < machine->link_count; i++) link_finish(machine, &machine->links[i]);
 }
 
 // Fields of a frame to be cut: Ethernet's header is 14 bytes, IPv4's 20.
@@ -191,16 +224,15 @@ static void piece_headers(struct link *link, const u8 *whole, const struct descr
 }
 
 /// The next piece of a frame that is to be cut: TCP over IPv4, its headers in the first descriptor.
-__attribute__((noinline)) static int take_piece(struct skerry *machine, const struct descriptor *first,
-                                                struct skerry_frame *frame) {
-  struct link *link = &machine->link;
+__attribute__((noinline)) static int take_piece(struct skerry *machine, struct link *link,
+                                                const struct descriptor *first, struct skerry_frame *frame) {
   const u8 *base = machine->memory.base;
   u32 headers = first->length, at = link->cut, left = first->flags >> SEGMENT_SHIFT, total = 0, count = 1;
   frame->runs = 1;
   frame->run[0].bytes = link->headers;
   frame->run[0].length = headers;
   for (const struct descriptor *from = first; from->flags & MORE; count++) {
-    from = descriptor(machine, TRANSMIT_RING, link->taken + count);
+    from = descriptor(machine, link, TRANSMIT_RING, link->taken + count);
     u32 skip = at > total ? at - total : 0;
     if (left && skip < from->length) {
       u32 part = from->length - skip < left ? from->length - skip : left;
@@ -218,18 +250,19 @@ __attribute__((noinline)) static int take_piece(struct skerry *machine, const st
   return 1;
 }
 
-int skerry_take(struct skerry *machine, struct skerry_frame *frame) {
-  struct link *link = &machine->link;
+int skerry_take(struct skerry *machine, uint32_t index, struct skerry_frame *frame) {
   if (machine->has_ended) return -ESHUTDOWN;
-  link_finish(machine);
+  if (index >= machine->link_count) return -EINVAL;
+  struct link *link = &machine->links[index];
+  link_finish(machine, link);
   if (link->taken == link->transmit_filled) return 0;
-  const struct descriptor *from = descriptor(machine, TRANSMIT_RING, link->taken);
+  const struct descriptor *from = descriptor(machine, link, TRANSMIT_RING, link->taken);
   frame->flags = from->flags & CHECKSUM ? SKERRY_CHECKSUM : 0;
   frame->checksum_start = from->start;
   frame->checksum_field = from->field;
-  if (from->flags >> SEGMENT_SHIFT && from->length <= LINK_HEADERS_MOST) return take_piece(machine, from, frame);
+  if (from->flags >> SEGMENT_SHIFT && from->length <= LINK_HEADERS_MOST) return take_piece(machine, link, from, frame);
   link->taken++;
-  for (frame->runs = 0;; from = descriptor(machine, TRANSMIT_RING, link->taken++)) {
+  for (frame->runs = 0;; from = descriptor(machine, link, TRANSMIT_RING, link->taken++)) {
     frame->run[frame->runs].bytes = machine->memory.base + from->address;
     frame->run[frame->runs].length = from->length;
     if (++frame->runs == 3 || !(from->flags & MORE)) return 1;

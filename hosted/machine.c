@@ -88,7 +88,7 @@ struct skerry *skerry_start(const struct skerry_config *config) {
   size_t words = config && config->command_line ? strnlen(config->command_line, COMMAND_LINE_MOST + 1) : 0;
   if (!config || config->mac[0] & 1 || ram < 16 * MIB || ram > 2048u * MIB || words > COMMAND_LINE_MOST ||
       config->pack_length > 1024 * MIB || (config->pack_length && !config->pack) ||
-      kernel_instance_bytes > BELOW / 2) {
+      config->links > SKERRY_LINKS_MOST || kernel_instance_bytes > BELOW / 2) {
     errno = EINVAL;
     return NULL;
   }
@@ -129,7 +129,7 @@ struct skerry *skerry_start(const struct skerry_config *config) {
   machine->context = config->context;
   if (words) memcpy(base + command_line, config->command_line, words);
   if (config->pack_length) memcpy(base + pack, config->pack, config->pack_length);
-  link_start(machine, config);
+  links_start(machine, config);
 
   first_run(machine);
   if (machine->has_ended) {
@@ -148,7 +148,7 @@ uint64_t skerry_step(struct skerry *machine) {
   if (machine->has_ended) return SKERRY_NEVER;
   outside was = OUTSIDE;
   volatile u64 deadline = SKERRY_NEVER;
-  link_finish(machine);
+  links_finish(machine);
   if (RUNS(machine)) deadline = kernel_step();
   COME_BACK(was);
   return deadline;

@@ -1,13 +1,13 @@
 // Skerry machines inside a Linux process: the C interface of libskerry.so.
 //
-// A machine is the same kernel as on metal, with its own memory and one network card, whose frames
-// the caller carries. Nothing here blocks, sleeps or starts a thread. The usual life:
+// A machine is the same kernel as on metal, with its own memory and one network card or several, whose
+// frames the caller carries. Nothing here blocks, sleeps or starts a thread. The usual life:
 //
 //     struct skerry *m = skerry_start(&(struct skerry_config){.command_line = "ip=10.0.0.2/24"});
 //     for (;;) {
 //       uint64_t deadline = skerry_step(m);                  // does what is ready
-//       while (skerry_take(m, &frame) == 1) deliver(&frame);  // what it sends
-//       wait until skerry_now(m) >= deadline or a frame comes; skerry_inject(m, &frame);
+//       while (skerry_take(m, 0, &frame) == 1) deliver(&frame);  // what it sends
+//       wait until skerry_now(m) >= deadline or a frame comes; skerry_inject(m, 0, &frame);
 //     }
 //
 // Rules for every call:
@@ -38,11 +38,18 @@ struct skerry;
 #define SKERRY_FRAME_LEAST 14
 #define SKERRY_FRAME_MOST 1514
 
+/// Most network cards of a machine.
+#define SKERRY_LINKS_MOST 8
+
 /// What a machine is made of. All zero is a good one, apart from an address: it asks DHCP.
 /// Nothing is referred to after `skerry_start` returns, except callbacks and their context.
 struct skerry_config {
-  /// The card's address; all zero for 52:54:00:12:34:56. No group address.
+  /// The first card's address; all zero for 52:54:00:12:34:56. No group address. The others' count up from
+  /// it in the last three bytes.
   uint8_t mac[6];
+  /// Network cards: eth0, eth1, …, to the calls 0, 1, …. 0 for one; at most SKERRY_LINKS_MOST. Each keeps 256
+  /// packets for what it receives.
+  uint32_t links;
   /// Leaves checksums of TCP and UDP to whoever reads the sent frames (`SKERRY_CHECKSUM`), and
   /// believes those of received frames that are so marked; TCP's bulk data goes through the machine in
   /// packets of up to 64 KB, which become frames as they are taken. Otherwise the machine sums, and
@@ -101,7 +108,7 @@ SKERRY_API void skerry_stop(struct skerry *machine);
 
 /// Does what is ready, one round, and returns when to be called again on `skerry_now`'s scale: a moment
 /// not after now for at once, SKERRY_NEVER for when a frame or a system call comes. Calling earlier does
-/// no harm; later delays the machine's timers. Ends the life of the frame taken last.
+/// no harm; later delays the machine's timers. Ends the life of the frames taken last.
 SKERRY_API uint64_t skerry_step(struct skerry *machine);
 
 /// Nanoseconds since the machine started.
@@ -110,17 +117,17 @@ SKERRY_API uint64_t skerry_now(const struct skerry *machine);
 /// Moves a virtual clock on by `ns`. -EINVAL for a machine with a real clock, or if time would overflow.
 SKERRY_API int skerry_advance(struct skerry *machine, uint64_t ns);
 
-/// Gives the machine a frame, copied before the call returns. The next `skerry_step` sees it.
-/// -EINVAL: no frame, lengths out of bounds, or SKERRY_CHECKSUM on a machine that sums for itself.
-/// -EAGAIN: all 256 receive buffers are full; step the machine and inject again, or lose the frame as a
+/// Gives the machine's card `link` a frame, copied before the call returns. The next `skerry_step` sees it.
+/// -EINVAL: no such card, no frame, lengths out of bounds, or SKERRY_CHECKSUM on a machine that sums for itself.
+/// -EAGAIN: all 256 receive buffers of the card are full; step the machine and inject again, or lose the frame as a
 /// card would.
-SKERRY_API int skerry_inject(struct skerry *machine, const struct skerry_frame *frame);
+SKERRY_API int skerry_inject(struct skerry *machine, uint32_t link, const struct skerry_frame *frame);
 
-/// Takes the next frame that the machine sends. 1: `frame` refers to its bytes where they lie in the
-/// machine's memory, until the next `skerry_take` or `skerry_step` of this machine; so handing it on to
-/// another machine's `skerry_inject` copies once. 0: there is none. Frames not taken stay, and hold the
-/// machine up once 256 descriptors are full.
-SKERRY_API int skerry_take(struct skerry *machine, struct skerry_frame *frame);
+/// Takes the next frame that the machine's card `link` sends. 1: `frame` refers to its bytes where they lie in
+/// the machine's memory, until the next `skerry_take` of this card or `skerry_step` of this machine; so handing
+/// it on to another machine's `skerry_inject` copies once. 0: there is none. -EINVAL: there is no such card.
+/// Frames not taken stay, and hold the card up once 256 descriptors are full.
+SKERRY_API int skerry_take(struct skerry *machine, uint32_t link, struct skerry_frame *frame);
 
 /// A stretch of the machine's memory that is the caller's: for the pointers of system calls.
 struct skerry_memory {

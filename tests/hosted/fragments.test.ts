@@ -3,9 +3,10 @@
  * fragments, extension headers, neighbour discovery and ICMP, with everything accounted for afterwards.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { GUEST_ADDRESS, Namespace, TAP, namespaceTrouble } from "../../tools/qemu/namespace.ts";
+import { HostedMachine } from "./machine.ts";
 
 const MAC = "52:54:00:12:34:56";
 const HOST6 = "fd00:77::1";
@@ -25,27 +26,21 @@ type Counters = Record<string, number>;
 
 describe("skerry-hosted over TAP: fragments and attacks", { skip: trouble ?? false }, () => {
   let namespace: Namespace;
-  let machine: ChildProcess;
-  let output = "";
+  let machine: HostedMachine;
 
   before(async () => {
-    namespace = new Namespace();
-    namespace.run(["sysctl", "-qw", `net.ipv6.conf.${TAP}.disable_ipv6=0`]);
-    namespace.run(["ip", "-6", "address", "add", `${HOST6}/64`, "dev", TAP, "nodad"]);
-    const words = `ip=${GUEST_ADDRESS}/24 ip6=${GUEST6}/64`;
-    machine = namespace.spawn(["build/skerry-hosted", "--tap", TAP, "--append", words]);
-    for (const stream of [machine.stdout!, machine.stderr!]) {
-      stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
-    }
-    for (let i = 0; i < 100 && !/link-local[^]*static|static\)[^]*link-local/.test(output); i++) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    namespace = new Namespace({ address6: `${HOST6}/64` });
+    machine = new HostedMachine([namespace], `ip=${GUEST_ADDRESS}/24 ip6=${GUEST6}/64`);
+    await machine.hasAddresses("eth0", GUEST_ADDRESS, GUEST6);
   });
-  after(() => namespace.delete());
+  after(async () => {
+    await machine.stop();
+    namespace.delete();
+  });
 
   const run = async (words: string[]) => {
     const { status, stdout, stderr } = await namespace.runAsync(words, 60_000);
-    assert.equal(status, 0, `${words.join(" ")}\n${stdout}${stderr}\n${output}`);
+    assert.equal(status, 0, `${words.join(" ")}\n${stdout}${stderr}\n${machine.output}`);
     return stdout;
   };
   const statusOf = async (): Promise<Status> => {
@@ -121,6 +116,6 @@ describe("skerry-hosted over TAP: fragments and attacks", { skip: trouble ?? fal
       // Fragments that wait hold a quarter at most.
       assert.ok(pool["stack"]! <= pool["slots"]! / 4 + 64, JSON.stringify(pool));
     }
-    assert.doesNotMatch(output, /panic|error/);
+    assert.doesNotMatch(machine.output, /panic|error/);
   });
 });

@@ -94,12 +94,12 @@ static void complete(struct skerry_frame *frame, uint8_t *bytes) {
 static void carry(struct skerry *from, struct skerry *to) {
   struct skerry_frame frame;
   static uint8_t bytes[SKERRY_FRAME_MOST + 1];
-  while (skerry_take(from, &frame) == 1) {
+  while (skerry_take(from, 0, &frame) == 1) {
     frames++;
     if (hashing) hash_frame(&frame);
     if (completing) complete(&frame, bytes);
     int result;
-    while ((result = skerry_inject(to, &frame)) == -EAGAIN) skerry_step(to);
+    while ((result = skerry_inject(to, 0, &frame)) == -EAGAIN) skerry_step(to);
     MUST(result == 0, "inject: %d", result);
   }
 }
@@ -241,17 +241,17 @@ static uint16_t sum(const uint8_t *bytes, size_t length) {
   return (uint16_t)~total;
 }
 
-static void send_bytes(struct skerry *m, const uint8_t *bytes, uint32_t length) {
+static void send_bytes(struct skerry *m, uint32_t link, const uint8_t *bytes, uint32_t length) {
   struct skerry_frame frame = {.runs = 1, .run = {{bytes, length}}};
-  MUST(skerry_inject(m, &frame) == 0, "inject");
+  MUST(skerry_inject(m, link, &frame) == 0, "inject");
 }
 
-/// The next frame of `type`, as one run; other frames are passed over.
-static uint32_t next_frame(struct skerry *m, uint16_t type, uint8_t *into) {
+/// The next frame of `type` from the card `link`, as one run; others from it are passed over.
+static uint32_t next_frame(struct skerry *m, uint32_t link, uint16_t type, uint8_t *into) {
   for (int rounds = 0; rounds < 1000; rounds++) {
     skerry_step(m);
     struct skerry_frame frame;
-    while (skerry_take(m, &frame) == 1) {
+    while (skerry_take(m, link, &frame) == 1) {
       uint32_t length = 0;
       for (uint32_t i = 0; i < frame.runs; i++) {
         memcpy(into + length, frame.run[i].bytes, frame.run[i].length);
@@ -270,8 +270,8 @@ static void check_ping(void) {
                                   2, 9, 9, 9, 9, 9, 10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1};
   static const uint8_t our[6] = {2, 9, 9, 9, 9, 9}, its[6] = {2, 0, 0, 0, 0, 1};
   uint8_t answer[2048];
-  send_bytes(m, arp, sizeof arp);
-  do MUST(next_frame(m, 0x0806, answer) >= 42, "a short ARP reply");
+  send_bytes(m, 0, arp, sizeof arp);
+  do MUST(next_frame(m, 0, 0x0806, answer) >= 42, "a short ARP reply");
   while (answer[21] != 2); // its own announcements are requests
   MUST(!memcmp(answer, our, 6) && !memcmp(answer + 22, its, 6) && !memcmp(answer + 28, arp + 38, 4),
        "another ARP reply than RFC 826's");
@@ -282,13 +282,49 @@ static void check_ping(void) {
   uint16_t header = sum(echo + 14, 20), message = sum(echo + 34, 64);
   echo[24] = (uint8_t)(header >> 8), echo[25] = (uint8_t)header;
   echo[36] = (uint8_t)(message >> 8), echo[37] = (uint8_t)message;
-  send_bytes(m, echo, sizeof echo);
-  uint32_t length = next_frame(m, 0x0800, answer);
+  send_bytes(m, 0, echo, sizeof echo);
+  uint32_t length = next_frame(m, 0, 0x0800, answer);
   MUST(length == 98 && answer[34] == 0 && sum(answer + 14, 20) == 0 && sum(answer + 34, 64) == 0 &&
            !memcmp(answer + 38, echo + 38, 60),
        "another echo reply than RFC 792's");
   printf("ping answered\n");
   skerry_stop(m);
+}
+
+/// Three cards: each has its own address, answers on its own wire only, and what comes by one for the network
+/// behind another leaves by that.
+static void check_links(void) {
+  struct skerry_config config = {.mac = {2, 0, 0, 0xff, 0xff, 0xff}, .links = 3, .seed = 1, .console = on_console,
+                                 .ended = on_ended,
+                                 .command_line = "eth0=10.0.0.1/24 eth1=10.0.1.1/24 eth2=10.0.2.1/24 ip6=off forward=on"};
+  struct skerry *m = skerry_start(&config);
+  MUST(m, "skerry_start: %s\n%s", strerror(errno), console);
+  static const uint8_t macs[3][6] = {{2, 0, 0, 0xff, 0xff, 0xff}, {2, 0, 0, 0, 0, 0}, {2, 0, 0, 0, 0, 1}};
+  uint8_t answer[2048];
+  for (uint8_t i = 0; i < 3; i++) {
+    const uint8_t arp[60] = {255, 255, 255, 255, 255, 255, 2, 9, 9, 9, 9, i, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
+                             2, 9, 9, 9, 9, i, 10, 0, i, 9, 0, 0, 0, 0, 0, 0, 10, 0, i, 1};
+    send_bytes(m, i, arp, sizeof arp);
+    do MUST(next_frame(m, i, 0x0806, answer) >= 42, "a short ARP reply");
+    while (answer[21] != 2);
+    MUST(!memcmp(answer + 22, macs[i], 6) && !memcmp(answer + 28, arp + 38, 4), "card %d has another address", i);
+  }
+  // UDP from 10.0.0.9 to 10.0.2.9, TTL 9.
+  uint8_t datagram[60] = {2, 0, 0, 0xff, 0xff, 0xff, 2, 9, 9, 9, 9, 0, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 9, 17, 0, 0,
+                          10, 0, 0, 9, 10, 0, 2, 9, 0, 7, 0, 7, 0, 26};
+  uint16_t header = sum(datagram + 14, 20);
+  datagram[24] = (uint8_t)(header >> 8), datagram[25] = (uint8_t)header;
+  send_bytes(m, 0, datagram, sizeof datagram);
+  MUST(next_frame(m, 2, 0x0800, answer) >= 60, "a short datagram");
+  static const uint8_t to[6] = {2, 9, 9, 9, 9, 2};
+  MUST(!memcmp(answer, to, 6) && !memcmp(answer + 6, macs[2], 6) && answer[22] == 8 && sum(answer + 14, 20) == 0 &&
+           !memcmp(answer + 26, datagram + 26, 34),
+       "another datagram was forwarded");
+  struct skerry_frame frame = {.runs = 1, .run = {{datagram, sizeof datagram}}};
+  MUST(skerry_inject(m, 3, &frame) == -EINVAL && skerry_take(m, 3, &frame) == -EINVAL, "a fourth card");
+  MUST(skerry_take(m, 0, &frame) == 0 && skerry_take(m, 1, &frame) == 0, "it left by another card, too");
+  skerry_stop(m);
+  printf("three cards\n");
 }
 
 // ---- Many, and wrong use ------------------------------------------------------------------------------
@@ -317,6 +353,7 @@ static void check_errors(void) {
   refused("little RAM", (struct skerry_config){.ram = (16 << 20) - 1});
   refused("too much RAM", (struct skerry_config){.ram = (2u << 30) + 1});
   refused("a group address", (struct skerry_config){.mac = {1}});
+  refused("nine cards", (struct skerry_config){.links = SKERRY_LINKS_MOST + 1});
   refused("a long command line", (struct skerry_config){.command_line = words});
   refused("a pack of no bytes' address", (struct skerry_config){.pack_length = 1});
   MUST(!skerry_start(NULL) && errno == EINVAL, "no config was not refused");
@@ -325,26 +362,26 @@ static void check_errors(void) {
   struct skerry *m = start(1, 1, false);
   static uint8_t bytes[2000];
   struct skerry_frame frame = {.runs = 1, .run = {{bytes, SKERRY_FRAME_LEAST - 1}}};
-  MUST(skerry_inject(m, NULL) == -EINVAL, "no frame");
-  MUST(skerry_inject(m, &frame) == -EINVAL, "a short frame");
+  MUST(skerry_inject(m, 0, NULL) == -EINVAL, "no frame");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "a short frame");
   frame.run[0].length = SKERRY_FRAME_MOST + 1;
-  MUST(skerry_inject(m, &frame) == -EINVAL, "a long frame");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "a long frame");
   frame.run[0].length = UINT32_MAX, frame.run[1].bytes = bytes, frame.run[1].length = 64, frame.runs = 2;
-  MUST(skerry_inject(m, &frame) == -EINVAL, "lengths that wrap");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "lengths that wrap");
   frame.run[0].length = 60, frame.runs = 4;
-  MUST(skerry_inject(m, &frame) == -EINVAL, "four runs");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "four runs");
   frame.runs = 0;
-  MUST(skerry_inject(m, &frame) == -EINVAL, "no run");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "no run");
   frame.runs = 1, frame.run[0].bytes = NULL;
-  MUST(skerry_inject(m, &frame) == -EINVAL, "no bytes");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "no bytes");
   frame.run[0].bytes = bytes, frame.flags = SKERRY_CHECKSUM;
-  MUST(skerry_inject(m, &frame) == -EINVAL, "a mark that it does not believe");
+  MUST(skerry_inject(m, 0, &frame) == -EINVAL, "a mark that it does not believe");
   frame.flags = 0;
   int room = 0;
-  while (skerry_inject(m, &frame) == 0 && room < 1000) room++;
-  MUST(room == 256 && skerry_inject(m, &frame) == -EAGAIN, "%d frames were taken", room);
+  while (skerry_inject(m, 0, &frame) == 0 && room < 1000) room++;
+  MUST(room == 256 && skerry_inject(m, 0, &frame) == -EAGAIN, "%d frames were taken", room);
   for (int i = 0; i < 20; i++) skerry_step(m);
-  MUST(skerry_inject(m, &frame) == 0, "no room after steps");
+  MUST(skerry_inject(m, 0, &frame) == 0, "no room after steps");
 
   MUST(skerry_advance(m, UINT64_MAX) == -EINVAL, "a time that overflows");
   struct skerry_memory memory = skerry_memory(m);
@@ -390,7 +427,7 @@ static void check_trap(void) {
   MUST(skerry_ended(m) && !strcmp(skerry_ended(m), "trap: table access out of bounds"), "ended: %s", skerry_ended(m));
   MUST(!strcmp(reason, skerry_ended(m)), "the callback was told: %s", reason);
   struct skerry_frame frame = {.runs = 1, .run = {{memory.bytes, 60}}};
-  MUST(skerry_step(m) == SKERRY_NEVER && skerry_inject(m, &frame) == -ESHUTDOWN && skerry_take(m, &frame) == -ESHUTDOWN &&
+  MUST(skerry_step(m) == SKERRY_NEVER && skerry_inject(m, 0, &frame) == -ESHUTDOWN && skerry_take(m, 0, &frame) == -ESHUTDOWN &&
            skerry_advance(m, 1) == -ESHUTDOWN && call(m, SOCKET, STREAM, 0, 0) == -ESHUTDOWN,
        "it answers after its end");
   skerry_stop(m);
@@ -408,9 +445,10 @@ int main(int count, char **words) {
   if (!strcmp(check, "transfer")) check_transfer(number, offload, 10000000, 2, true);
   else if (!strcmp(check, "bulk")) check_transfer(1, offload, number * 1000000, 1, false);
   else if (!strcmp(check, "ping")) check_ping();
+  else if (!strcmp(check, "links")) check_links();
   else if (!strcmp(check, "many")) check_many(16);
   else if (!strcmp(check, "errors")) check_errors();
   else if (!strcmp(check, "trap")) check_trap();
-  else failed("library transfer SEED [offload|complete] | bulk MB [offload] | ping | many | errors | trap");
+  else failed("library transfer SEED [offload|complete] | bulk MB [offload] | ping | links | many | errors | trap");
   return 0;
 }

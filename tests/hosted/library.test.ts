@@ -51,6 +51,10 @@ describe("libskerry", () => {
     assert.match(run("ping"), /ping answered/);
   });
 
+  test("several cards, each with its own wire, and forwarding between them", () => {
+    assert.match(run("links"), /three cards/);
+  });
+
   test("10 MB each way, byte for byte; the seed decides every frame", () => {
     const first = outcome("1");
     assert.match(first, /^bytes 20000000 /);

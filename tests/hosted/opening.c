@@ -142,7 +142,7 @@ static void carry(void) {
   uint8_t bytes[SKERRY_FRAME_MOST];
   struct skerry_frame frame;
   uint64_t next = skerry_step(machine);
-  while (skerry_take(machine, &frame) == 1) {
+  while (skerry_take(machine, 0, &frame) == 1) {
     size_t length = 0;
     for (uint32_t i = 0; i < frame.runs; i++) {
       memcpy(bytes + length, frame.run[i].bytes, frame.run[i].length);
@@ -153,7 +153,7 @@ static void carry(void) {
   if (next > skerry_now(machine)) poll(&(struct pollfd){.fd = tap, .events = POLLIN}, 1, 10);
   for (ssize_t got; (got = read(tap, bytes, sizeof bytes)) > 0;) {
     frame = (struct skerry_frame){.runs = 1, .run = {{bytes, (uint32_t)got}}};
-    if (skerry_inject(machine, &frame) == -EAGAIN) break;
+    if (skerry_inject(machine, 0, &frame) == -EAGAIN) break;
   }
 }
 

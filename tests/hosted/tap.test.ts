@@ -17,6 +17,7 @@ test("wrong options are refused by name", () => {
     [[], /Usage/],
     [["--tap", "t", "--mac", "01:00:00:00:00:00"], /--mac 01:/],
     [["--tap", "t", "--memory", "8"], /--memory 8/],
+    [Array.from("123456789").flatMap((name) => ["--tap", name]), /--tap 9: /],
   ] as const) {
     const { status, stderr } = run(...words);
     assert.equal(status, 2);
@@ -25,6 +26,9 @@ test("wrong options are refused by name", () => {
   const { status, stderr } = run("--tap", "a-name-of-20-letters");
   assert.equal(status, 1);
   assert.match(stderr, /--tap a-name-of-20-letters: /);
+  const nowhere = run("--tap", "tap0@nowhere");
+  assert.equal(nowhere.status, 1);
+  assert.match(nowhere.stderr, /network namespace nowhere: No such file/);
 });
 
 describe("skerry-hosted over TAP", { skip: trouble ?? false }, () => {

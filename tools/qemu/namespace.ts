@@ -48,16 +48,23 @@ export class Namespace {
   private readonly children = new Set<ChildProcess>();
   private readonly onExit = (): void => this.delete();
 
-  constructor() {
+  /**
+   * The TAP's address, with its prefix's length; with `address6` Linux speaks IPv6 on it, too. Without, that is
+   * off: its chatter would be part of every capture and measurement.
+   */
+  constructor({
+    address = `${HOST_ADDRESS}/24`,
+    address6,
+  }: { address?: string; address6?: string } = {}) {
     if (made === 1) sweep();
     ip("netns", "add", this.name);
     process.on("exit", this.onExit);
     const inside = ["-n", this.name];
     ip(...inside, "link", "set", "lo", "up");
     ip(...inside, "tuntap", "add", TAP, "mode", "tap");
-    // Without this, IPv6's own chatter would be part of every capture and measurement.
-    this.run(["sysctl", "-qw", `net.ipv6.conf.${TAP}.disable_ipv6=1`]);
-    ip(...inside, "address", "add", `${HOST_ADDRESS}/24`, "dev", TAP);
+    this.run(["sysctl", "-qw", `net.ipv6.conf.${TAP}.disable_ipv6=${address6 ? 0 : 1}`]);
+    ip(...inside, "address", "add", address, "dev", TAP);
+    if (address6) ip(...inside, "-6", "address", "add", address6, "dev", TAP, "nodad");
     ip(...inside, "link", "set", TAP, "up");
   }
 

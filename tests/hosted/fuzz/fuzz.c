@@ -134,7 +134,7 @@ static uint64_t run(void) {
     struct skerry_frame frame;
     uint8_t bytes[FRAME_MOST];
     bool any = false;
-    while (skerry_take(machine, &frame) == 1) {
+    while (skerry_take(machine, 0, &frame) == 1) {
       uint32_t length = 0;
       for (uint32_t i = 0; i < frame.runs; i++) {
         if (length + frame.run[i].length > sizeof bytes) finding("a frame of more than %zu bytes", sizeof bytes);
@@ -164,7 +164,7 @@ static void pass(uint64_t ns) {
 static void inject(const uint8_t *bytes, uint32_t length) {
   if (length < SKERRY_FRAME_LEAST || length > SKERRY_FRAME_MOST) return;
   struct skerry_frame frame = {.runs = 1, .run = {{bytes, length}}};
-  while (skerry_inject(machine, &frame) == -EAGAIN) run();
+  while (skerry_inject(machine, 0, &frame) == -EAGAIN) run();
 }
 
 static void introduce(void) {

@@ -118,7 +118,7 @@ void subject_inject(struct subject *s, const uint8_t *frame, uint32_t length) {
     return;
   }
   struct skerry_frame it = {.runs = 1, .run = {{frame, length}}};
-  while (skerry_inject(s->machine, &it) == -EAGAIN) skerry_step(s->machine);
+  while (skerry_inject(s->machine, 0, &it) == -EAGAIN) skerry_step(s->machine);
 }
 
 uint32_t subject_take(struct subject *s, uint8_t frame[FRAME_MOST]) {
@@ -128,7 +128,7 @@ uint32_t subject_take(struct subject *s, uint8_t frame[FRAME_MOST]) {
     return length < 0 ? 0 : (uint32_t)length;
   }
   struct skerry_frame it;
-  if (skerry_take(s->machine, &it) != 1) return 0;
+  if (skerry_take(s->machine, 0, &it) != 1) return 0;
   uint32_t length = 0;
   for (uint32_t i = 0; i < it.runs; i++) {
     memcpy(frame + length, it.run[i].bytes, it.run[i].length);

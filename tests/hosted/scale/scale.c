@@ -151,7 +151,7 @@ static uint16_t end_port(uint32_t index) { return (uint16_t)(FIRST_PORT + index 
 
 static void inject(const uint8_t *bytes, uint32_t length, uint32_t flags) {
   struct skerry_frame frame = {.runs = 1, .run = {{bytes, length}}, .flags = flags};
-  int result = skerry_inject(machine, &frame);
+  int result = skerry_inject(machine, 0, &frame);
   MUST(result == 0, "inject: %d", result);
 }
 
@@ -212,7 +212,7 @@ static int64_t taken(const struct skerry_frame *frame) {
 static uint32_t drain(void) {
   struct skerry_frame frame;
   uint32_t frames = 0;
-  while (skerry_take(machine, &frame) == 1) frames += taken(&frame) >= 0;
+  while (skerry_take(machine, 0, &frame) == 1) frames += taken(&frame) >= 0;
   return frames;
 }
 
@@ -388,10 +388,10 @@ static uint64_t carried;
 
 static void carry(struct skerry *from, struct skerry *to) {
   struct skerry_frame frame;
-  while (skerry_take(from, &frame) == 1) {
+  while (skerry_take(from, 0, &frame) == 1) {
     carried++;
     int result;
-    while ((result = skerry_inject(to, &frame)) == -EAGAIN) skerry_step(to);
+    while ((result = skerry_inject(to, 0, &frame)) == -EAGAIN) skerry_step(to);
     MUST(result == 0, "inject: %d", result);
   }
 }

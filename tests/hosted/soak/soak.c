@@ -455,7 +455,7 @@ static bool carry(int m) {
   uint8_t bytes[FRAME_MOST];
   bool any = false;
   if (network_send_stall(m, now) > now) return false;
-  while (skerry_take(machine[m], &frame) == 1) {
+  while (skerry_take(machine[m], 0, &frame) == 1) {
     uint32_t length = 0;
     for (uint32_t i = 0; i < frame.runs; i++) {
       MUST(length + frame.run[i].length <= FRAME_MOST, "the %s sends a frame of more than %d bytes", who(m), FRAME_MOST);
@@ -490,7 +490,7 @@ static void deliver(void) {
       network_counts()->ring_full++;
       continue;
     }
-    int result = skerry_inject(machine[to], &frame);
+    int result = skerry_inject(machine[to], 0, &frame);
     MUST(!result, "inject: %d", result);
     network_counts()->delivered++;
     if (intact) checker_delivered(to, bytes, length, now);

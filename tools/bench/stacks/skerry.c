@@ -51,14 +51,14 @@ static bool turn(int station) {
   struct skerry_frame frame;
   bool any = false;
   skerry_step(from);
-  while (skerry_take(from, &frame) == 1) {
+  while (skerry_take(from, 0, &frame) == 1) {
     any = true;
     frames++;
     if (station == 0) {
       for (uint32_t i = 0; i < frame.runs; i++) bytes_sent += frame.run[i].length;
       bytes_sent -= HEADERS;
     }
-    while (skerry_inject(to, &frame) == -EAGAIN) skerry_step(to);
+    while (skerry_inject(to, 0, &frame) == -EAGAIN) skerry_step(to);
   }
   return any;
 }
