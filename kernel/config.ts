@@ -22,6 +22,7 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
  *     virtio_mmio.device=512@0xfeb00e00:12
  *     ip6=2001:db8::2/64 gw6=fe80::1 search=lab.example,example ndots=1
  *     eth1=10.1.0.1/24,2001:db8:1::1/64 route=10.2.0.0/16,10.1.0.254 forward=on
+ *     redirects=off
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -106,6 +107,8 @@ export class Config {
   prefix6: u32;
   /** What is not for this machine goes on to where it belongs: it is a router. */
   forwarding: bool;
+  /** Routers may say that another is nearer, and we say so as one. */
+  redirects: bool;
   /** Dots that a name must have to be looked for as it is before the search list is tried. */
   ndots: u32;
   /** Domains of the search list, at most `SEARCH_MAX`: where they are, and how long. */
@@ -179,6 +182,7 @@ export function configParse(text: usize, length: u32): void {
   config.hostname = hostname;
   config.ecn = EcnMode.Passive;
   config.ndots = 1;
+  config.redirects = true;
   setHostnameText("skerry");
   virtioMmioClear();
   configuredClear();
@@ -276,6 +280,11 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "forward")) {
     config.forwarding = textEquals(value, valueLength, "on");
     if (config.forwarding || textEquals(value, valueLength, "off")) return;
+    expected = "on or off";
+  } else if (textEquals(word, keyLength, "redirects")) {
+    config.redirects = textEquals(value, valueLength, "on");
+    if (config.redirects || textEquals(value, valueLength, "off")) return;
+    config.redirects = true;
     expected = "on or off";
   } else if (textEquals(word, keyLength, "virtio_mmio.device")) {
     if (virtioMmioNamed(value, valueLength)) return;

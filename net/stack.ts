@@ -29,6 +29,7 @@ import { igmpInit } from "./igmp/igmp";
 import { groupsFilter } from "./ip/groups";
 import { listenersInit, listenersLinkUp } from "./ip/listener";
 import { rawInit } from "./raw/raw";
+import { redirectsFlush, redirectsInit } from "./route/redirect";
 import { routesInit } from "./route/table";
 import { v6LinkChanged, v6Start, v6StaticStart } from "./ndp/link";
 import { ndpInit } from "./ndp/ndp";
@@ -72,6 +73,7 @@ export function netInit(endpoints: u32): void {
   interfacesInit();
   neighboursInit();
   routesInit(0);
+  redirectsInit();
   icmpInit();
   reassemblyInit(sendReassemblyTimeout);
   listenersInit();
@@ -167,6 +169,7 @@ function linkChanged(iface: Interface): void {
   configureFirst();
   interfacesChanged();
   neighboursFlush(iface);
+  redirectsFlush(iface);
   dhcpLinkChanged(iface);
   if (iface.up) conflictLinkUp(iface);
   v6LinkChanged(iface);

@@ -68,7 +68,8 @@ function writeIcmp(json: JsonWriter, name: string, i: IcmpStats): void {
   json.count("errorsDelivered", i.errorsDelivered).count("errorsInvalid", i.errorsInvalid);
   json.count("refused", i.refused).count("unknownType", i.unknownType);
   json.count("echoRepliesSent", i.echoRepliesSent).count("errorsSent", i.errorsSent);
-  json.count("errorsLimited", i.errorsLimited).count("noBuffer", i.noBuffer).endObject();
+  json.count("errorsLimited", i.errorsLimited).count("noBuffer", i.noBuffer);
+  json.count("redirects", i.redirects).count("redirectsSent", i.redirectsSent).endObject();
 }
 
 function writeNdp(json: JsonWriter): void {

@@ -35,28 +35,28 @@ const peerAddress = changetype<IpAddress>(memory.data(16, 8));
  * Tells the sender of `packet` that it was not taken. The packet came in through IP, its
  * `networkOffset` still holds; it stays the caller's. `rest` is the header's last 32 bits.
  *
- * RFC 1122, 3.2.2: no error about an ICMP error, a datagram for many, a frame for many, a fragment
+ * False if it was not told. RFC 1122, 3.2.2: no error about an ICMP error, a datagram for many, a frame for many, a fragment
  * but the first, or a source that is not one host (ipv4Input drops those).
  */
-export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32): void {
+export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32): bool {
   const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
-  if (header.protocol == Protocol.ICMP && !isQuery(header)) return;
-  if (header.fragment & Ipv4Fragment.Offset) return;
-  if (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) return;
+  if (header.protocol == Protocol.ICMP && !isQuery(header)) return false;
+  if (header.fragment & Ipv4Fragment.Offset) return false;
+  if (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) return false;
   ownAddress.setV4(header.destination);
   peerAddress.setV4(header.source);
   if (!isV4Loopback(header.destination) && !isAssigned(ownAddress.hi, ownAddress.lo)) {
     // A router's error comes from where it leaves (RFC 1812, 4.3.2.4).
-    if (!config.forwarding || !ipSource(peerAddress, ownAddress)) return;
+    if (!config.forwarding || !ipSource(peerAddress, ownAddress)) return false;
   }
   if (!errorAllowed(ErrorFamily.V4, type)) {
     icmpStats.errorsLimited++;
-    return;
+    return false;
   }
   const answer = allocate(PoolId.Small, Purpose.Control, HEADROOM);
   if (answer === null) {
     icmpStats.noBuffer++;
-    return;
+    return false;
   }
   const room = min<u32>(answer.tailroom, ERROR_MAX - IPV4_HEADER) - ICMPV4_HEADER;
   const quoted = min<u32>(header.totalLength, room);
@@ -66,6 +66,7 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   changetype<Icmpv4Header>(answer.data).checksum = ~sum(answer.data, answer.length, 0) & 0xffff;
   const result = ipSend(answer, Protocol.ICMP, ownAddress, peerAddress, DEFAULT_TTL);
   if (result == 0) icmpStats.errorsSent++;
+  return result == 0;
 }
 
 /** Whether an ICMP message is a question or an answer to one: about these there are errors. */

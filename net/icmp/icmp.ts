@@ -9,6 +9,7 @@ import { IcmpFault, IcmpType, Icmpv4Header, icmpv4Check } from "../wire/icmpv4";
 import { IP_ECN, Ipv4Fragment, Ipv4Header, Protocol } from "../wire/ipv4";
 import { errorInput } from "./error";
 import { errorLimitsInit } from "./limit";
+import { redirectInput } from "./redirect";
 import { icmpStats } from "./stats";
 
 /** ICMP for IPv4 (RFC 792; RFC 1122, 3.2.2): echo answered in place, errors handed to transports. */
@@ -50,9 +51,10 @@ function icmpInput(packet: Packet, source: IpAddress, destination: IpAddress): v
     case IcmpType.ParameterProblem:
       errorInput(packet.data, packet.length, destination);
       break;
-    // A redirect lets any station on the link take our traffic; a default router that knows better
-    // also forwards (RFC 1122, 3.2.2.2 is a SHOULD). Source quench is obsolete (RFC 6633).
     case IcmpType.Redirect:
+      redirectInput(packet, source, destination);
+      break;
+    // Obsolete (RFC 6633).
     case IcmpType.SourceQuench:
       icmpStats.refused++;
       break;

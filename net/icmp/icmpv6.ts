@@ -54,16 +54,13 @@ export function icmpv6Input(
     case Icmpv6Type.RouterAdvertisement:
     case Icmpv6Type.NeighbourSolicitation:
     case Icmpv6Type.NeighbourAdvertisement:
+    case Icmpv6Type.Redirect:
       ndpInput(iface, packet, source, destination);
       break;
     // What a host says of its groups is for routers.
     case Icmpv6Type.ListenerReport:
     case Icmpv6Type.ListenerDone:
     case Icmpv6Type.ListenerReportV2:
-      break;
-    // As in IPv4, no station on the link may take our traffic by it.
-    case Icmpv6Type.Redirect:
-      icmpv6Stats.refused++;
       break;
     // RFC 4443, 2.4 b would hand unknown errors up by what they quote: they say nothing that we know.
     default:

@@ -12,7 +12,7 @@ export class IcmpStats {
   errorsDelivered: u64;
   /** Errors whose quotation is not a packet of ours. */
   errorsInvalid: u64;
-  /** Redirects and source quenches, which are not believed. */
+  /** Redirects that are not believed, and source quenches. */
   refused: u64;
   unknownType: u64;
   echoRepliesSent: u64;
@@ -21,6 +21,9 @@ export class IcmpStats {
   errorsLimited: u64;
   /** Errors not sent for want of a packet. */
   noBuffer: u64;
+  /** Redirects that were believed, and our own. */
+  redirects: u64;
+  redirectsSent: u64;
 }
 
 export const icmpStats = changetype<IcmpStats>(memory.data(offsetof<IcmpStats>(), 8));

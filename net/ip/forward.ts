@@ -1,7 +1,9 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { sendError } from "../icmp/error";
 import { sendErrorV6 } from "../icmp/errorv6";
+import { redirectSend } from "../icmp/redirect";
 import { Interface } from "../interface";
+import { redirectSendV6 } from "../ndp/redirect";
 import { IpAddress, isV4LinkLocal, isV4Loopback, isV6LinkLocal, v4Lo } from "../wire/address";
 import { IcmpType, TimeExceeded, Unreachable } from "../wire/icmpv4";
 import { Icmpv6Type, TimeExceeded6, Unreachable6 } from "../wire/icmpv6";
@@ -43,7 +45,7 @@ export function ipv4Forward(iface: Interface, packet: Packet): void {
     return packet.release();
   }
   destination.setV4(to);
-  const route = routeTo(0, v4Lo(to));
+  let route = routeTo(0, v4Lo(to));
   // A subnet's broadcast is its own business (RFC 2644).
   if (route === null || route.kind != RouteKind.Unicast) {
     ipStats.noRoute++;
@@ -51,6 +53,11 @@ export function ipv4Forward(iface: Interface, packet: Packet): void {
     return packet.release();
   }
   if (packet.length > route.iface.mtu) return tooBig(route, packet, header);
+  if (route.iface == iface) {
+    redirectSend(packet, route);
+    // What was sent may have taken the route's place.
+    route = routeTo(0, v4Lo(to))!;
+  }
   ipv4Hop(header);
   ipStats.forwarded++;
   cleared(packet);
@@ -137,6 +144,7 @@ export function ipv6Forward(
     ipv6Stats.tooBig++;
     sendErrorV6(packet, Icmpv6Type.PacketTooBig, 0, route.iface.v6Mtu);
   } else {
+    if (route.iface == iface) redirectSendV6(packet, route, from, to);
     ipv6Hop(header);
     ipv6Stats.forwarded++;
     cleared(packet);

@@ -20,6 +20,7 @@ import {
 } from "../interface";
 import { Neighbour } from "../link/neighbour";
 import { routeFind } from "../route/choose";
+import { redirectedHop } from "../route/redirect";
 import { v6Route } from "./route6";
 
 /**
@@ -72,6 +73,11 @@ export class Route {
   routed: bool;
 
 
+  @inline get next(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Route>("nextHi"));
+  }
+
+
   @inline get source(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Route>("sourceHi"));
   }
@@ -80,12 +86,22 @@ export class Route {
 const ROUTES: u32 = 256;
 const routes: usize = memory.data(256 * 128, 64);
 
+
+@inline function placeOf(hi: u64, lo: u64): Route {
+  const at = routes + ((<usize>(addressHash(hi, lo, 0) & (ROUTES - 1))) << 7);
+  return changetype<Route>(at);
+}
+
 /** The route to an address, or null when there is none. */
 @inline export function routeTo(hi: u64, lo: u64): Route | null {
-  const at = routes + ((<usize>(addressHash(hi, lo, 0) & (ROUTES - 1))) << 7);
-  const route = changetype<Route>(at);
+  const route = placeOf(hi, lo);
   if (route.lo == lo && route.hi == hi && route.generation == interfaceGeneration()) return route;
   return compute(route, hi, lo) ? route : null;
+}
+
+/** The way to an address has changed. */
+export function routeForget(hi: u64, lo: u64): void {
+  placeOf(hi, lo).generation = 0;
 }
 
 function compute(route: Route, hi: u64, lo: u64): bool {
@@ -95,6 +111,11 @@ function compute(route: Route, hi: u64, lo: u64): bool {
     if (!(<u32>lo) || !computeV4(route, <u32>lo)) return false;
   } else if (!v6Route(route, hi, lo)) {
     return false;
+  }
+  if (route.routed) {
+    const next = route.next;
+    redirectedHop(route.iface, hi, lo, next);
+    route.routed = next.lo != lo || next.hi != hi;
   }
   route.hi = hi;
   route.lo = lo;
@@ -113,7 +134,7 @@ function compute(route: Route, hi: u64, lo: u64): bool {
 ): bool {
   route.iface = iface;
   route.kind = kind;
-  changetype<IpAddress>(changetype<usize>(route) + offsetof<Route>("nextHi")).setV4(next);
+  route.next.setV4(next);
   route.source.setV4(source);
   return true;
 }

@@ -11,6 +11,7 @@ import { IpError } from "../ip/protocol";
 import { routerResigned } from "../ndp/routers";
 import { ndpSolicit } from "../ndp/send";
 import { TokenBucket } from "../ratelimit";
+import { redirectsEnd } from "../route/redirect";
 import { EtherType } from "../wire/ethernet";
 import { IpAddress, isV4 } from "../wire/address";
 import { arpSolicit } from "./arp";
@@ -347,6 +348,7 @@ function timeout(context: usize, time: u64): void {
       // The address may have moved to another station: ask all, if anybody still wants to know.
       if (!entry.used) return destroy(entry);
       entry.state = NeighbourState.Incomplete;
+      redirectsEnd(entry.iface, entry.hi, entry.lo, true);
       reroute(entry);
       entry.attempts = 0;
       return solicit(entry);
@@ -371,6 +373,7 @@ function fail(entry: Neighbour, time: u64): void {
   debug("neighbour").text("no answer").key("address").ip(entry.address).end();
   neighbourStats.failed++;
   entry.state = NeighbourState.Failed;
+  redirectsEnd(entry.iface, entry.hi, entry.lo, true);
   reroute(entry);
   entry.timer.arm(time + FAILED_TIME);
   dropPending(entry, true);
@@ -489,7 +492,10 @@ export function neighbourAdvertised(
     if (solicited) confirm(entry, mac ? mac : entry.mac);
     else if (moved) settle(entry, mac, NeighbourState.Stale);
   }
-  if (entry.router && !router) routerResigned(iface, hi, lo);
+  if (entry.router && !router) {
+    routerResigned(iface, hi, lo);
+    redirectsEnd(iface, hi, lo, false);
+  }
   entry.router = router;
 }
 

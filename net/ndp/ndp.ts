@@ -11,6 +11,7 @@ import {
   AdvertisementFlag,
   NDP_HOP_LIMIT,
   NDP_NEIGHBOUR,
+  NDP_REDIRECT,
   NDP_ROUTER_ADVERTISEMENT,
   NDP_ROUTER_SOLICITATION,
   NdpOption,
@@ -23,6 +24,7 @@ import {
 } from "../wire/ndp";
 import { v6Conflict } from "./addresses";
 import { link6, routersFound, serverHeard, setTimes } from "./link";
+import { redirected } from "./redirect";
 import { prefixHeard, routerHeard, routersInit } from "./routers";
 import { ndpAdvertise, solicitedNode } from "./send";
 import { lifetimeEnd, prefixLent, slaacInit } from "./slaac";
@@ -75,6 +77,9 @@ export function ndpInput(
   } else if (type == Icmpv6Type.RouterAdvertisement) {
     ndpStats.routersHeard++;
     sound = routed(iface, at, options, source, isV6Multicast(destination.hi));
+  } else if (type == Icmpv6Type.Redirect) {
+    const station = stationIn(at + fixed, options, NdpOption.TargetLinkAddress);
+    sound = redirected(iface, at, station, source);
   } else {
     // A router solicitation is for routers.
     return;
@@ -85,6 +90,7 @@ export function ndpInput(
 
 @inline function fixedLength(type: u32): u32 {
   if (type == Icmpv6Type.RouterSolicitation) return NDP_ROUTER_SOLICITATION;
+  if (type == Icmpv6Type.Redirect) return NDP_REDIRECT;
   return type == Icmpv6Type.RouterAdvertisement ? NDP_ROUTER_ADVERTISEMENT : NDP_NEIGHBOUR;
 }
 

@@ -3,20 +3,24 @@ import { Interface } from "../interface";
 import { ipv6SendOn } from "../ip/output6";
 import { v6Source } from "../ip/source6";
 import { ethernetSend } from "../link/ethernet";
-import { IpAddress, V6_LINK_GROUP } from "../wire/address";
+import { findNeighbour, isKnown } from "../link/neighbour";
+import { IpAddress, V6_LINK_GROUP, v6Store } from "../wire/address";
 import { pseudoHeaderSum } from "../wire/checksum";
 import { EtherType } from "../wire/ethernet";
 import { Icmpv6Type, icmpv6Build, icmpv6Sum } from "../wire/icmpv6";
 import { Protocol } from "../wire/ipv4";
-import { IPV6_HEADER, ipv6Build } from "../wire/ipv6";
+import { IPV6_HEADER, IPV6_MTU_MIN, ipv6Build } from "../wire/ipv6";
 import {
   AdvertisementFlag,
   NDP_HOP_LIMIT,
   NDP_LINK_OPTION,
   NDP_NEIGHBOUR,
+  NDP_REDIRECT,
+  NDP_REDIRECTED_HEADER,
   NDP_ROUTER_SOLICITATION,
   NdpOption,
   ndpPutLinkAddress,
+  ndpPutRedirected,
   ndpPutTarget,
 } from "../wire/ndp";
 import { linkLocalOf } from "./addresses";
@@ -33,8 +37,8 @@ const to = changetype<IpAddress>(memory.data(16, 8));
 }
 
 /** A packet for a message; null for want of one. */
-function message(): Packet | null {
-  const packet = allocate(PoolId.Small, Purpose.Control, HEADROOM);
+function message(pool: PoolId = PoolId.Small): Packet | null {
+  const packet = allocate(pool, Purpose.Control, HEADROOM);
   if (packet === null) ndpStats.noBuffer++;
   return packet;
 }
@@ -104,6 +108,39 @@ export function ndpAdvertise(iface: Interface, target: IpAddress, who: IpAddress
   ndpPutLinkAddress(option, NdpOption.TargetLinkAddress, iface.device.mac);
   ndpStats.advertisementsSent++;
   send(iface, packet, NDP_NEIGHBOUR + NDP_LINK_OPTION, 0);
+}
+
+/**
+ * Tells `source` that `next` is the better hop to `destination` than we are (8.2), with where that is, if we know,
+ * and as much of `about`, whose header is at its data, as goes with it. False for want of a packet or an address.
+ */
+export function ndpRedirect(
+  iface: Interface,
+  about: Packet,
+  next: IpAddress,
+  source: IpAddress,
+  destination: IpAddress,
+): bool {
+  const own = linkLocalOf(iface);
+  if (own === null) return false;
+  const packet = message(PoolId.Standard);
+  if (packet === null) return false;
+  from.copy(own.address);
+  to.copy(source);
+  const at = packet.data;
+  icmpv6Build(at, Icmpv6Type.Redirect, 0, 0);
+  ndpPutTarget(at, next);
+  v6Store(at + NDP_NEIGHBOUR, destination.hi, destination.lo);
+  let length = NDP_REDIRECT;
+  const neighbour = findNeighbour(iface, next.hi, next.lo);
+  if (neighbour !== null && isKnown(neighbour)) {
+    ndpPutLinkAddress(at + length, NdpOption.TargetLinkAddress, neighbour.mac);
+    length += NDP_LINK_OPTION;
+  }
+  const room = IPV6_MTU_MIN - IPV6_HEADER - length - NDP_REDIRECTED_HEADER;
+  length += ndpPutRedirected(at + length, about.data, min<u32>(about.length, room));
+  send(iface, packet, length, 0);
+  return true;
 }
 
 /** Asks the routers of the link to speak (6.3.7). */

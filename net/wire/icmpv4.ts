@@ -44,6 +44,13 @@ export const enum Unreachable {
   Prohibited = 13,
 }
 
+/** Code of `Redirect` (RFC 792), from 0 to 3; of the others only hosts' are sent (RFC 1812, 5.2.7.2). */
+export const enum RedirectCode {
+  Host = 1,
+  /** For a type of service. */
+  HostService = 3,
+}
+
 /** Code of `TimeExceeded`. */
 export const enum TimeExceeded {
   Transit = 0,
@@ -89,6 +96,11 @@ export class Icmpv4Header {
   /** Of `Unreachable.TooBig`: the MTU of the next hop, 0 from a router older than RFC 1191. */
   @inline get nextHopMtu(): u32 {
     return swap16(load<u16>(changetype<usize>(this), 6));
+  }
+
+  /** The last 32 bits: of `Redirect` the better router's address. */
+  @inline get rest(): u32 {
+    return bswap(load<u32>(changetype<usize>(this), 4));
   }
 
   /** Type and code as one word in load order, for the incremental checksum. */

@@ -10,6 +10,7 @@ import { ICMPV6_HEADER } from "./icmpv6";
  *     neighbour advertisement:  header with R, S, O; target; options
  *     router advertisement:  header with hop limit, M, O, preference and lifetime;
  *                            reachable time; retransmission timer; options
+ *     redirect:  header; target; destination; options
  */
 
 /** Bytes of each message before its options. */
@@ -17,6 +18,7 @@ export const NDP_ROUTER_SOLICITATION: u32 = ICMPV6_HEADER;
 export const NDP_ROUTER_ADVERTISEMENT: u32 = 16;
 /** Of a neighbour's solicitation and advertisement alike. */
 export const NDP_NEIGHBOUR: u32 = 24;
+export const NDP_REDIRECT: u32 = 40;
 
 /** Hop limit of every message: what came through a router has a smaller one (RFC 4861, 6.1, 7.1). */
 export const NDP_HOP_LIMIT: u32 = 255;
@@ -26,6 +28,7 @@ export const enum NdpOption {
   SourceLinkAddress = 1,
   TargetLinkAddress = 2,
   Prefix = 3,
+  RedirectedHeader = 4,
   Mtu = 5,
   RecursiveDns = 25,
 }
@@ -36,6 +39,9 @@ export const NDP_LINK_OPTION: u32 = 8;
 const PREFIX_OPTION: u32 = 32;
 const MTU_OPTION: u32 = 8;
 const DNS_OPTION: u32 = 8;
+
+/** Bytes of a redirected header option before the packet (4.6.3). */
+export const NDP_REDIRECTED_HEADER: u32 = 8;
 
 /** R, S and O of a neighbour advertisement (RFC 4861, 4.4). */
 export const enum AdvertisementFlag {
@@ -64,6 +70,20 @@ export class NeighbourMessage {
 
   @inline target(into: IpAddress, zone: u32): void {
     v6Load(into, changetype<usize>(this) + ICMPV6_HEADER, zone);
+  }
+}
+
+/** A redirect of at least `NDP_REDIRECT` bytes (4.5). */
+@unmanaged
+export class RedirectMessage {
+
+  @inline target(into: IpAddress, zone: u32): void {
+    v6Load(into, changetype<usize>(this) + ICMPV6_HEADER, zone);
+  }
+
+
+  @inline destination(into: IpAddress, zone: u32): void {
+    v6Load(into, changetype<usize>(this) + ICMPV6_HEADER + 16, zone);
   }
 }
 
@@ -201,8 +221,17 @@ export function ndpLinkAddress(at: usize, length: u32, type: NdpOption): u64 {
   v6Store(at + ICMPV6_HEADER, target.hi, target.lo);
 }
 
-/** Writes an option with our Ethernet address. */
+/** Writes an option with an Ethernet address. */
 @inline export function ndpPutLinkAddress(at: usize, type: NdpOption, mac: u64): void {
   store<u16>(at, type | (1 << 8));
   storeMac(at + 2, mac);
+}
+
+/** Writes an option with the start of a packet: `length` bytes, and zeroes up to a multiple of 8; returns its length. */
+export function ndpPutRedirected(at: usize, packet: usize, length: u32): u32 {
+  const whole = (length + 7) & ~7;
+  store<u64>(at, NdpOption.RedirectedHeader | ((1 + (whole >> 3)) << 8));
+  memory.copy(at + NDP_REDIRECTED_HEADER, packet, length);
+  memory.fill(at + NDP_REDIRECTED_HEADER + length, 0, whole - length);
+  return NDP_REDIRECTED_HEADER + whole;
 }

@@ -15,7 +15,8 @@ const FIELDS = {
   icmp: [
     Statistics.Icmp,
     "received badLength badChecksum echoRequests echoReplies echoToGroup errorsDelivered " +
-      "errorsInvalid refused unknownType echoRepliesSent errorsSent errorsLimited noBuffer",
+      "errorsInvalid refused unknownType echoRepliesSent errorsSent errorsLimited noBuffer " +
+      "redirects redirectsSent",
   ],
   udp: [
     Statistics.Udp,
@@ -44,7 +45,8 @@ const FIELDS = {
   icmpv6: [
     Statistics.Icmpv6,
     "received badLength badChecksum echoRequests echoReplies echoToGroup errorsDelivered " +
-      "errorsInvalid refused unknownType echoRepliesSent errorsSent errorsLimited noBuffer",
+      "errorsInvalid refused unknownType echoRepliesSent errorsSent errorsLimited noBuffer " +
+      "redirects redirectsSent",
   ],
   ndp: [
     Statistics.Ndp,

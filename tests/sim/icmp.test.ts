@@ -219,7 +219,7 @@ describe("errors that we receive", () => {
     assert.equal(held(machine), 0);
   });
 
-  simulate("redirects and source quenches are not believed", (world) => {
+  simulate("redirects about hosts on the link and source quenches are not believed", (world) => {
     const { machine, peer, quote } = connected(world);
     const change = moved(machine, "icmp", () => {
       peer.sendIcmp(OWN, { type: 5, code: 1, rest: 0x0a000009, payload: quote() });

@@ -77,6 +77,7 @@ interface Raw {
     interfaces?: { [name: string]: string[] };
     routes?: { to: string; via: string; metric?: number }[];
     forward?: boolean;
+    redirects?: boolean;
     ip6?: string;
     gateway6?: string;
     hostname?: string;
@@ -454,10 +455,14 @@ function commandLineOf({ network = {}, log = {} }: Raw): string {
       "route",
       [to, via, ...(metric === undefined ? [] : [metric])].join(","),
     ]),
-    ["forward", network.forward === undefined ? undefined : network.forward ? "on" : "off"],
+    ["forward", onOff(network.forward)],
+    ["redirects", onOff(network.redirects)],
   ];
   return words.flatMap(([key, value]) => (value === undefined ? [] : `${key}=${value}`)).join(" ");
 }
+
+const onOff = (flag?: boolean): string | undefined =>
+  flag === undefined ? undefined : flag ? "on" : "off";
 
 function machineOf({ machine = {} }: Raw): ConfiguredMachine {
   const { nic = machine.machine && defaultNic(machine.machine), memory, ports } = machine;

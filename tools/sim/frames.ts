@@ -389,7 +389,7 @@ function parseTransport6(frame: Frame, packet: Ipv6): void {
 }
 
 /** What a host sends (RFC 4443; RFC 4861, 4; RFC 3810, 5.2), and what a router says. */
-const ICMP6_TYPES = [1, 2, 3, 4, 128, 129, 131, 132, 133, 134, 135, 136, 143];
+const ICMP6_TYPES = [1, 2, 3, 4, 128, 129, 131, 132, 133, 134, 135, 136, 137, 143];
 
 function parseIcmp6(packet: Ipv6): Icmp {
   const { source, destination, payload } = packet;
@@ -403,7 +403,7 @@ function parseIcmp6(packet: Ipv6): Icmp {
     check(payload.length >= 48, "ICMPv6: error quotes less than a header");
     check(40 + payload.length <= 1280, "ICMPv6: error of more than 1280 octets (RFC 4443, 2.4 c)");
   }
-  if (type >= 133 && type <= 136) {
+  if (type >= 133 && type <= 137) {
     check(packet.hopLimit === 255, `ICMPv6: discovery with hop limit ${packet.hopLimit}`);
     check(code === 0, "ICMPv6: code of discovery");
     checkDiscovery(packet, type);
@@ -434,7 +434,7 @@ export function discoveryOptions(bytes: Uint8Array): Map<number, Uint8Array> {
 }
 
 /** Bytes before the options, of router and neighbour messages (RFC 4861, 4.1 to 4.4). */
-const DISCOVERY_FIXED: Record<number, number> = { 133: 8, 134: 16, 135: 24, 136: 24 };
+const DISCOVERY_FIXED: Record<number, number> = { 133: 8, 134: 16, 135: 24, 136: 24, 137: 40 };
 
 function checkDiscovery({ source, destination, payload }: Ipv6, type: number): void {
   const fixed = DISCOVERY_FIXED[type]!;
@@ -450,14 +450,19 @@ function checkDiscovery({ source, destination, payload }: Ipv6, type: number): v
     const alone = source !== "::" && destination === ip6(target);
     check(destination === group || alone, "ICMPv6: solicitation's destination (RFC 4861, 7.2.2)");
     if (destination === group) check(source === "::" || options.has(1), "ICMPv6: link address");
+  } else if (type === 137) {
+    check(source.startsWith("fe80:"), "ICMPv6: redirect's source (RFC 4861, 4.5)");
+    const of = ip6(target);
+    const onLink = of === ip6(payload.subarray(24, 40));
+    check(onLink || of.startsWith("fe80:"), "ICMPv6: redirect's target");
   } else {
     const solicited = (payload[4]! & 0x40) !== 0;
     check(!solicited || !destination.startsWith("ff"), "ICMPv6: solicited, and for all");
   }
 }
 
-/** Destination unreachable, time exceeded, parameter problem: they quote the packet (RFC 792). */
-const ICMP_ERRORS = [3, 11, 12];
+/** Destination unreachable, redirect, time exceeded, parameter problem: they quote the packet (RFC 792). */
+const ICMP_ERRORS = [3, 5, 11, 12];
 
 function parseIcmp(body: Uint8Array): Icmp {
   check(body.length >= 8, "ICMP: length");
@@ -469,7 +474,7 @@ function parseIcmp(body: Uint8Array): Icmp {
     rest: view.getUint32(4),
     payload: body.subarray(8),
   };
-  check([0, 3, 8, 11, 12].includes(icmp.type), `ICMP: type ${icmp.type}`);
+  check([0, 3, 5, 8, 11, 12].includes(icmp.type), `ICMP: type ${icmp.type}`);
   // The quoted header and 8 octets at least (RFC 1122, 3.2.2), 576 octets in all at most (RFC 1812, 4.3.2.3).
   if (ICMP_ERRORS.includes(icmp.type)) {
     check(icmp.payload.length >= 28 && body.length <= 556, "ICMP: length of what is quoted");

@@ -88,11 +88,10 @@ export class Peer implements Port {
 
   receive(bytes: Uint8Array, damaged: boolean): void {
     if (damaged) return;
+    const to = mac(bytes.subarray(0, 6));
+    const group = to.startsWith("01:00:5e:") || (this.ip6 !== undefined && to.startsWith("33:33:"));
+    if (to !== this.mac && to !== BROADCAST && !group) return;
     const frame = parse(bytes);
-    const group =
-      frame.destination.startsWith("01:00:5e:") ||
-      (this.ip6 !== undefined && frame.destination.startsWith("33:33:"));
-    if (frame.destination !== this.mac && frame.destination !== BROADCAST && !group) return;
     if (frame.icmp6 && this.hearsNeighbour(frame)) return;
     if (frame.arp) {
       const { operation, senderMac, senderIp, targetIp } = frame.arp;
