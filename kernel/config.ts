@@ -41,6 +41,8 @@ export const enum AddressMode6 {
   Static = 1,
   /** No IPv6 but on the loopback. */
   Off = 2,
+  /** As a DHCPv6 server says, without waiting for a router to say that there is one. */
+  Dhcp = 3,
 }
 
 /** What a connection asks for when it is opened by us, and grants when by the peer. */
@@ -228,7 +230,7 @@ function parseWord(word: usize, length: u32): void {
     expected = "a host's IPv4 address";
   } else if (textEquals(word, keyLength, "ip6")) {
     if (setAddress6(value, valueLength)) return;
-    expected = "auto, off or a host's IPv6 address with prefix length, as in 2001:db8::2/64";
+    expected = "auto, dhcp, off or a host's IPv6 address with prefix length, as in 2001:db8::2/64";
   } else if (textEquals(word, keyLength, "gw6")) {
     if (parseV6(value, valueLength, parsed6) && isHost6(parsed6)) {
       config.gateway6.copy(parsed6);
@@ -373,6 +375,7 @@ function isHost6(address: IpAddress): bool {
 function setAddress6(value: usize, length: u32): bool {
   if (textEquals(value, length, "auto")) config.mode6 = AddressMode6.Auto;
   else if (textEquals(value, length, "off")) config.mode6 = AddressMode6.Off;
+  else if (textEquals(value, length, "dhcp")) config.mode6 = AddressMode6.Dhcp;
   else {
     const slash = textFind(value, length, 0x2f);
     if (slash == length) return false;

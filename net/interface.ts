@@ -29,6 +29,8 @@ export const enum AddressOrigin {
   /** Made of a router's prefix: one that stays (RFC 7217), and one for a while (RFC 8981). */
   Stable = 3,
   Temporary = 4,
+  /** A DHCPv6 server's. */
+  Dhcpv6 = 5,
 }
 
 /** How far an address is from being ours. */

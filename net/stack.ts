@@ -6,6 +6,7 @@ import { Packet } from "../kernel/packet";
 import { random64 } from "../kernel/random";
 import { datagramsInit } from "./datagram";
 import { dhcpLinkChanged, dhcpStart } from "./dhcp/client";
+import { dhcpv6Init, dhcpv6LinkChanged } from "./dhcpv6/client";
 import { hashInit } from "./hash";
 import { sendReassemblyTimeout } from "./icmp/error";
 import { icmpInit } from "./icmp/icmp";
@@ -79,6 +80,7 @@ export function netInit(endpoints: u32): void {
   listenersInit();
   igmpInit();
   ndpInit();
+  dhcpv6Init();
   datagramsInit();
   udpInit(UDP_ENDPOINTS);
   rawInit(RAW_ENDPOINTS);
@@ -172,6 +174,7 @@ function linkChanged(iface: Interface): void {
   redirectsFlush(iface);
   dhcpLinkChanged(iface);
   if (iface.up) conflictLinkUp(iface);
+  dhcpv6LinkChanged(iface);
   v6LinkChanged(iface);
   if (!iface.up) return;
   groupsFilter(iface);

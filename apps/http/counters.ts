@@ -1,5 +1,6 @@
 import { copyStats } from "../../kernel/copies";
 import { dhcpStats } from "../../net/dhcp/stats";
+import { dhcpv6Stats } from "../../net/dhcpv6/stats";
 import { IcmpStats, icmpStats, icmpv6Stats } from "../../net/icmp/stats";
 import { IpStats, ipStats, ipv6Stats } from "../../net/ip/stats";
 import { arpStats } from "../../net/link/arp";
@@ -146,4 +147,12 @@ function writeDhcp(json: JsonWriter): void {
   json.count("requests", d.requests).count("acks", d.acks).count("naks", d.naks);
   json.count("declines", d.declines).count("ignored", d.ignored);
   json.count("expired", d.expired).count("noBuffer", d.noBuffer).endObject();
+  const six = dhcpv6Stats;
+  json.key("dhcpv6").object();
+  json.count("solicits", six.solicits).count("advertises", six.advertises);
+  json.count("requests", six.requests).count("renewals", six.renewals);
+  json.count("confirms", six.confirms).count("informationRequests", six.informationRequests);
+  json.count("declines", six.declines).count("releases", six.releases);
+  json.count("replies", six.replies).count("ignored", six.ignored);
+  json.count("expired", six.expired).count("noBuffer", six.noBuffer).endObject();
 }

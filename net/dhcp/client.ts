@@ -19,7 +19,7 @@ import {
 } from "../interface";
 import { DEFAULT_TTL, ipBroadcast, ipSend } from "../ip/output";
 import { Claim, claimAddress } from "../link/conflict";
-import { searchForget, searchLearn, searchLearnText } from "../dns/search";
+import { SearchSource, searchForget, searchLearn, searchLearnText } from "../dns/search";
 import { Udp, udpBind, udpOpen } from "../udp/udp";
 import { IpAddress, V4_BROADCAST, isV4Loopback, isV4Multicast } from "../wire/address";
 import { pseudoHeaderSum } from "../wire/checksum";
@@ -317,7 +317,7 @@ function release(client: Client): void {
   if (record === null) return;
   routesRemove(iface, RouteOrigin.Dhcp);
   iface.dnsCount = 0;
-  if (NAMES) searchForget();
+  if (NAMES) searchForget(SearchSource.Dhcp);
   iface.mtu = linkMtu(iface);
   removeAddress(record);
 }
@@ -488,8 +488,8 @@ function setParameters(iface: Interface): void {
 
 /** Where short names are looked for: a list goes before the one domain (RFC 3397, 2). */
 function setSearch(): void {
-  if (reply.searchLength) searchLearn(dhcpSearch, reply.searchLength);
-  else if (reply.domainLength) searchLearnText(reply.domain, reply.domainLength);
+  if (reply.searchLength) searchLearn(SearchSource.Dhcp, dhcpSearch, reply.searchLength);
+  else if (reply.domainLength) searchLearnText(SearchSource.Dhcp, reply.domain, reply.domainLength);
 }
 
 /** The server's routes, or else its router for everything (RFC 3442). */

@@ -2,8 +2,10 @@ import { now } from "../../kernel/clock";
 import { config } from "../../kernel/config";
 import { SECOND } from "../../kernel/timer";
 import { INTERFACE_DNS_MAX, Interface, interfaceAt, interfaceCount } from "../interface";
+import { dhcpv6Dns } from "../dhcpv6/client";
 import { SERVERS, serverAt } from "../ndp/link";
 import { IpAddress } from "../wire/address";
+import { DHCPV6_DNS_MAX } from "../wire/dhcpv6";
 
 /**
  * The servers that are asked: those of the command line if it names any, else those that DHCP servers and
@@ -82,6 +84,11 @@ export function serversList(): u32 {
     const iface = interfaceAt(i);
     if (!iface.up) continue;
     for (let j: u32 = 0; j < min<u32>(iface.dnsCount, INTERFACE_DNS_MAX); j++) list(iface.dns(j));
+    // Those of DHCP come before those of routers (RFC 8106, 5.3.1).
+    for (let j: u32 = 0; j < DHCPV6_DNS_MAX; j++) {
+      const server = dhcpv6Dns(iface, j);
+      if (server !== null) list(server);
+    }
     listRouters(iface);
   }
   return count;

@@ -1,7 +1,7 @@
 import { now } from "../../kernel/clock";
 import { info, warn } from "../../kernel/log";
 import { randomBelow } from "../../kernel/random";
-import { MILLISECOND, SECOND } from "../../kernel/timer";
+import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
 import {
   AddressOrigin,
   AddressState,
@@ -116,6 +116,13 @@ function announce(record: InterfaceAddress): void {
       return line.text(" (router, stable)").end();
     case AddressOrigin.Temporary:
       return line.text(" (router, temporary)").end();
+    case AddressOrigin.Dhcpv6:
+      line.text(" (dhcpv6, lease ");
+      if (record.validUntil == NEVER) return line.text("for ever)").end();
+      return line
+        .number((record.validUntil - record.since) / SECOND)
+        .text(" s)")
+        .end();
     default:
       line.text(" (static)").end();
   }
@@ -128,7 +135,7 @@ export function v6AddressesLinkUp(iface: Interface): void {
   while (record !== null) {
     if (!record.address.isV4) {
       record.state = AddressState.Tentative;
-      // What a router lent is used for nothing new until one lends it again.
+      // What a router or server lent is used for nothing new until one lends it again.
       if (record.origin >= <u32>AddressOrigin.Stable) record.deprecated = true;
       begin(record, first);
       first = false;

@@ -26,6 +26,16 @@ const TIME_MOST_MS: u32 = 3_600_000;
 /** RDNSS servers kept for a link. */
 export const SERVERS: u32 = 3;
 
+/** How addresses and the rest are to be had, as routers say it (RFC 4861, 4.2). */
+export const enum Managed {
+  /** The link's own address is in use: one can ask. */
+  Ready = 0,
+  /** O: DHCPv6 has what is not an address. */
+  Other = 0x40,
+  /** M: DHCPv6 has addresses, and the rest as well. */
+  Addresses = 0x80,
+}
+
 /** What a link has beside its addresses. 192 bytes. */
 @unmanaged
 export class Link6 {
@@ -79,6 +89,18 @@ export class Link6 {
 const links: usize = memory.data(33 * 192, 8);
 /** An address that another station has is not claimed again at each change of a link. */
 let staticGiven: bool = false;
+/** Table index of `(iface: Interface, said: u32) => void`. */
+let managedFn: u32 = 0;
+
+/** Sets who hears `Managed` bits: net/dhcpv6. */
+export function managedBy(hears: (iface: Interface, said: u32) => void): void {
+  managedFn = hears.index;
+}
+
+/** Tells of them. */
+export function managedSay(iface: Interface, said: u32): void {
+  call_indirect<void>(managedFn, iface, said);
+}
 
 
 @inline export function link6(iface: Interface): Link6 {
@@ -136,6 +158,7 @@ function linkLocalAssigned(record: InterfaceAddress): void {
   const link = link6(record.iface);
   link.interval = SOLICIT;
   solicit(record.iface.index, now());
+  managedSay(record.iface, Managed.Ready);
 }
 
 /** Asks for routers until one answers, ever more seldom (RFC 7559, 2). */

@@ -23,7 +23,7 @@ import {
   ndpOptionsValid,
 } from "../wire/ndp";
 import { v6Conflict } from "./addresses";
-import { link6, routersFound, serverHeard, setTimes } from "./link";
+import { link6, managedSay, routersFound, serverHeard, setTimes } from "./link";
 import { redirected } from "./redirect";
 import { prefixHeard, routerHeard, routersInit } from "./routers";
 import { ndpAdvertise, solicitedNode } from "./send";
@@ -177,6 +177,7 @@ function routed(iface: Interface, at: usize, options: u32, source: IpAddress, to
   if (!hasOwnRouter()) routerHeard(iface, source, until, said.preference);
   if (lifetime) routersFound(iface);
   takeOptions(iface, list, list + options, time, toMany);
+  if (said.managed) managedSay(iface, said.managed);
   return true;
 }
 

@@ -113,6 +113,18 @@ function renew(
   return stable;
 }
 
+/** Sets until when an address is used at all, and for new connections. */
+export function lentUntil(record: InterfaceAddress, valid: u64, preferred: u64): void {
+  record.validUntil = valid;
+  record.preferredUntil = preferred;
+  setDeprecated(record, preferred <= now());
+}
+
+/** Sees to it that lifetimes which were set are kept. */
+export function lifetimesChanged(time: u64): void {
+  look(0, time);
+}
+
 function setDeprecated(record: InterfaceAddress, deprecated: bool): void {
   if (record.deprecated == deprecated) return;
   record.deprecated = deprecated;

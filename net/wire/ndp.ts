@@ -95,6 +95,11 @@ export class RouterAdvertisement {
     return load<u8>(changetype<usize>(this), 4);
   }
 
+  /** The M and O flags, where they stand: 0x80 and 0x40 (RFC 4861, 4.2). */
+  @inline get managed(): u32 {
+    return load<u8>(changetype<usize>(this), 5) & 0xc0;
+  }
+
   /** 1 high, 0 medium, -1 low; the reserved value is medium (RFC 4191, 2.2). */
   @inline get preference(): i32 {
     const bits = ((<u32>load<u8>(changetype<usize>(this), 5)) >> 3) & 3;

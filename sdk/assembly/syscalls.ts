@@ -332,6 +332,8 @@ export const enum Statistics {
   Arp = 7,
   Neighbours = 8,
   Dhcp = 9,
+  /** The class `Dhcpv6Stats` of net/dhcpv6/stats.ts. */
+  Dhcpv6 = 27,
   /** The class `DnsStats` of net/dns/stats.ts. */
   Dns = 18,
   /** `IpStats` and `IcmpStats` of IPv6; the class `NdpStats` of net/ndp/stats.ts. */

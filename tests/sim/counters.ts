@@ -54,6 +54,11 @@ const FIELDS = {
       "advertisementsSent routerSolicitationsSent probesSent conflicts limited refused noBuffer",
   ],
   dhcp: [Statistics.Dhcp, "discovers requests declines offers acks naks ignored expired noBuffer"],
+  dhcpv6: [
+    Statistics.Dhcpv6,
+    "solicits requests confirms renewals informationRequests declines releases advertises replies " +
+      "ignored expired noBuffer",
+  ],
   dns: [
     Statistics.Dns,
     "lookups cacheHits joined sent streams retries answers ignored otherCase truncated refused " +

@@ -111,6 +111,8 @@ describe("the command line", () => {
     parse("ip6=2001::/16");
     expect(config.address6.hi).toBe(0x2001_0000_0000_0000);
     expect(config.address6.lo).toBe(0);
+    parse("ip6=dhcp");
+    expect(config.mode6).toBe(AddressMode6.Dhcp);
     parse("ip6=off");
     expect(config.mode6).toBe(AddressMode6.Off);
     expect(consoleText()).toBe("");

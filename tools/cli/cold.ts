@@ -11,7 +11,7 @@ const COLD = [
   "drivers/virtio/(bus|control|mmio|pci|transport)",
   "drivers/virtio/net/(bringUp|identify|start|stop|reset)",
   "drivers/rtl8139/chip",
-  "net/(configured|dhcp|igmp|mld|ndp|static)",
+  "net/(configured|dhcp|dhcpv6|igmp|mld|ndp|static)",
   "net/ip/source6",
   "net/link/(conflict|linklocal)",
   "net/icmp/redirect",

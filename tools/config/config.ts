@@ -309,10 +309,10 @@ class Checker {
     if (hosts !== undefined && !isFile(join(this.folder, hosts))) {
       refuse("hosts", "there is no such file");
     }
-    const own6 = address("ip6", ["auto", "off"], isIPv6, "2001:db8::2/64");
+    const own6 = address("ip6", ["auto", "dhcp", "off"], isIPv6, "2001:db8::2/64");
     const gateway6 = single("gateway6", isIPv6, "fe80::1");
     if (gateway6 === undefined) return;
-    if (!own6 && ["auto", "off", undefined].includes(get("ip6"))) {
+    if (!own6 && ["auto", "dhcp", "off", undefined].includes(get("ip6"))) {
       refuse("gateway6", "it goes with a static ip6");
     } else if (own6 && !/^fe[89ab]/i.test(gateway6) && !isOnLink(own6, gateway6, "ipv6")) {
       refuse("gateway6", `it is not on the link of ${own6.address}/${own6.prefix}`);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
+import { DhcpServer } from "../../../tools/sim/dhcp.ts";
+import { Dhcpv6Server } from "../../../tools/sim/dhcpv6.ts";
 import { CODE, DnsServer, a, aaaa, answerFlags, soa } from "../../../tools/sim/dns.ts";
 import type { Machine } from "../../../tools/sim/machine.ts";
 import type { Peer } from "../../../tools/sim/peer.ts";
@@ -37,6 +39,43 @@ describe("DNS over IPv6", () => {
     world.run(3 * SECOND);
     assert.deepEqual(find(world, machine), ["2001:db8:9::1"]);
     assert.ok(server.log.length === 2 && server.log.every(({ from }) => from.startsWith("fe80::")));
+  });
+
+  simulate("one that DHCPv6 tells of is asked before it (RFC 8106, 5.3.1; RFC 3646)", (world) => {
+    const { machine } = world.ready({ ip6: "auto" });
+    const router = world.peer("10.0.0.1", { ip6: ROUTER });
+    const idle = serve(router, aaaa("web.test", "2001:db8:9::1"));
+    const other = world.peer("10.0.0.3", { ip6: "fe80::3" });
+    const server = serve(other, aaaa("web.test", "2001:db8:9::2"));
+    new Dhcpv6Server(router, { dns: ["fe80::3"] });
+    world.run(5 * SECOND);
+    advertise(router, { prefix: PREFIX, dns: [ROUTER], managed: 0x40 });
+    world.run(3 * SECOND);
+    assert.deepEqual(find(world, machine), ["2001:db8:9::2"]);
+    assert.equal(server.log.length, 2);
+    assert.equal(idle.log.length, 0);
+  });
+
+  simulate("search lists of both leases are tried, each domain once (RFC 3646, 4)", (world) => {
+    const peer = world.peer("10.0.0.1", { ip6: ROUTER });
+    new DhcpServer(peer, { domain: "lab.test" });
+    const asked = new DnsServer(peer, () => ({ flags: answerFlags(CODE.NXDOMAIN) }));
+    const server6 = new Dhcpv6Server(peer, { domains: ["LAB.test", "far.test"] });
+    const { machine } = world.station({ ip: "dhcp", ip6: "dhcp" });
+    machine.expectLine(/\(dhcpv6, lease/, 20 * SECOND);
+    const names = () => {
+      asked.log.length = 0;
+      const sockets = new Sockets(machine);
+      const lookup = sockets.resolve("web");
+      world.run(5 * SECOND);
+      assert.throws(() => sockets.resolved(lookup), /errno 2$/);
+      return [...new Set(asked.log.map(({ name }) => name.toLowerCase()))].sort();
+    };
+    assert.deepEqual(names(), ["web", "web.far.test", "web.lab.test"]);
+    // What a renewal does not say any more is over (RFC 8415, 18.2.10).
+    server6.options.domains = [];
+    world.run(2000 * SECOND);
+    assert.deepEqual(names(), ["web", "web.lab.test"]);
   });
 
   simulate("so is one of the command line", (world) => {

@@ -35,6 +35,8 @@ export interface Advertisement {
   dns?: string[];
   dnsLifetime?: number;
   linkAddress?: boolean;
+  /** M and O: 0x80 and 0x40 (RFC 4861, 4.2). */
+  managed?: number;
 }
 
 /** The bytes of a router advertisement behind the first eight (RFC 4861, 4.2), and those four to seven. */
@@ -56,7 +58,11 @@ export function advertisement(
     options.push(...said.dns.flatMap(ip6Bytes));
   }
   const times = words([said.reachable ?? 0, 4], [said.retrans ?? 0, 4]);
-  const rest = words([said.hopLimit ?? 64, 1], [preference << 3, 1], [lifetime, 2]);
+  const rest = words(
+    [said.hopLimit ?? 64, 1],
+    [(preference << 3) | (said.managed ?? 0), 1],
+    [lifetime, 2],
+  );
   return {
     rest: rest.reduce((value, octet) => value * 256 + octet, 0),
     payload: Uint8Array.from([...times, ...options]),
