@@ -8,3 +8,6 @@ export const GUESTS: bool = !isDefined(WITHOUT_GUESTS);
 
 /** The resolver of names: net/dns/. */
 export const NAMES: bool = !isDefined(WITHOUT_NAMES);
+
+/** WasmEdge's sockets: kernel/guest/wasmedge.ts. */
+export const WASMEDGE: bool = !isDefined(WITHOUT_WASMEDGE);

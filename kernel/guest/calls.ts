@@ -65,6 +65,7 @@ export enum GuestCall {
   sock_getlocaladdr_v2,
   sock_getpeeraddr,
   sock_getpeeraddr_v2,
+  sock_getaddrinfo,
   // Module "skerry": sdk/c/skerry.h is its contract.
   socket,
   bind,

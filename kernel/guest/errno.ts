@@ -15,6 +15,7 @@ export const enum WasiErrno {
   Connrefused = 14,
   Connreset = 15,
   Destaddrreq = 17,
+  Dom = 18,
   Exist = 20,
   Fault = 21,
   Fbig = 22,
@@ -52,6 +53,15 @@ export const enum WasiErrno {
   Timedout = 73,
   Xdev = 75,
   Notcapable = 76,
+  // WasmEdge's, of `sock_getaddrinfo`: EAI_… of RFC 3493, 6.1.
+  AiAgain = 78,
+  AiBadflag = 79,
+  AiFamily = 81,
+  AiMemory = 82,
+  AiNodata = 83,
+  AiNoname = 84,
+  AiService = 85,
+  AiSocktype = 86,
 }
 
 /** What the kernel's `errno`, positive, is to a guest. */

@@ -15,10 +15,31 @@ export function resolveCall(guest: Guest, again: bool): i32 {
   const into = guest.memory(<u32>record.argument(3), most);
   if (!into) return -WasiErrno.Fault;
   if (!again) {
-    const begun = begin(guest);
+    const length = <u32>record.argument(1);
+    const name = guest.memory(<u32>record.argument(0), length);
+    if (!name) return -WasiErrno.Fault;
+    const begun = lookUp(guest, name, length, <u32>record.argument(2));
     if (begun < 0) return begun;
-    guest.lookup = begun;
   }
+  return lookedUp(guest, into, most);
+}
+
+/**
+ * Begins to look a name up for `lookedUp`: 0, or a `WasiErrno` below zero. Addresses as text are everybody's.
+ */
+export function lookUp(guest: Guest, name: usize, length: u32, what: u32): i32 {
+  let number = resolve(name, length, what | Resolve.Numeric, 0, 0);
+  if (number == -Errno.ENOENT && !(what & Resolve.Numeric)) {
+    if (!mayResolve(guest)) return -WasiErrno.Acces;
+    number = resolve(name, length, what, over.index, changetype<usize>(guest));
+  }
+  if (number < 0) return -(<i32>wasiErrno(-number));
+  guest.lookup = number;
+  return 0;
+}
+
+/** What came of it: bytes written to `into`, a `WasiErrno` below zero, or the guest is parked for it. */
+export function lookedUp(guest: Guest, into: usize, most: u32): i32 {
   const length = resolved(guest.lookup, into, most);
   if (length == -Errno.EAGAIN) {
     guest.park(u64.MAX_VALUE);
@@ -26,21 +47,6 @@ export function resolveCall(guest: Guest, again: bool): i32 {
   }
   guest.lookup = 0;
   return length < 0 ? -(<i32>wasiErrno(-length)) : length;
-}
-
-/** Number of a new lookup, or a `WasiErrno` below zero. Addresses as text are everybody's. */
-function begin(guest: Guest): i32 {
-  const record = guest.record;
-  const length = <u32>record.argument(1);
-  const name = guest.memory(<u32>record.argument(0), length);
-  const what = <u32>record.argument(2);
-  if (!name) return -WasiErrno.Fault;
-  let number = resolve(name, length, what | Resolve.Numeric, 0, 0);
-  if (number == -Errno.ENOENT && !(what & Resolve.Numeric)) {
-    if (!mayResolve(guest)) return -WasiErrno.Acces;
-    number = resolve(name, length, what, over.index, changetype<usize>(guest));
-  }
-  return number < 0 ? -(<i32>wasiErrno(-number)) : number;
 }
 
 function over(token: usize): void {

@@ -46,7 +46,7 @@ class Message {
 
 /** A list of one buffer. */
 const single: usize = memory.data(8, 4);
-/** Where a datagram of several buffers is put together. */
+/** Where a datagram of several buffers is put together; room for what else one call needs. */
 let gathered: usize = 0;
 /** Bytes that the last datagram was longer than its buffers. */
 let cut: u32 = 0;
@@ -54,6 +54,11 @@ let cut: u32 = 0;
 /** Start-up only. */
 export function transferInit(): void {
   gathered = reserve(DATAGRAM_MOST + 1, 64);
+}
+
+/** `DATAGRAM_MOST` bytes at a multiple of 64, for as long as a call takes. */
+@inline export function scratchRoom(): usize {
+  return gathered;
 }
 
 /** A kernel's result as the guest's. */

@@ -1,6 +1,6 @@
 import { Line, error } from "../log";
 import { stringsGet, stringsSizes } from "./arguments";
-import { NAMES } from "../features";
+import { NAMES, WASMEDGE } from "../features";
 import { GuestCall } from "./calls";
 import { resolveCall } from "./names";
 import { WasiErrno } from "./errno";
@@ -101,9 +101,11 @@ export function guestCall(guest: Guest, again: bool): void {
       record.result =
         call >= <u32>GuestCall.socket
           ? <u64>(<u32>skerryCall(guest, call, again))
-          : call >= <u32>GuestCall.sock_open
-            ? wasmedgeCall(guest, call, again)
-            : preview1(guest, call, again);
+          : call < <u32>GuestCall.sock_open
+            ? preview1(guest, call, again)
+            : WASMEDGE
+              ? wasmedgeCall(guest, call, again)
+              : WasiErrno.Nosys;
   }
 }
 

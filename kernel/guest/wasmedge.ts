@@ -1,6 +1,9 @@
 import { Domain, ReceiveFlag, SocketOption, SocketType } from "../../sdk/assembly/syscalls";
 import * as sockets from "../socket";
 import { SocketAddress } from "../socket";
+import { MICROSECOND, SECOND } from "../timer";
+import { NAMES } from "../features";
+import { addressInfo } from "./addrinfo";
 import { GuestCall } from "./calls";
 import { DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
@@ -37,21 +40,33 @@ const SOL_SOCKET: u32 = 0;
 const SO_REUSEADDR: u32 = 0;
 const SO_TYPE: u32 = 1;
 const SO_ERROR: u32 = 2;
+const SO_DONTROUTE: u32 = 3;
 const SO_BROADCAST: u32 = 4;
 const SO_SNDBUF: u32 = 5;
 const SO_RCVBUF: u32 = 6;
 const SO_KEEPALIVE: u32 = 7;
+const SO_OOBINLINE: u32 = 8;
 const SO_LINGER: u32 = 9;
 const SO_RCVLOWAT: u32 = 10;
+const SO_RCVTIMEO: u32 = 11;
+const SO_SNDTIMEO: u32 = 12;
 const SO_ACCEPTCONN: u32 = 13;
+const SO_BINDTODEVICE: u32 = 14;
 
-/** Bytes of a flag, and of `struct linger`. */
+/** Bytes of a flag, of `struct linger`, and of wasi-libc's `struct timeval`: seconds and µs, 64 bits each. */
 const INT: u32 = 4;
 const LINGER: u32 = 8;
+const TIMEVAL: u32 = 16;
+/** Seconds that a u64 has room for in ns. */
+const SECONDS_MOST: i64 = 9_000_000_000;
 
 /** `riflags`, `roflags`. */
 const RECV_PEEK: u32 = 1;
+const RECV_WAITALL: u32 = 2;
 const DATA_TRUNCATED: u16 = 1;
+
+/** The value of one option, before it is cut to the room that there is. */
+const value: usize = memory.data(TIMEVAL, 8);
 
 /** For the address of one call. */
 const address = changetype<SocketAddress>(memory.data(offsetof<SocketAddress>(), 8));
@@ -63,6 +78,9 @@ export function wasmedgeCall(guest: Guest, call: u32, again: bool): WasiErrno {
   const a1 = <u32>record.argument(1);
   const a2 = <u32>record.argument(2);
   if (call == GuestCall.sock_open) return sockOpen(guest, a0, a1, a2);
+  if (call == GuestCall.sock_getaddrinfo) {
+    return NAMES ? addressInfo(guest, again) : WasiErrno.Nosys;
+  }
   const open = guest.descriptors.at(a0);
   if (open === null) return WasiErrno.Badf;
   if (open.kind != DescriptorKind.Socket) return WasiErrno.Notsock;
@@ -134,7 +152,9 @@ function addressIn(guest: Guest, at: u32, port: u32): WasiErrno {
   let bytes = guest.memory(load<u32>(reference), length);
   if (!bytes) return WasiErrno.Fault;
   if (length == STORAGE_BYTES) {
-    length = load<u16>(bytes) == <u16>INET6 ? IPV6_BYTES : IPV4_BYTES;
+    const family = <u32>load<u16>(bytes);
+    if (family != INET4 && family != INET6) return WasiErrno.Afnosupport;
+    length = family == INET6 ? IPV6_BYTES : IPV4_BYTES;
     bytes += 2;
   }
   address.set(<u16>port);
@@ -156,15 +176,14 @@ function addressIn(guest: Guest, at: u32, port: u32): WasiErrno {
 function addressOut(d: SocketDescription, bytes: usize, length: u32, storage: bool): u32 {
   const family = sockets.getOption(d.object, SocketOption.Domain) == Domain.Inet ? INET4 : INET6;
   let to = bytes;
+  if (length < (family == INET4 ? IPV4_BYTES : IPV6_BYTES)) return 0;
   if (storage) {
     store<u16>(to, <u16>family);
     to += 2;
   }
   if (family == INET4) {
-    if (length < IPV4_BYTES) return 0;
     store<u32>(to, bswap<u32>(<u32>address.lo));
   } else {
-    if (length < IPV6_BYTES) return 0;
     store<u64>(to, bswap<u64>(address.hi));
     store<u64>(to, bswap<u64>(address.lo), 8);
   }
@@ -220,12 +239,17 @@ function receiveFrom(guest: Guest, call: u32, d: SocketDescription, again: bool)
   const storage = second && length == STORAGE_BYTES;
   if (second && !storage && length != IPV4_BYTES && length != IPV6_BYTES) return WasiErrno.Inval;
 
-  const flags = (<u32>record.argument(4)) & RECV_PEEK ? ReceiveFlag.Peek : ReceiveFlag.None;
+  const riflags = <u32>record.argument(4);
+  if (riflags & ~(RECV_PEEK | RECV_WAITALL)) return WasiErrno.Inval;
+  const flags =
+    (riflags & RECV_PEEK ? ReceiveFlag.Peek : 0) |
+    (riflags & RECV_WAITALL ? ReceiveFlag.WaitAll : 0);
   const taken = receiveList(guest, d, list, count, flags, address, again);
   if (taken < 0) return <WasiErrno>-taken;
   if (guest.parked) return WasiErrno.Success;
   if (!d.stream) {
-    if (!addressOut(d, bytes, length, storage)) return WasiErrno.Nomem;
+    // Without room for the address it is left out: the datagram has been taken.
+    addressOut(d, bytes, length, storage);
     if (port) store<u16>(port, address.port);
   }
   store<u32>(into, taken);
@@ -240,6 +264,8 @@ function sendTo(guest: Guest, d: SocketDescription, again: bool): WasiErrno {
   const list = listAt(guest, <u32>record.argument(1), count);
   const into = guest.memory(<u32>record.argument(6), 4);
   if (!list || !into) return WasiErrno.Fault;
+  // `siflags` has none yet.
+  if (record.argument(5)) return WasiErrno.Inval;
   const error = addressIn(guest, <u32>record.argument(3), <u32>record.argument(4));
   if (error) return error;
   return found(guest, into, sendList(guest, d, list, count, 0, address, again));
@@ -276,29 +302,50 @@ function optionOf(name: u32): u32 {
 /** (fd, level, name, into, size): `size` is how much room there is, and then how much was written. */
 function getOption(guest: Guest, d: SocketDescription): WasiErrno {
   const record = guest.record;
-  const level = <u32>record.argument(1);
   const name = <u32>record.argument(2);
   const size = guest.memory(<u32>record.argument(4), 4);
-  if (level != SOL_SOCKET) return WasiErrno.Inval;
+  if (<u32>record.argument(1) != SOL_SOCKET) return WasiErrno.Inval;
   if (!size) return WasiErrno.Fault;
   const room = load<u32>(size);
   const into = guest.memory(<u32>record.argument(3), room);
   if (!into) return WasiErrno.Fault;
-  if (name == SO_LINGER) {
-    if (room < LINGER) return WasiErrno.Inval;
-    const length = sockets.getOptionData(d.object, SocketOption.Linger, into, LINGER);
-    return found(guest, size, result(length));
+  const length = valueOf(d, name);
+  if (length < 0) return <WasiErrno>-length;
+  const bytes = min<u32>(length, room);
+  memory.copy(into, value, bytes);
+  store<u32>(size, bytes);
+  return WasiErrno.Success;
+}
+
+/** Puts an option's value to `value`: its bytes, or a `WasiErrno` below zero. */
+function valueOf(d: SocketDescription, name: u32): i32 {
+  switch (name) {
+    case SO_LINGER:
+      return result(sockets.getOptionData(d.object, SocketOption.Linger, value, LINGER));
+    case SO_RCVTIMEO:
+    case SO_SNDTIMEO: {
+      const ns = name == SO_RCVTIMEO ? d.receiveTimeout : d.sendTimeout;
+      store<u64>(value, ns / SECOND);
+      store<u64>(value, (ns % SECOND) / MICROSECOND, 8);
+      return TIMEVAL;
+    }
+    case SO_DONTROUTE:
+    case SO_OOBINLINE:
+      // Urgent bytes stand where they were sent (RFC 6093, 6).
+      store<u32>(value, u32(name == SO_OOBINLINE));
+      return INT;
+    case SO_BINDTODEVICE:
+      return 0; // to none
+    default:
   }
   const option = optionOf(name);
-  if (!option) return WasiErrno.Noprotoopt;
-  if (room < INT) return WasiErrno.Inval;
-  let value = sockets.getOption(d.object, option);
-  if (value < 0) return errnoOf(result(value));
-  if (name == SO_ERROR) value = wasiErrno(value);
-  else if (name == SO_TYPE) value = value == SocketType.Stream ? STREAM : DATAGRAM;
-  store<u32>(into, value);
-  store<u32>(size, INT);
-  return WasiErrno.Success;
+  if (!option) return -WasiErrno.Noprotoopt;
+  let number = sockets.getOption(d.object, option);
+  if (number < 0) return result(number);
+  if (name == SO_ERROR) number = wasiErrno(number);
+  else if (name == SO_TYPE) number = number == SocketType.Stream ? STREAM : DATAGRAM;
+  store<u32>(value, number);
+  return INT;
 }
 
 /** (fd, level, name, from, size) */
@@ -309,12 +356,36 @@ function setOption(guest: Guest, d: SocketDescription): WasiErrno {
   const from = guest.memory(<u32>record.argument(3), length);
   if (<u32>record.argument(1) != SOL_SOCKET) return WasiErrno.Inval;
   if (!from) return WasiErrno.Fault;
-  if (name == SO_LINGER) {
-    if (length < LINGER) return WasiErrno.Inval;
-    return errnoOf(result(sockets.setOptionData(d.object, SocketOption.Linger, from, LINGER)));
+  switch (name) {
+    case SO_LINGER:
+      if (length < LINGER) return WasiErrno.Inval;
+      return errnoOf(result(sockets.setOptionData(d.object, SocketOption.Linger, from, LINGER)));
+    case SO_RCVTIMEO:
+    case SO_SNDTIMEO:
+      return setTimeout(d, name, from, length);
+    case SO_BINDTODEVICE:
+      return length ? WasiErrno.Noprotoopt : WasiErrno.Success;
+    default:
   }
+  if (length < INT) return WasiErrno.Inval;
+  const number = load<u32>(from);
+  // They are always so.
+  if (name == SO_DONTROUTE) return number ? WasiErrno.Noprotoopt : WasiErrno.Success;
+  if (name == SO_OOBINLINE) return number ? WasiErrno.Success : WasiErrno.Noprotoopt;
   const option = optionOf(name);
   if (!option) return WasiErrno.Noprotoopt;
-  if (length < INT) return WasiErrno.Inval;
-  return errnoOf(result(sockets.setOption(d.object, option, load<u32>(from))));
+  return errnoOf(result(sockets.setOption(d.object, option, number)));
+}
+
+/** A time below zero is over at once, as on Linux; none at all is for ever. */
+function setTimeout(d: SocketDescription, name: u32, from: usize, length: u32): WasiErrno {
+  if (length < TIMEVAL) return WasiErrno.Inval;
+  const seconds = load<i64>(from);
+  const us = load<u64>(from, 8);
+  if (us > 999_999) return WasiErrno.Dom;
+  const ns = <u64>min<i64>(seconds, SECONDS_MOST) * SECOND + us * MICROSECOND;
+  const timeout = seconds < 0 ? 1 : ns;
+  if (name == SO_RCVTIMEO) d.receiveTimeout = timeout;
+  else d.sendTimeout = timeout;
+  return WasiErrno.Success;
 }

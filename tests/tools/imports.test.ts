@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import binaryen from "binaryen";
+import { GuestCall } from "../../kernel/guest/calls.ts";
 import { Module } from "../../tools/aot/module.ts";
 import { guestCalls } from "../../tools/guest/imports.ts";
 
@@ -21,6 +22,28 @@ test("what there is a call for is taken", () => {
     ["skerry.socket", "(param i32 i32 i32) (result i32)"],
   );
   assert.equal(guestCalls(module).length, 2);
+});
+
+test("WasmEdge's calls are told apart by their parameters, or by a name that says the version", () => {
+  const wasi = (name: string, params: number): [string, string] => [
+    `wasi_snapshot_preview1.${name}`,
+    `(param${" i32".repeat(params)}) (result i32)`,
+  ];
+  const numbers = (...imports: [string, string][]) =>
+    guestCalls(importing(...imports)).map(({ number }) => GuestCall[number]);
+  assert.deepEqual(
+    numbers(
+      ...[wasi("sock_accept", 2), wasi("sock_accept", 3), wasi("sock_accept_v2", 3)],
+      ...[wasi("sock_recv_from", 7), wasi("sock_recv_from", 8), wasi("sock_recv_from_v2", 8)],
+      ...[wasi("sock_open_v2", 3), wasi("sock_send_to_v2", 7), wasi("sock_getaddrinfo", 8)],
+    ),
+    [
+      ...["sock_accept_v1", "sock_accept", "sock_accept"],
+      ...["sock_recv_from", "sock_recv_from_v2", "sock_recv_from_v2"],
+      ...["sock_open", "sock_send_to", "sock_getaddrinfo"],
+    ],
+  );
+  assert.throws(() => guestCalls(importing(wasi("sock_open_v2", 2))), /another signature/);
 });
 
 test("all that is missing is named at once, and a call of another shape with it", () => {

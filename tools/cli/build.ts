@@ -192,8 +192,16 @@ function unusedBy(entry: string | null): Feature[] {
 
 /** What the guests of an image have no use for. */
 function unusedByGuests(guests: GuestCode[]): Feature[] {
-  const call = `guest_call(${GuestCall.resolve}u)`;
-  return guests.some(({ header }) => header.includes(call)) ? [] : ["NAMES"];
+  const made = new Set(
+    guests.flatMap(({ header }) =>
+      [...header.matchAll(/guest_call\((\d+)u\)/g)].map(([, call]) => Number(call)),
+    ),
+  );
+  const names = made.has(GuestCall.resolve) || made.has(GuestCall.sock_getaddrinfo);
+  const wasmedge = [...made].some(
+    (call) => call >= GuestCall.sock_open && call <= GuestCall.sock_getaddrinfo,
+  );
+  return [...(names ? [] : ["NAMES" as const]), ...(wasmedge ? [] : ["WASMEDGE" as const])];
 }
 
 /** What the kernel becomes before any host. */

@@ -56,7 +56,10 @@ const PREVIEW1: Signatures = {
   sock_shutdown: "ii",
 };
 
-/** WasmEdge's socket extension; a call of two versions is told from the other by its parameters. */
+/**
+ * WasmEdge's socket extension; a call of two versions is told from the other by its parameters. Programs may
+ * also import the second of any call by that name (`sock_open_v2`): those that are not here are as the first.
+ */
 const WASMEDGE: Signatures = {
   sock_open: "iii",
   sock_bind: "iii",
@@ -72,6 +75,7 @@ const WASMEDGE: Signatures = {
   sock_getlocaladdr_v2: "iii",
   sock_getpeeraddr: "iiii",
   sock_getpeeraddr_v2: "iii",
+  sock_getaddrinfo: "iiiiiiii",
 };
 
 const SKERRY: Signatures = {
@@ -126,8 +130,11 @@ interface Call {
 
 /** The calls that an import of this name may mean: more than one where a call has versions. */
 function callsOf(module: string, field: string): Call[] {
-  return [field, `${field}_v1`, `${field}_v2`].flatMap((name) => {
-    const params = MODULES[module]?.[name];
+  const calls = MODULES[module];
+  const first = /^(sock_.+)_v2$/.exec(field)?.[1];
+  const names = first && !calls?.[field] ? [first] : [field, `${field}_v1`, `${field}_v2`];
+  return names.flatMap((name) => {
+    const params = calls?.[name];
     if (params === undefined) return [];
     const number = GuestCall[name as keyof typeof GuestCall];
     return [{ number, params, results: NO_RESULT.has(name) ? "" : "i" }];
