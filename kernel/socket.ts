@@ -39,10 +39,13 @@ import {
   datagramConsume,
   datagramError,
   datagramEvents,
+  datagramFirst,
   datagramPeekFrom,
   datagramPeekLength,
   datagramPeekRun,
   datagramReceive,
+  datagramReturn,
+  datagramTake,
 } from "../net/datagram";
 import {
   Raw,
@@ -693,20 +696,38 @@ export function shutdown(number: u32, how: u32): i32 {
 const PAGE_MASK: usize = 4095;
 
 /**
- * Takes the first run of unread bytes off a stream, for the program to keep where it lies: its length,
- * with its place in `runAddress()` and its number, for `release`, in `leaseNumber()`. Several may be out
- * at a time. 0 is the end of the stream, -EAGAIN nothing yet, -ENOBUFS as many out as may be: read the
+ * Takes the first run of unread bytes off a stream, or the oldest datagram, for the program to keep where it
+ * lies: its length, with its place in `runAddress()` and its number, for `release`, in `leaseNumber()`, and where
+ * it came from in `from`, unless that is null. Several may be out at a time. 0 is the end of a stream or a
+ * datagram of nothing, with nothing to release; -EAGAIN nothing yet; -ENOBUFS as many out as may be: read the
  * plain way, or release one. `alone`: also -ENOBUFS if others' bytes are in the same pages.
  */
-export function lease(number: u32, alone: bool = false): i32 {
+export function lease(number: u32, alone: bool = false, from: SocketAddress | null = null): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.isDatagram) return -Errno.EOPNOTSUPP;
-  const packet = tcpFirstRun(socket.tcb);
-  if (packet === null) return tcpReceive(socket.tcb, scratch, 1, true);
-  if (<u32>socket.leased >= leasesPerSocket() || !leaseAllowed(packet)) return -Errno.ENOBUFS;
-  if (alone && (packet.slot & PAGE_MASK || packet.references > 1)) return -Errno.ENOBUFS;
-  tcpTakeRun(socket.tcb);
+  const datagram = socket.isDatagram;
+  const packet = datagram ? datagramFirst(socket.datagrams) : tcpFirstRun(socket.tcb);
+  if (datagram) {
+    const error = datagramError(socket.datagrams);
+    if (error) return -error;
+    if (packet === null) return -Errno.EAGAIN;
+  } else if (packet === null) {
+    return tcpReceive(socket.tcb, scratch, 1, true);
+  }
+  if (packet.length) {
+    if (<u32>socket.leased >= leasesPerSocket() || !leaseAllowed(packet)) return -Errno.ENOBUFS;
+    if (alone && (packet.slot & PAGE_MASK || packet.references > 1)) return -Errno.ENOBUFS;
+  }
+  if (from !== null && !datagram) peerAddress(number, from);
+  else if (from !== null && datagramPeekFrom(socket.datagrams, changetype<DatagramPeer>(from))) {
+    present(from);
+  }
+  if (!packet.length) {
+    datagramConsume(socket.datagrams);
+    return 0;
+  }
+  if (datagram) datagramTake(socket.datagrams);
+  else tcpTakeRun(socket.tcb);
   const taken = leaseTake(packet, number, socket.leases);
   socket.leases = taken;
   socket.leased++;
@@ -729,7 +750,7 @@ export function release(number: u32): i32 {
 }
 
 /**
- * Sends the bytes of a lease where they lie, and gives it back: its length. On any failure, as of
+ * Sends the bytes of a stream's lease where they lie, and gives it back: its length. On any failure, as of
  * `send`, the lease stays out. Cost: no copy.
  */
 export function sendLease(number: u32, leased: u32): i32 {
@@ -738,8 +759,10 @@ export function sendLease(number: u32, leased: u32): i32 {
   if (socket.isDatagram) return -Errno.EOPNOTSUPP;
   const lease = leaseFind(leased);
   if (lease === null) return -Errno.EINVAL;
+  const owner = changetype<Socket>(find(lease.socket));
+  if (owner.isDatagram) return -Errno.EOPNOTSUPP;
   const sent = tcpSendPacket(socket.tcb, lease.packet);
-  if (sent >= 0) forget(changetype<Socket>(find(lease.socket)), lease);
+  if (sent >= 0) forget(owner, lease);
   return sent;
 }
 
@@ -749,35 +772,43 @@ function giveBack(socket: Socket, lease: Lease): void {
   packet.release();
 }
 
+/** Ends all leases of a socket that is about to be closed. */
+@inline function giveAllBack(socket: Socket): void {
+  for (let lease = socket.leases; lease !== null; lease = socket.leases) giveBack(socket, lease);
+}
+
 /** Ends a lease whose packet goes elsewhere. */
 function forget(socket: Socket, lease: Lease): void {
   socket.leases = leaseEnd(lease, socket.leases);
   socket.leased--;
-  tcpReturnRun(socket.tcb, lease.packet.length);
+  if (socket.isDatagram) datagramReturn(socket.datagrams, lease.packet);
+  else tcpReturnRun(socket.tcb, lease.packet.length);
 }
 
-/** Gives the number back. Leases of a stream end. What a stream has still to send is sent in the background. */
+/** Gives the number back. Leases end. What a stream has still to send is sent in the background. */
 export function close(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.isDatagram) {
     socket.datagrams.owner = 0;
+    giveAllBack(socket);
     if (socket.kind == Kind.Raw) rawClose(socket.raw);
     else udpClose(socket.udp);
   } else {
     socket.tcb.owner = 0;
-    for (let lease = socket.leases; lease !== null; lease = socket.leases) giveBack(socket, lease);
+    giveAllBack(socket);
     tcpClose(socket.tcb);
   }
   give(socket);
   return 0;
 }
 
-/** Resets a stream's connection, whatever it has still to send, and gives the number back. */
+/** Resets a stream's connection, whatever it has still to send, and gives the number back. Leases end. */
 export function abort(number: u32): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
   if (socket.kind != Kind.Stream) return -Errno.EOPNOTSUPP;
+  giveAllBack(socket);
   tcpAbort(socket.tcb);
   give(socket);
   return 0;

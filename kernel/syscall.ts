@@ -129,6 +129,8 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32
       return sockets.release(a0);
     case Syscall.SendLease:
       return sockets.sendLease(a0, a1);
+    case Syscall.Abort:
+      return sockets.abort(a0);
     case Syscall.DeviceCount:
       return devices.count();
     case Syscall.DeviceInfo: {

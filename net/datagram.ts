@@ -228,13 +228,29 @@ export function datagramPeekFrom(e: DatagramEndpoint, from: DatagramPeer): bool 
 
 /** Frees the oldest datagram. */
 export function datagramConsume(e: DatagramEndpoint): void {
-  const packet = e.queue.pop();
+  const packet = datagramTake(e);
   if (packet === null) return;
+  datagramReturn(e, packet);
+  packet.release();
+}
+
+/** What is first in the queue, for the caller to look at; `datagramTake` takes it. */
+@inline export function datagramFirst(e: DatagramEndpoint): Packet | null {
+  return e.queue.head;
+}
+
+/** Takes the oldest datagram, in the packet in which it came, or null. It counts as the queue's until `datagramReturn`. */
+export function datagramTake(e: DatagramEndpoint): Packet | null {
+  const packet = e.queue.pop();
+  if (packet !== null) store<u32>(e.queued, load<u32>(e.queued) - 1);
+  return packet;
+}
+
+/** A packet that `datagramTake` gave is no longer the queue's. */
+export function datagramReturn(e: DatagramEndpoint, packet: Packet): void {
   const units = charge(packet);
   e.held -= units;
   heldAll -= units;
-  store<u32>(e.queued, load<u32>(e.queued) - 1);
-  packet.release();
 }
 
 /** Frees all of them, and leaves all groups. Cost: their number. */

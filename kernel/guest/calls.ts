@@ -98,6 +98,7 @@ export enum GuestCall {
   timerfd_gettime,
   resolve,
   lease,
+  lease_from,
   release,
   send_file,
   /** AssemblyScript's `abort(message, file, line, column)`. */

@@ -1,8 +1,9 @@
-import { SocketEvent } from "../../sdk/assembly/syscalls";
+import { Layout, SocketEvent } from "../../sdk/assembly/syscalls";
 import { Errno } from "../errno";
 import { GUEST_PLACES, guestMap, guestUnmap } from "../host";
 import { reserve } from "../memory";
 import * as sockets from "../socket";
+import { SocketAddress } from "../socket";
 import { Description } from "./descriptors";
 import { WasiErrno } from "./errno";
 import { Guest } from "./guest";
@@ -73,20 +74,24 @@ export function placesMake(): Places {
 }
 
 /**
- * `lease` (fd, into): takes the first unread bytes of a stream and tells where they are to be read. Their number;
- * 0 at the end of the stream, for which there is nothing to release.
+ * `lease_from` (fd, into, address or 0): takes the first unread bytes of a stream, or the oldest datagram, and
+ * tells where they are to be read, and where they came from. Their number; 0 at the end of a stream and for a
+ * datagram of nothing, for which there is nothing to release. `lease` is the same without the address.
  */
-export function lease(guest: Guest, d: SocketDescription, at: u32, again: bool): i32 {
+export function lease(guest: Guest, d: SocketDescription, at: u32, fromAt: u32, again: bool): i32 {
   const into = guest.memory(at, LEASE_BYTES);
-  if (!into) return -WasiErrno.Fault;
+  const address = fromAt ? guest.memory(fromAt, Layout.Address) : 0;
+  if (!into || (fromAt && !address)) return -WasiErrno.Fault;
   const places = guest.places;
   if (places === null) return -WasiErrno.Nosys;
   const index = places.free;
   if (index == PLACES) return -WasiErrno.Nobufs;
-  const length = sockets.lease(d.object, true);
+  const from = changetype<SocketAddress | null>(address);
+  const length = sockets.lease(d.object, true, from);
   if (length == -Errno.EAGAIN) {
     return waiting(guest, d, SocketEvent.Readable, 0, false, again);
   }
+  if (length >= 0 && from !== null) d.sign(from);
   if (length <= 0) return result(length);
   const run = sockets.runAddress();
   const first = run & ~(<usize>PAGE_MASK);

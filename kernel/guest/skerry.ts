@@ -90,7 +90,9 @@ export function skerryCall(guest: Guest, call: u32, again: bool): i32 {
       return call == GuestCall.bind ? bind(s, to) : connect(guest, s, to, again);
     }
     case GuestCall.lease:
-      return lease(guest, s, a1, again);
+      return lease(guest, s, a1, 0, again);
+    case GuestCall.lease_from:
+      return lease(guest, s, a1, a2, again);
     case GuestCall.listen:
       return listen(s, a1);
     case GuestCall.accept:

@@ -91,6 +91,8 @@ export const enum Syscall {
   Resolved = 29,
   /** (lookup): gives it up */
   ResolveEnd = 30,
+  /** (number): resets a stream's connection, whatever it has still to send, and gives the number back */
+  Abort = 31,
 }
 
 export const enum DeviceCommand {

@@ -110,6 +110,7 @@ const SKERRY: Signatures = {
   timerfd_gettime: "ii",
   resolve: "iiiii",
   lease: "ii",
+  lease_from: "iii",
   release: "i",
   send_file: "iiIi",
 };
@@ -203,7 +204,7 @@ const nameOf = ({ module, field }: Import): string => `${module}.${field}`;
 /** Whether a module leases packets, so that memory may be lent to its guests. */
 export function leases(module: Module): boolean {
   return module.funcs.some(
-    ({ imported }) => imported?.module === "skerry" && imported.field === "lease",
+    ({ imported }) => imported?.module === "skerry" && /^lease(_from)?$/.test(imported.field),
   );
 }
 

@@ -185,12 +185,15 @@ struct skerry_lease {
   uint32_t number;
 };
 /**
- * Takes the first unread bytes of a stream, without a copy, until they are released or the last descriptor of the
- * socket is closed: how many, 0 at the end of the stream. Several leases may be out; -ENOBUFS when there are as
- * many as may be (128, or an eighth of the machine's packets), or bytes cannot be had this way: receive them. No
- * other call takes addresses there.
+ * Takes the first unread bytes of a stream, or the oldest datagram, without a copy, until they are released or the
+ * last descriptor of the socket is closed: how many; 0 at the end of a stream, and for a datagram of nothing, with
+ * nothing to release. Several leases may be out; -ENOBUFS when there are as many as may be (128, or an eighth of the
+ * machine's packets), or bytes cannot be had this way: receive them. No other call takes addresses there.
  */
 SKERRY_IMPORT(lease) int skerry_lease(int fd, struct skerry_lease *into);
+/** The same, and where they came from. */
+SKERRY_IMPORT(lease_from)
+int skerry_lease_from(int fd, struct skerry_lease *into, struct skerry_address *from);
 /** Gives a lease back, in any order. */
 SKERRY_IMPORT(release) int skerry_release(uint32_t number);
 
