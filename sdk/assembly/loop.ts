@@ -1,6 +1,7 @@
 import { Address } from "./address";
 import { ByteQueue } from "./bytes";
 import {
+  DATAGRAM,
   EPOLL_ADD,
   EPOLL_DATA,
   EPOLL_EVENT,
@@ -20,7 +21,9 @@ import {
   fdClose,
   fdSetFlags,
   receive,
+  receiveFrom,
   send,
+  sendTo,
   sockShutdown,
 } from "./calls";
 import { Errno, Result } from "./errors";
@@ -41,9 +44,10 @@ import { monotonic } from "./time";
  *     loop.run();
  */
 
-/** Events taken at once, and connections accepted at once. */
+/** Events taken at once; connections accepted, and datagrams of a port taken, at once. */
 const EVENTS: u32 = 256;
 const ACCEPTS: u32 = 64;
+const DATAGRAMS: u32 = 64;
 /** Bytes read at once. */
 const READ_BYTES: u32 = 65536;
 /** Bytes that wait to be sent beyond which `write` takes no more. */
@@ -313,7 +317,51 @@ class Port extends Source {
   }
 }
 
-/** Waits for connections and moments, and calls who waits for them. */
+/** What a program does with the datagrams of a port. `port` is set before any of these is called. */
+export abstract class DatagramHandler {
+  port!: DatagramPort;
+
+  /** A datagram has come. Both are good until this returns. */
+  abstract received(bytes: Uint8Array, from: Address): void;
+}
+
+/** A port of a loop that takes datagrams. */
+export class DatagramPort extends Source {
+  private readonly from: Address = new Address();
+  private open: bool = true;
+
+  constructor(
+    loop: Loop,
+    fd: i32,
+    private readonly handler: DatagramHandler,
+  ) {
+    super(loop, fd);
+    handler.port = this;
+    loop.add(this, READABLE);
+  }
+
+  /** Sends a datagram: its length, or a negated `Errno`. One that there is no room for now is lost: `Again`. */
+  send(bytes: Uint8Array, to: Address): i32 {
+    return sendTo(this.fd, bytes.dataStart, bytes.length, changetype<usize>(to));
+  }
+
+  close(): void {
+    if (this.open) this.loop.remove(this);
+    this.open = false;
+  }
+
+  ready(_holds: u32): void {
+    for (let i: u32 = 0; i < DATAGRAMS && this.open; i++) {
+      const from = changetype<usize>(this.from);
+      const count = receiveFrom(this.fd, this.loop.into, READ_BYTES, from);
+      // Below 0 there is none left, or a network has said that one of ours did not arrive.
+      if (count < 0) return;
+      this.handler.received(this.loop.view.subarray(0, count), this.from);
+    }
+  }
+}
+
+/** Waits for connections, datagrams and moments, and calls who waits for them. */
 export class Loop {
   private readonly epoll: i32 = epollCreate(0);
   /** By descriptor. */
@@ -341,6 +389,18 @@ export class Loop {
     if (fd < 0) return Result.fails<Port>(-fd, `listen on ${address.toString()}`);
     fdSetFlags(fd, NONBLOCK);
     return Result.of<Port>(new Port(this, fd, acceptor));
+  }
+
+  /** Takes datagrams for a port of every address, IPv4 and IPv6, or of one; port 0 is one that is free. */
+  bind(
+    port: u16,
+    handler: DatagramHandler,
+    address: Address = Address.any(port),
+  ): Result<DatagramPort> {
+    const fd = openSocket(DATAGRAM, address);
+    if (fd < 0) return Result.fails<DatagramPort>(-fd, `take datagrams on ${address.toString()}`);
+    fdSetFlags(fd, NONBLOCK);
+    return Result.of<DatagramPort>(new DatagramPort(this, fd, handler));
   }
 
   /** Connects to an address; the handler is told when it stands, or that it is closed. */

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Program, buildProgram } from "../../tools/cli/build.ts";
-import { project, sdkC } from "../../tools/cli/project.ts";
+import { type Program, build, buildProgram } from "../../tools/cli/build.ts";
+import { imageOfFolder, project, sdkC } from "../../tools/cli/project.ts";
 import type { GuestSpec } from "../../tools/guest/spec.ts";
 import { type Forward, Machine, type MachineOptions } from "../../tools/qemu/machine.ts";
 
@@ -34,7 +35,32 @@ export async function withGuests(
   const image = join(folder, "image.elf");
   const program = { entry: null, guests: modules, site: null, folder, image, cc: "gcc" };
   await buildProgram({ ...program, ...(specs ? { specs } : {}), ...(trees ? { trees } : {}) });
-  const machine = Machine.start({ kernel: image, accel: "tcg", network: null, ...machineOptions });
+  await booted(image, machineOptions, work);
+}
+
+/**
+ * Boots what a skerry.toml says, for the time of `work`. It lies in build/tests/NAME, so that paths of the project
+ * begin with ../../../, and is built again only when something has changed.
+ */
+export async function withProject(
+  name: string,
+  toml: string,
+  options: Partial<MachineOptions>,
+  work: (machine: Machine) => Promise<void>,
+): Promise<void> {
+  const folder = project("build/tests", name);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "skerry.toml"), toml);
+  await build({ app: "", cc: "gcc", project: folder });
+  await booted(imageOfFolder(folder).image, options, work);
+}
+
+async function booted(
+  kernel: string,
+  options: Partial<MachineOptions>,
+  work: (machine: Machine) => Promise<void>,
+): Promise<void> {
+  const machine = Machine.start({ kernel, accel: "tcg", network: null, ...options });
   try {
     await work(machine);
     assert.equal(machine.ending, null, `the machine ended:\n${machine.tail()}`);

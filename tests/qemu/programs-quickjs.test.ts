@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { project } from "../../tools/cli/project.ts";
 import { freePort } from "../../tools/qemu/ports.ts";
 import { guest, userNetwork, withGuests } from "./guest-images.ts";
-import { answering, curl, inFolder } from "./lib.ts";
+import { answering, curl } from "./lib.ts";
 import { quickjs } from "./programs.ts";
 
 /** JavaScript: an HTTP server written for Node, on QuickJS as it comes from npm. */
@@ -32,19 +32,17 @@ test("a plain JavaScript server answers on Skerry as it does on Node", async () 
     await once(node.stdout!, "data");
     const onNode = await said(nodePort);
     assert.match(onNode[1]!, /^2 3 5 7 .* 97\n 200 text\/plain; charset=utf-8$/);
-    await inFolder(async (folder) => {
-      const files = [{ path: "/", tree: "/app" }];
-      const options = {
-        name: "quickjs",
-        specs: [guest("js", "quickjs", { arguments: ["server.js"], files })],
-        trees: [{ folder: project("apps/quickjs"), tree: "/app" }],
-        network: userNetwork([{ protocol: "tcp", hostPort, guestPort: 80 }]),
-      };
-      await withGuests([quickjs(folder)], options, async (machine) => {
-        await machine.waitFor(/serving on port 80/, 30_000);
-        await answering(machine, hostPort);
-        assert.deepEqual(await said(hostPort), onNode);
-      });
+    const files = [{ path: "/", tree: "/app" }];
+    const options = {
+      name: "quickjs",
+      specs: [guest("js", "quickjs", { arguments: ["server.js"], files })],
+      trees: [{ folder: project("apps/quickjs"), tree: "/app" }],
+      network: userNetwork([{ protocol: "tcp", hostPort, guestPort: 80 }]),
+    };
+    await withGuests([await quickjs()], options, async (machine) => {
+      await machine.waitFor(/serving on port 80/, 30_000);
+      await answering(machine, hostPort);
+      assert.deepEqual(await said(hostPort), onNode);
     });
   } finally {
     node.kill();

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type Socket, connect } from "node:net";
@@ -7,11 +6,12 @@ import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { project } from "../../tools/cli/project.ts";
 import type { Machine } from "../../tools/qemu/machine.ts";
 import { freePort } from "../../tools/qemu/ports.ts";
-import { guest, userNetwork, withGuests } from "./guest-images.ts";
-import { curl, inFolder } from "./lib.ts";
-import { cProgram, httpServer, lighttpd, rustStore } from "./programs.ts";
+import { userNetwork, withProject } from "./guest-images.ts";
+import { curl, sha256 } from "./lib.ts";
+import { lighttpd, rustStore } from "./programs.ts";
 
 /** Programs of apps/ as guests of one machine, each used by a client from outside. */
 
@@ -30,6 +30,41 @@ async function dialogue(port: number, sent: string): Promise<string> {
   return await text(socket);
 }
 
+const FOLDER = project("build/tests/programs");
+
+/** All of them; lighttpd if there are sources of it. */
+const manifest = (debian: boolean): string => `
+[guests.web]
+source = "../../../apps/http/main.ts"
+descriptors = 1024
+allow = { bind = ["tcp:80"] }
+files = { "/" = "site" }
+
+[guests.store]
+module = "../modules/kv.wasm"
+arguments = ["7070"]
+allow = { bind = ["tcp:7070", "udp:7070"], connect = ["udp:*"] }
+
+[guests.copy]
+module = "../modules/kv.wasm"
+arguments = ["7071", "127.0.0.1:7070"]
+restart = "always"
+allow = { bind = ["tcp:7071", "udp:7071"], connect = ["tcp:127.0.0.1:7070"] }
+
+[guests.chat]
+source = "../../../apps/chat/chat.c"
+allow = { bind = ["tcp:6667"] }
+
+${debian ? LIGHTTPD : ""}`;
+
+const LIGHTTPD = `
+[guests.lighttpd]
+module = "../modules/lighttpd.wasm"
+arguments = ["-D", "-f", "/lighttpd.conf"]
+allow = { bind = ["tcp:8080"] }
+files = { "/" = "etc", "/www" = "site" }
+`;
+
 test("programs as guests", async (t: TestContext) => {
   const ports = {} as Record<Port, number>;
   for (const name of Object.keys(PORTS) as Port[]) ports[name] = await freePort();
@@ -37,44 +72,23 @@ test("programs as guests", async (t: TestContext) => {
     (name) => ({ protocol: "tcp", hostPort: ports[name], guestPort: PORTS[name] }) as const,
   );
   const udp = { protocol: "udp", hostPort: ports.store, guestPort: PORTS.store } as const;
-  await inFolder(async (folder) => {
-    const site = join(folder, "site");
-    mkdirSync(site);
-    writeFileSync(join(site, "index.html"), "<!doctype html><title>A guest</title>\n");
-    writeFileSync(join(site, "large.bin"), randomBytes(300_000));
-    const http = await httpServer(folder, site);
-    const debian = lighttpd(folder);
-    writeFileSync(join(http.tree, "lighttpd.conf"), LIGHTTPD_CONF);
-    const modules = [http.module, rustStore(folder), await cProgram(folder, "chat")];
-    const specs = [
-      guest("web", "http", { descriptors: 1024, files: [{ path: "/", tree: "/http" }] }),
-      guest("store", "kv", { arguments: ["7070"] }),
-      guest("copy", "kv", { arguments: ["7071", "127.0.0.1:7070"], restart: "always" }),
-      guest("chat", "chat"),
-    ];
-    const trees = [
-      { folder: http.tree, tree: "/http" },
-      { folder: site, tree: "/site" },
-    ];
-    if (typeof debian === "string") {
-      modules.push(debian);
-      const files = [
-        { path: "/", tree: "/http" },
-        { path: "/www", tree: "/site" },
-      ];
-      const words = ["-D", "-f", "/lighttpd.conf"];
-      specs.push(guest("lighttpd", "lighttpd", { arguments: words, files }));
-    }
-    const network = userNetwork([...tcp, udp]);
-    await withGuests(modules, { name: "programs", specs, trees, network }, async (machine) => {
-      await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 30_000);
-      await machine.waitFor(/serving on 0\.0\.0\.0:7071/, 30_000);
-      await t.test("the web server that is also the kernel's app", () => web(ports.web, site));
-      await t.test("Rust over WasmEdge's sockets", () => rust(machine, ports));
-      await t.test("a chat over poll", () => chat(ports.chat));
-      const skip = typeof debian === "string" ? false : `no sources: ${debian.message}`;
-      await t.test("Debian's lighttpd, as it is", { skip }, () => fromDebian(ports.lighttpd, site));
-    });
+  const [site, etc] = [join(FOLDER, "site"), join(FOLDER, "etc")];
+  for (const folder of [site, etc]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(site, "index.html"), "<!doctype html><title>A guest</title>\n");
+  const large = Array.from({ length: 10_000 }, (_, i) => sha256(Buffer.from(String(i))));
+  writeFileSync(join(site, "large.bin"), Buffer.from(large.join(""), "hex"));
+  writeFileSync(join(etc, "lighttpd.conf"), LIGHTTPD_CONF);
+  await rustStore();
+  const debian = await lighttpd();
+  const skip = typeof debian === "string" ? false : `no sources: ${debian.message}`;
+  const network = userNetwork([...tcp, udp]);
+  await withProject("programs", manifest(!skip), { network }, async (machine) => {
+    await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 30_000);
+    await machine.waitFor(/serving on 0\.0\.0\.0:7071/, 30_000);
+    await t.test("the web server that is also the kernel's app", () => web(ports.web, site));
+    await t.test("Rust over WasmEdge's sockets", () => rust(machine, ports));
+    await t.test("a chat over poll", () => chat(ports.chat));
+    await t.test("Debian's lighttpd, as it is", { skip }, () => fromDebian(ports.lighttpd, site));
   });
 });
 
@@ -136,7 +150,10 @@ async function rust(machine: Machine, ports: Record<Port, number>): Promise<void
   datagrams.close();
   // The copy has nothing yet; started again, it copies anew.
   assert.equal(await dialogue(ports.copy, "list\nstop\n"), "end\n");
-  await machine.waitFor(/copied 2 keys from 127\.0\.0\.1:7070/, 20_000);
+  await machine.waitFor(
+    /copied 2 keys from 127\.0\.0\.1:7070[^]*serving on 0\.0\.0\.0:7071/,
+    20_000,
+  );
   assert.equal(await dialogue(ports.copy, "get planet\nbye\n"), "Jupiter\n");
   idle.destroy();
 }

@@ -1,12 +1,11 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { cpus } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { build, buildProgram } from "../cli/build.ts";
-import { compileAppAsGuest, compileC } from "../cli/compile.ts";
-import { Failure, imageOf, project, root } from "../cli/project.ts";
+import { compileC } from "../cli/compile.ts";
+import { Failure, imageOf, project } from "../cli/project.ts";
 import { note } from "../cli/progress.ts";
 import type { GuestSpec } from "../guest/spec.ts";
-import { buildPack, packEntries } from "../pack/pack.ts";
 import { bootToAnswer } from "../qemu/first-answer.ts";
 import { Machine } from "../qemu/machine.ts";
 import {
@@ -80,34 +79,16 @@ async function costs(): Promise<{ call: number; turn: number; start: number; mem
   };
 }
 
-/** The image of the web server as a guest. */
-async function serverAsGuest(): Promise<string> {
-  const folder = project("build/bench/http");
-  const [module, tree] = [join(folder, "http.wasm"), join(folder, "files")];
-  mkdirSync(tree, { recursive: true });
-  await compileAppAsGuest("http", relative(root, module));
-  writeFileSync(join(tree, "site.pack"), buildPack(packEntries(SITE)));
-  const image = join(folder, "image.elf");
-  const files = [{ path: "/", tree: "/http" }];
-  await buildProgram({
-    ...{ entry: null, site: null, folder, image, cc: "gcc" },
-    guests: [{ name: "http", file: module }],
-    specs: [spec("web", "http", { descriptors: 1024, files })],
-    trees: [{ folder: tree, tree: "/http" }],
-  });
-  return image;
-}
-
 const SERVERS = ["guest", "kernel", "nginx"] as const;
 type Rates = Record<(typeof SERVERS)[number], number[]>;
 
 /** Requests a second of each server, over 32 connections kept alive, in turns. */
 async function rates(rounds: number): Promise<Rates> {
-  await build({ app: "http", cc: "gcc" });
+  for (const app of ["http", "http-guest"]) await build({ app, cc: "gcc" });
   const linux = await linuxGuest(SITE, GUEST_ADDRESS);
   const append = `ip=${GUEST_ADDRESS}/24 gw=${HOST_ADDRESS} ip6=off`;
   const machines = {
-    guest: { kernel: await serverAsGuest(), append },
+    guest: { kernel: imageOf("http-guest").image, append },
     kernel: { kernel: imageOf("http").image, append },
     nginx: { ...linux, append: `${linux.append} modules=${DRIVERS.e1000.join(",")}` },
   };

@@ -24,7 +24,7 @@ import { buildImage } from "../image/build.ts";
 import { buildDisk } from "../image/disk.ts";
 import { buildPack, packEntries } from "../pack/pack.ts";
 import { type Config, ConfigFailure, readConfig } from "../config/config.ts";
-import { type Feature, compile, compileC, compileGuest } from "./compile.ts";
+import { type Feature, compile, compileSource, isApp } from "./compile.ts";
 import { isCold } from "./cold.ts";
 import { exclusively } from "./lock.ts";
 import {
@@ -99,8 +99,11 @@ export interface Program {
   specs?: GuestSpec[];
   /** Folder of files for its pack. */
   site: string | null;
-  /** More folders for its pack, each with the path that its files have there; or single files. */
-  trees?: { folder: string; tree: string }[];
+  /**
+   * More folders for its pack, each with the path that its files have there; or single files. What is `served` is
+   * a pack of its own in one file, with media types and tags: what a guest that is an app finds its files in.
+   */
+  trees?: { folder: string; tree: string; served?: boolean }[];
   /** Words of the kernel command line that are part of the image; those at boot override them. */
   commandLine?: string;
   /** Where what lies between source and image is kept. */
@@ -145,7 +148,12 @@ async function configured(config: Config) {
     guests: [...modules.values()],
     specs: config.guests.flatMap(({ specs }) => specs),
     site: null,
-    trees: [...config.trees, ...config.guests.flatMap(({ trees }) => trees)],
+    trees: [
+      ...config.trees,
+      ...config.guests.flatMap(({ program, trees }) =>
+        trees.map((tree) => ({ ...tree, served: isApp(program) })),
+      ),
+    ],
     commandLine: config.commandLine,
     folder,
   };
@@ -170,11 +178,7 @@ async function moduleOf(
   const from = relative(config.folder, program);
   const kind = program.endsWith(".c") ? "C" : "AssemblyScript";
   await once(join(folder, "modules", `${name}.stamp.json`), toolsHash + program, [out], () =>
-    step<Iterable<string>>(`compile ${from} (${kind} to Wasm)`, () =>
-      kind === "C"
-        ? compileC(program, out)
-        : compileGuest(config.folder, from, relative(config.folder, out)),
-    ),
+    step(`compile ${from} (${kind} to Wasm)`, () => compileSource(program, config.folder, out)),
   );
   return out;
 }
@@ -247,6 +251,9 @@ async function translated(source: Source): Promise<Translated> {
 
 type Trees = NonNullable<Program["trees"]>;
 
+/** Contract: sdk/assembly/kernel/host.ts. */
+const SERVED = "/site.pack";
+
 const treesOf = (site: string | null): Trees => (site ? [{ folder: site, tree: "" }] : []);
 
 /** Folders → pack; null without any. */
@@ -257,11 +264,11 @@ async function packed(trees: Trees, folder: string): Promise<string | null> {
   const files = trees.flatMap(({ folder: at }) => (isFile(at) ? [at] : filesUnder(at)));
   const key = toolsHash + JSON.stringify([trees, files]);
   await once(join(folder, "pack.stamp.json"), key, [pack], async () => {
-    const entries = trees.flatMap(({ folder: at, tree }) =>
-      isFile(at)
-        ? [{ path: tree, body: readFileSync(at) }]
-        : packEntries(at).map((entry) => ({ ...entry, path: tree + entry.path })),
-    );
+    const entries = trees.flatMap(({ folder: at, tree, served = false }) => {
+      if (isFile(at)) return [{ path: tree, body: readFileSync(at) }];
+      if (served) return [{ path: tree + SERVED, body: buildPack(packEntries(at)) }];
+      return packEntries(at).map((entry) => ({ ...entry, path: tree + entry.path }));
+    });
     writeFileSync(pack, buildPack(entries));
     return files;
   });

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
-import { relative } from "node:path";
 import { readConfig } from "../config/config.ts";
-import { compile, compileGuest } from "./compile.ts";
+import { compile, compileSource } from "./compile.ts";
 import { Failure, appNames, guestAppNames, project, root } from "./project.ts";
 import { step } from "./progress.ts";
 
@@ -39,7 +38,7 @@ export async function format(): Promise<void> {
 async function checkConfigured(folder: string): Promise<void> {
   const sources = readConfig(folder).guests.map(({ program }) => program);
   for (const source of new Set(sources)) {
-    if (source.endsWith(".ts")) await compileGuest(folder, relative(folder, source), null);
+    if (!source.endsWith(".wasm")) await compileSource(source, folder, null);
   }
 }
 

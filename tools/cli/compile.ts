@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSy
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import asc, { libraryFiles } from "assemblyscript/asc";
-import { Failure, project, root, sdkC } from "./project.ts";
+import { Failure, appNames, project, root, sdkC } from "./project.ts";
 
 /** AssemblyScript → Wasm, with the compiler run inside this process. */
 
@@ -109,7 +109,7 @@ const SDK = /(?:^|\/)node_modules\/skerry\/(.+)$/;
  * Compiles a guest written in AssemblyScript, with its garbage collector; paths are relative to `folder`.
  * Returns every path that the compiler looked at.
  */
-export async function compileGuest(
+async function compileGuest(
   folder: string,
   entry: string,
   outFile: string | null,
@@ -144,10 +144,11 @@ const KERNEL_PARTS = ["app", "host", "socket"];
 
 /**
  * Compiles an app, a program that is made to be linked with the kernel, as a guest: the same sources, but for
- * what reaches the kernel or the machine. Returns every path that the compiler looked at.
+ * what reaches the kernel or the machine. `main` is its first source, `outFile` where the module goes, absolute
+ * both; null only checks. Returns every path that the compiler looked at.
  */
-export async function compileAppAsGuest(app: string, outFile: string): Promise<Set<string>> {
-  const folder = project("apps", app);
+async function compileAppAsGuest(main: string, outFile: string | null): Promise<Set<string>> {
+  const folder = dirname(main);
   const instead = new Map<string, string>();
   const stands = (from: string, to: string): void => {
     const path = relative(dirname(from), to).replace(/\.ts$/, "");
@@ -162,8 +163,27 @@ export async function compileAppAsGuest(app: string, outFile: string): Promise<S
     if (base) stands(join(folder, `${base}.ts`), join(folder, name));
   }
   const config = relative(root, project("sdk/assembly/kernel/asconfig.json"));
-  const words = [relative(root, join(folder, "main.ts")), "--config", config, "-o", outFile];
-  return runAsc(root, words, undefined, instead);
+  const out = outFile === null ? ["--noEmit"] : ["-o", relative(root, outFile)];
+  return runAsc(root, [relative(root, main), "--config", config, ...out], undefined, instead);
+}
+
+/** Whether a source is an app's first one: a program that is made to be linked with the kernel. Absolute. */
+export function isApp(source: string): boolean {
+  return appNames().some((name) => source === project("apps", name, "main.ts"));
+}
+
+/**
+ * Compiles the source of a guest, C, AssemblyScript or an app of apps/, to a module; null only checks. Paths are
+ * absolute, `folder` that of its skerry.toml. Returns every path that the compiler looked at.
+ */
+export async function compileSource(
+  source: string,
+  folder: string,
+  outFile: string | null,
+): Promise<Iterable<string>> {
+  if (source.endsWith(".c")) return outFile === null ? [] : compileC(source, outFile);
+  if (isApp(source)) return compileAppAsGuest(source, outFile);
+  return compileGuest(folder, relative(folder, source), outFile && relative(folder, outFile));
 }
 
 /** Compiles a guest written in C, with sdk/c; returns every file that went into it. */
