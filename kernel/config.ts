@@ -1,4 +1,5 @@
 import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
+import { anchorNamed, anchorsClear, negativeNamed } from "../net/dns/secure/anchors";
 import { configuredClear, linkNamed, linkNumber, routeNamed } from "../net/configured";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import {
@@ -11,6 +12,7 @@ import {
   isV6Multicast,
   v4Mask,
 } from "../net/wire/address";
+import { DNSSEC } from "./features";
 import { Level, setLogLevel, warn } from "./log";
 import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
 
@@ -66,6 +68,15 @@ const SEARCH_MAX: u32 = 6;
 const DOMAIN_MAX: u32 = 253;
 const NDOTS_MAX: i32 = 15;
 
+/** Whether answers are validated. */
+export const enum DnssecMode {
+  Off = 0,
+  /** What is bogus is no answer. */
+  On = 1,
+  /** Nor is what nobody has signed. */
+  Strict = 2,
+}
+
 /** Bytes of a host name: one DNS label (RFC 1035, 2.3.4). */
 export const HOSTNAME_MAX: u32 = 63;
 
@@ -113,6 +124,8 @@ export class Config {
   redirects: bool;
   /** Dots that a name must have to be looked for as it is before the search list is tried. */
   ndots: u32;
+  /** `DnssecMode`. */
+  dnssec: u32;
   /** Domains of the search list, at most `SEARCH_MAX`: where they are, and how long. */
   searchCount: u32;
   private search0: u32;
@@ -188,6 +201,7 @@ export function configParse(text: usize, length: u32): void {
   setHostnameText("skerry");
   virtioMmioClear();
   configuredClear();
+  if (DNSSEC) anchorsClear();
   if (length > COMMAND_LINE_MAX) {
     warn("config")
       .text("command line cut")
@@ -250,6 +264,15 @@ function parseWord(word: usize, length: u32): void {
       return;
     }
     expected = "a number from 0 to 15";
+  } else if (textEquals(word, keyLength, "dnssec")) {
+    if (setDnssec(value, valueLength)) return;
+    expected = DNSSEC ? "off, on or strict" : "off: this image was built without DNSSEC";
+  } else if (DNSSEC && textEquals(word, keyLength, "anchor")) {
+    if (anchorNamed(value, valueLength)) return;
+    expected = "a zone and its DS record, as in example,12345,13,2,0123…, and at most 8";
+  } else if (DNSSEC && textEquals(word, keyLength, "insecure")) {
+    if (negativeNamed(value, valueLength)) return;
+    expected = "a domain, and at most 8";
   } else if (textEquals(word, keyLength, "hostname")) {
     if (setHostname(value, valueLength)) return;
     expected = "1 to 63 letters, digits or hyphens, no hyphen at an end";
@@ -437,6 +460,15 @@ function checkGateway(): void {
       .end();
     config.gateway.set(0, 0);
   }
+}
+
+function setDnssec(value: usize, length: u32): bool {
+  if (textEquals(value, length, "off")) config.dnssec = DnssecMode.Off;
+  else if (!DNSSEC) return false;
+  else if (textEquals(value, length, "on")) config.dnssec = DnssecMode.On;
+  else if (textEquals(value, length, "strict")) config.dnssec = DnssecMode.Strict;
+  else return false;
+  return true;
 }
 
 function setDns(value: usize, length: u32): bool {

@@ -20,6 +20,7 @@ export const enum Errno {
   EMFILE = 24,
   EPIPE = 32,
   ENOSYS = 38,
+  EBADMSG = 74,
   EDESTADDRREQ = 89,
   EMSGSIZE = 90,
   ENOPROTOOPT = 92,

@@ -11,3 +11,6 @@ export const NAMES: bool = !isDefined(WITHOUT_NAMES);
 
 /** WasmEdge's sockets: kernel/guest/wasmedge.ts. */
 export const WASMEDGE: bool = !isDefined(WITHOUT_WASMEDGE);
+
+/** Validation of what it is told: net/dns/secure/, kernel/crypto/. */
+export const DNSSEC: bool = !isDefined(WITHOUT_NAMES) && !isDefined(WITHOUT_DNSSEC);

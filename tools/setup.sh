@@ -90,6 +90,8 @@ need_test() {
   need ping iputils-ping
   need dnsmasq dnsmasq-base
   need unbound unbound
+  need named bind9
+  need dnssec-signzone bind9-utils
   need iperf3 iperf3
   need tshark tshark
   need socat socat

@@ -10,6 +10,7 @@ export const enum WasiErrno {
   Again = 6,
   Already = 7,
   Badf = 8,
+  Badmsg = 9,
   Busy = 10,
   Connaborted = 13,
   Connrefused = 14,
@@ -93,6 +94,8 @@ export function wasiErrno(errno: i32): WasiErrno {
       return WasiErrno.Pipe;
     case Errno.ENOSYS:
       return WasiErrno.Nosys;
+    case Errno.EBADMSG:
+      return WasiErrno.Badmsg;
     case Errno.EDESTADDRREQ:
       return WasiErrno.Destaddrreq;
     case Errno.EMSGSIZE:

@@ -128,7 +128,7 @@ function follow(message: usize, length: u32, records: u32, count: u32, type: u32
   for (let i: u32 = 0; i < count; i++) {
     offset = dnsRecord(message, length, offset, record);
     if (!offset) return false;
-    if (type == DnsType.CNAME || !isOf(DnsType.CNAME)) continue;
+    if (!follows(type) || !isOf(DnsType.CNAME)) continue;
     if (++links > CHAIN_MAX) return false;
     const behind = dnsName(message, length, record.dataAt, spare);
     if (behind != record.dataAt + record.dataLength) return false;
@@ -142,6 +142,11 @@ function follow(message: usize, length: u32, records: u32, count: u32, type: u32
   }
   authorityAt = offset;
   return true;
+}
+
+/** Whether a question goes on where a CNAME leads: zones' keys are nobody's but theirs. */
+@inline function follows(type: u32): bool {
+  return type != DnsType.CNAME && type != DnsType.DS && type != DnsType.DNSKEY;
 }
 
 /** Whether `record` is one of this type that the chain's end owns. */

@@ -45,8 +45,10 @@ export class CacheEntry {
   /** `AnswerKind`. */
   kind: u8;
   private used: bool;
-  private spare0: u8;
-  private spare1: u16;
+  /** `Security`. */
+  security: u8;
+  /** Of a failure, and what is not secure, its `DnsError`; of a name without DS records, 1 for a zone without keys. */
+  note: u16;
 
 
   @inline private get nameAt(): usize {
@@ -160,6 +162,8 @@ export function cacheStore(
   entry.nameLength = <u8>nameLength;
   entry.kind = <u8>kind;
   entry.used = false;
+  entry.security = 0;
+  entry.note = 0;
   entry.dataLength = dataLength;
   memory.copy(entry.nameAt, name, nameLength);
   memory.copy(entry.data, data, dataLength);

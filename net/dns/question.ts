@@ -1,11 +1,14 @@
 import { Errno } from "../../kernel/errno";
 import { now } from "../../kernel/clock";
 import { AddressMode, config } from "../../kernel/config";
-import { reserve } from "../../kernel/memory";
+import { DNSSEC } from "../../kernel/features";
+import { warn } from "../../kernel/log";
+import { reserve, reserveUncleared } from "../../kernel/memory";
 import { Packet } from "../../kernel/packet";
 import { random32 } from "../../kernel/random";
 import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
 import { datagramError } from "../datagram";
+import { TokenBucket } from "../ratelimit";
 import { LinkKind, interfaceAt, interfaceCount } from "../interface";
 import { Udp, udpClose, udpConnect, udpOpen, udpSendTo } from "../udp/udp";
 import { IpAddress } from "../wire/address";
@@ -16,15 +19,20 @@ import {
   DnsAsked,
   DnsCode,
   DnsHeader,
+  DNS_TEXT_MAX,
   dnsAsked,
   dnsLower,
   dnsQuery,
+  dnsToText,
 } from "../wire/dns";
 import { CHAIN_MAX, Verdict, answer, answerTake } from "./answer";
 import { AnswerKind, CacheEntry, cacheFind, cacheStore, nameHash } from "./cache";
+import { rrsetInit } from "./secure/rrset";
+import { DnsError, Security, dnsErrorName } from "./secure/security";
+import { Outcome, Work, clockIsSet, isKeyType, validate, validation } from "./secure/validate";
 import { Server, serverAfter, serverAtPlace, serverFirst, serversList } from "./servers";
 import { dnsStats } from "./stats";
-import { Stream, streamBegin, streamsInit } from "./stream";
+import { MESSAGE_MAX, Stream, streamBegin, streamsInit } from "./stream";
 
 /**
  * Questions under way: a name and a type, asked of one server after the other until one says. All who want the
@@ -48,7 +56,14 @@ const WAIT_NETWORK: u64 = 100 * MILLISECOND;
 const FAILURE_TTL: u64 = 5 * SECOND;
 /** Questions under way at a time, a power of two, which is also the table's size. */
 const QUESTIONS: u32 = 64;
-const QUESTION_BYTES: u32 = 640;
+const QUESTION_BYTES: u32 = 704;
+/** Bytes of an answer that waits to be validated: of a datagram's, and of others, which are few. */
+const HELD_SMALL: u32 = 1536;
+const HELD_LARGE: u32 = 4;
+/** Other questions that one answer's validation may lead to: two for each zone above it. */
+const NEEDS_MOST: u32 = 64;
+/** How long keys are believed at least: while the answer that they are for is validated. */
+const KEYS_LEAST: u64 = 15 * SECOND;
 
 /** One who waits for a question. */
 @unmanaged
@@ -89,6 +104,32 @@ export class Question {
   redirects: u8;
   /** It is asked by TCP because an answer had other letters. */
   doubted: bool;
+  /** Validation waits for another question, or for its next turn. */
+  needs: bool;
+  checking: bool;
+  /** `Security` of what has been found so far, and `DnsError` of what is not secure. */
+  security: u8;
+  reason: u16;
+  heldLength: u32;
+  /** The answer that is being validated. */
+  held: usize;
+  private waiterNext: u32;
+  private waiterQuestion: u32;
+  private work0: u64;
+  private work1: u64;
+  private work2: u64;
+  private work3: u64;
+  private work4: u32;
+
+  /** What has been verified of the answer at hand. */
+  @inline get work(): Work {
+    return changetype<Work>(changetype<usize>(this) + offsetof<Question>("work0"));
+  }
+
+  /** As one who waits for another question himself. */
+  @inline get waiter(): Waiter {
+    return changetype<Waiter>(changetype<usize>(this) + offsetof<Question>("waiterNext"));
+  }
 
 
   @inline get timer(): Timer {
@@ -109,18 +150,38 @@ export class Question {
 const buckets: usize = memory.data(64 * 4, 8);
 const query: usize = memory.data(DNS_QUERY_MAX, 8);
 let free: Question | null = null;
+let questions: usize = 0;
+/** Room for answers that are being validated: a small one for each question, then large ones, and who has those. */
+let holds: usize = 0;
+const holders: usize = memory.data(4 * 4, 4);
+const lowered: usize = memory.data(256, 8);
+const text: usize = memory.data(DNS_TEXT_MAX);
+/** Lines about bogus answers: a few at a time. */
+const complaints = changetype<TokenBucket>(memory.data(offsetof<TokenBucket>(), 8));
 let answeredFn: u32 = 0;
 
 /** Reserves the questions; `answered` hears of each answer that a waiter gets. Start-up only. */
 export function questionsInit(answered: (waiter: Waiter, entry: CacheEntry) => void): void {
   assert(offsetof<Question>() <= QUESTION_BYTES - 512);
   answeredFn = answered.index;
-  const all = reserve(QUESTIONS * QUESTION_BYTES, 8);
+  questions = reserve(QUESTIONS * QUESTION_BYTES, 8);
   for (let i: u32 = 0; i < QUESTIONS; i++) {
-    const q = changetype<Question>(all + <usize>i * QUESTION_BYTES);
+    const q = changetype<Question>(questions + <usize>i * QUESTION_BYTES);
     q.timer.init(timeUp, changetype<usize>(q));
     q.next = free;
     free = q;
+  }
+  if (DNSSEC && config.dnssec) {
+    assert(offsetof<Work>() <= 40);
+    holds = reserveUncleared(QUESTIONS * HELD_SMALL + HELD_LARGE * MESSAGE_MAX, 8);
+    memory.fill(holders, 0, HELD_LARGE << 2);
+    complaints.init(1, 5);
+    rrsetInit();
+    if (!clockIsSet()) {
+      warn("dns")
+        .text("the clock is not set: no signature can be checked; set it, or use dnssec=off")
+        .end();
+    }
   }
   streamsInit(streamAnswered);
 }
@@ -170,6 +231,7 @@ export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type:
   q.ttl = u32.MAX_VALUE;
   q.until = now() + WAIT_ALL;
   q.error = Errno.ENETUNREACH;
+  q.security = <u8>(DNSSEC && config.dnssec ? Security.Secure : Security.Unchecked);
   memory.copy(q.name, name, nameLength);
   memory.copy(q.asked, name, nameLength);
   q.askedLength = <u8>nameLength;
@@ -219,7 +281,8 @@ function aim(q: Question, name: usize, length: u32): void {
 
 function build(q: Question): u32 {
   const payload = serverAtPlace(q.server).plain ? 0 : PAYLOAD;
-  return dnsQuery(query, q.id, q.asked, q.askedLength, q.type, payload);
+  const secure = DNSSEC && config.dnssec != 0;
+  return dnsQuery(query, q.id, q.asked, q.askedLength, q.type, payload, secure);
 }
 
 /** Whether there is no server only because no DHCP server has been heard of yet. */
@@ -323,6 +386,8 @@ function askByStream(q: Question): void {
 
 function timeUp(context: usize, time: u64): void {
   const q = changetype<Question>(context);
+  if (DNSSEC && q.checking) return check(q);
+  if (DNSSEC && q.needs) return unneeded(q);
   if (!q.tries) return time < q.until ? send(q) : fail(q);
   dnsStats.timeouts++;
   serverAtPlace(q.server).timedOut();
@@ -390,7 +455,19 @@ function streamAnswered(context: usize, message: usize, length: i32): void {
 function take(q: Question, message: usize, length: u32): void {
   const server = serverAtPlace(q.server);
   server.answered();
-  switch (answerTake(message, length, q.askedLength, q.type)) {
+  const code = changetype<DnsHeader>(message).code;
+  if (DNSSEC && config.dnssec && (code == DnsCode.NoError || code == DnsCode.NameError)) {
+    if (hold(q, message, length)) return check(q);
+    dnsStats.noRoom++;
+    return refused(q, Errno.ENOBUFS);
+  }
+  understand(q, answerTake(message, length, q.askedLength, q.type));
+}
+
+/** Goes on with what `answerTake` made of a message. */
+function understand(q: Question, verdict: Verdict): void {
+  const server = serverAtPlace(q.server);
+  switch (verdict) {
     case Verdict.Taken:
       dnsStats.answers++;
       return taken(q);
@@ -417,7 +494,9 @@ function taken(q: Question): void {
   // Of a name at the end of a chain its beginning knows only by type.
   const all = kind == AnswerKind.NoName && !answer.chained && !q.redirects;
   const type = all ? 0 : <u32>q.type;
-  settle(q, type, kind, now() + <u64>ttl * SECOND, answer.data, answer.dataLength);
+  let until = now() + <u64>ttl * SECOND;
+  if (DNSSEC && q.security && isKeyType(q.type)) until = max<u64>(until, now() + KEYS_LEAST);
+  settle(q, type, kind, until, answer.data, answer.dataLength);
 }
 
 /** A chain led to a name that the server says nothing of. */
@@ -428,6 +507,7 @@ function redirect(q: Question): void {
   const entry = known(q.asked, answer.targetLength, q.type);
   if (entry !== null && entry.kind != AnswerKind.Failure) {
     memory.copy(answer.data, entry.data, entry.dataLength);
+    q.security = min<u8>(q.security, entry.security);
     const until = min<u64>(entry.expiresAt, now() + <u64>q.ttl * SECOND);
     return settle(q, q.type, entry.kind, until, answer.data, entry.dataLength);
   }
@@ -438,6 +518,8 @@ function redirect(q: Question): void {
 
 function fail(q: Question): void {
   dnsStats.failed++;
+  q.security = 0;
+  if (DNSSEC && q.error == Errno.EBADMSG) complain(q);
   store<u32>(answer.data, q.error);
   // That there is no network says nothing of the name.
   const until = q.error == Errno.ENETUNREACH ? now() : now() + FAILURE_TTL;
@@ -454,6 +536,7 @@ function settle(
   dataLength: u32,
 ): void {
   hangUp(q);
+  if (DNSSEC && q.held) release(q);
   q.timer.cancel();
   let link = bucketOf(q.hash);
   while (load<usize>(link) != changetype<usize>(q)) {
@@ -463,13 +546,135 @@ function settle(
   dnsStats.questionsOpen--;
   const hash = type == q.type ? q.hash : nameHash(q.name, q.nameLength, type);
   const entry = cacheStore(hash, q.name, q.nameLength, type, kind, expiresAt, data, dataLength);
+  if (entry !== null) {
+    entry.security = q.security;
+    entry.note = q.reason;
+  }
   let waiter = q.waiters;
   while (waiter !== null) {
     const next = waiter.next;
     waiter.question = null;
-    call_indirect<void>(answeredFn, waiter, entry);
+    if (DNSSEC && isInside(waiter)) resume(waiter);
+    else call_indirect<void>(answeredFn, waiter, entry);
     waiter = next;
   }
   q.next = free;
   free = q;
+}
+
+// ---- Validation ----------------------------------------------------------------------------
+
+/** Whether who waits is a question. */
+@inline function isInside(waiter: Waiter): bool {
+  return changetype<usize>(waiter) - questions < QUESTIONS * QUESTION_BYTES;
+}
+
+/** What a question waited for is in the cache: it goes on when the timer says, not from within. */
+function resume(waiter: Waiter): void {
+  const q = changetype<Question>(changetype<usize>(waiter) - offsetof<Question>("waiterNext"));
+  q.needs = false;
+  q.checking = true;
+  q.timer.arm(now());
+}
+
+/** Keeps an answer to be validated, and hangs up; false without room for it. */
+function hold(q: Question, message: usize, length: u32): bool {
+  const index = <u32>(changetype<usize>(q) - questions) / QUESTION_BYTES;
+  if (length <= HELD_SMALL) {
+    q.held = holds + index * HELD_SMALL;
+  } else {
+    let i: u32 = 0;
+    while (i < HELD_LARGE && load<u32>(holders + (i << 2))) i++;
+    if (i == HELD_LARGE || length > MESSAGE_MAX) return false;
+    store<u32>(holders + (i << 2), <u32>changetype<usize>(q));
+    q.held = holds + QUESTIONS * HELD_SMALL + i * MESSAGE_MAX;
+  }
+  memory.copy(q.held, message, length);
+  q.heldLength = length;
+  memory.fill(changetype<usize>(q.work), 0, offsetof<Work>());
+  hangUp(q);
+  return true;
+}
+
+/** Lets go of the answer, and of what its validation waits for. */
+function release(q: Question): void {
+  questionLeave(q.waiter);
+  q.held = 0;
+  q.needs = false;
+  q.checking = false;
+  for (let i: u32 = 0; i < HELD_LARGE; i++) {
+    const holder = holders + (i << 2);
+    if (load<u32>(holder) == <u32>changetype<usize>(q)) store<u32>(holder, 0);
+  }
+}
+
+/** Validates the answer at hand as far as that goes. */
+function check(q: Question): void {
+  q.checking = false;
+  const verdict = answerTake(q.held, q.heldLength, q.askedLength, q.type);
+  if (verdict != Verdict.Taken && verdict != Verdict.Elsewhere) {
+    release(q);
+    return understand(q, verdict);
+  }
+  const kind = verdict == Verdict.Elsewhere ? AnswerKind.Hole : <AnswerKind>answer.kind;
+  dnsLower(lowered, q.asked, q.askedLength);
+  switch (validate(q.held, q.heldLength, lowered, q.askedLength, q.type, kind, q.work)) {
+    case Outcome.Need:
+      return need(q);
+    case Outcome.Again:
+      q.checking = true;
+      q.timer.arm(now());
+      return;
+    case Outcome.Failed:
+      q.error = validation.error;
+      q.reason = <u16>validation.reason;
+      return fail(q);
+    default:
+      break;
+  }
+  release(q);
+  q.reason = <u16>validation.reason;
+  if (validation.security == Security.Bogus) {
+    dnsStats.bogus++;
+    return refused(q, Errno.EBADMSG);
+  }
+  if (validation.security == Security.Secure) dnsStats.secure++;
+  else dnsStats.insecure++;
+  q.security = min<u8>(q.security, <u8>validation.security);
+  q.ttl = min<u32>(q.ttl, validation.ttl);
+  if (validation.delegation) q.reason = 1;
+  understand(q, verdict);
+}
+
+/** Asks what validation needs first. */
+function need(q: Question): void {
+  let error: i32 = -Errno.EIO;
+  if (q.work.needs < NEEDS_MOST) {
+    q.work.needs++;
+    error = questionJoin(q.waiter, validation.need, validation.needLength, validation.needType);
+  }
+  if (error == 0) {
+    q.needs = true;
+    q.timer.arm(q.until);
+    return;
+  }
+  q.error = -error;
+  fail(q);
+}
+
+/** What validation needed has not come in time. */
+function unneeded(q: Question): void {
+  q.error = Errno.ETIMEDOUT;
+  q.reason = <u16>DnsError.KeyMissing;
+  fail(q);
+}
+
+/** Says on the console why an answer is none that a program waits for. */
+function complain(q: Question): void {
+  let waiter = q.waiters;
+  while (waiter !== null && isInside(waiter)) waiter = waiter.next;
+  if (waiter === null || !complaints.take(now())) return;
+  const line = warn("dns").text("bogus, refused: ").text(dnsErrorName(q.reason));
+  line.key("name").bytes(text, dnsToText(q.name, text)).key("type").number(q.type);
+  line.key("server").ip(serverAtPlace(q.server).address).end();
 }

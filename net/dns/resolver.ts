@@ -1,7 +1,8 @@
-import { Layout, Resolve } from "../../sdk/assembly/syscalls";
+import { Layout, Resolve, Security } from "../../sdk/assembly/syscalls";
 import { now } from "../../kernel/clock";
-import { config } from "../../kernel/config";
+import { DnssecMode, config } from "../../kernel/config";
 import { Errno } from "../../kernel/errno";
+import { DNSSEC } from "../../kernel/features";
 import { boot, reserve, unreserved } from "../../kernel/memory";
 import { packCount, packEntry, packFind, packOpen } from "../../kernel/pack";
 import { parseDecimal, textEquals, textFind } from "../../kernel/text";
@@ -23,6 +24,7 @@ import { hostsAddress, hostsFind, hostsOpen } from "./hosts";
 import { orderAddresses } from "./order";
 import { Waiter, known, questionJoin, questionLeave, questionsInit } from "./question";
 import { searchCount, searchDomain } from "./search";
+import { DnsError } from "./secure/security";
 import { dnsStats } from "./stats";
 
 /**
@@ -74,6 +76,10 @@ class Lookup {
   nameLength: u32;
   /** Bytes of records in `records`. */
   used: u32;
+  /** `Security` of the least secure part of what was found, and the `DnsError` of what is not; `Resolve.Security` if that is wanted. */
+  security: u8;
+  reason: u16;
+  says: u32;
 
 
   @inline part(index: u32): Part {
@@ -93,7 +99,7 @@ class Lookup {
 
 /** Bytes of records that a lookup holds: those of two questions. */
 const RECORDS_MAX: u32 = 8192;
-const LOOKUP_BYTES: u32 = 96 + 256 + 8192;
+const LOOKUP_BYTES: u32 = 112 + 256 + 8192 + 16;
 /** Lookups at a time: one for each MiB of RAM, within bounds. */
 const LOOKUPS_MIN: u32 = 8;
 const LOOKUPS_MAX: u32 = 64;
@@ -124,7 +130,7 @@ const text: usize = memory.data(DNS_TEXT_MAX, 8);
 
 /** Reserves all that the resolver will ever use, and reads the hosts file, /etc/hosts of the pack. Start-up only. */
 export function dnsInit(): void {
-  assert(offsetof<Part>() * 2 == 40 && offsetof<Lookup>() <= 96);
+  assert(offsetof<Part>() * 2 == 40 && offsetof<Lookup>() <= 112);
   const bytes = unreserved();
   cacheInit(bytes);
   questionsInit(answered);
@@ -156,6 +162,8 @@ function take(lookup: Lookup, state: State): i32 {
   lookup.error = 0;
   lookup.exists = false;
   lookup.count = 0;
+  lookup.security = 0;
+  lookup.reason = 0;
   return lookup.number;
 }
 
@@ -188,6 +196,7 @@ export function resolve(name: usize, length: u32, what: u32, sink: u32, token: u
   }
   const type = what & TYPE_MASK;
   lookup.used = 0;
+  lookup.says = what & Resolve.Security;
   if (!type && literalOf(name, length)) {
     if (!isWanted(literal, what)) return -Errno.ENOENT;
     putName(lookup, name, length);
@@ -224,6 +233,7 @@ export function resolved(number: u32, into: usize, length: u32): i32 {
   const lookup = find(number);
   if (lookup === null) return -Errno.EINVAL;
   if (lookup.state == State.Busy) return -Errno.EAGAIN;
+  if (DNSSEC && lookup.says) putSecurity(lookup);
   const used = lookup.used;
   const error = used ? 0 : lookup.error;
   give(lookup);
@@ -432,7 +442,11 @@ function answered(waiter: Waiter, entry: CacheEntry): void {
 /** Takes over what an answer says. */
 function keep(part: Part, entry: CacheEntry): void {
   part.kind = entry.kind;
-  if (entry.kind == AnswerKind.Failure) return failed(part, load<u32>(entry.data));
+  if (entry.kind == AnswerKind.Failure) {
+    if (DNSSEC) part.lookup.reason = entry.note;
+    return failed(part, load<u32>(entry.data));
+  }
+  if (DNSSEC && config.dnssec && !isBelievable(part, entry)) return;
   if (entry.kind != AnswerKind.Records) return;
   const left = entry.expiresAt > now() ? <u32>((entry.expiresAt - now()) / SECOND) : 0;
   const lookup = part.lookup;
@@ -449,6 +463,29 @@ function keep(part: Part, entry: CacheEntry): void {
     lookup.used += bytes;
     from += bytes;
   }
+}
+
+/** Takes over how far an answer is to be believed; false if that is not enough. */
+function isBelievable(part: Part, entry: CacheEntry): bool {
+  const lookup = part.lookup;
+  const before = lookup.security;
+  if (!before || entry.security < before) {
+    lookup.security = entry.security;
+    lookup.reason = entry.security == Security.Secure ? 0 : entry.note;
+  }
+  if (config.dnssec != DnssecMode.Strict || entry.security == Security.Secure) return true;
+  lookup.reason = <u16>DnsError.Indeterminate;
+  failed(part, Errno.EBADMSG);
+  return false;
+}
+
+/** Says behind the records how far they are to be believed. */
+function putSecurity(lookup: Lookup): void {
+  const bogus = !lookup.used && lookup.error == Errno.EBADMSG;
+  if (!lookup.used && !bogus) return;
+  store<u32>(text, bogus && !lookup.security ? <u32>Security.Bogus : <u32>lookup.security);
+  store<u32>(text, lookup.reason, 4);
+  put(lookup, DnsType.OPT, text, 8);
 }
 
 function finish(lookup: Lookup): void {

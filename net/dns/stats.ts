@@ -26,6 +26,11 @@ export class DnsStats {
   noRoom: u64;
   /** Entries pushed out of the cache before their time. */
   evicted: u64;
+  /** Answers by what validation made of them, and the public-key operations that took. */
+  secure: u64;
+  insecure: u64;
+  bogus: u64;
+  signatures: u64;
   /** Entries in the cache, and the bytes that they take. */
   entries: u32;
   bytes: u32;

@@ -69,7 +69,7 @@ export class Stream {
 /** Streams at a time. */
 const STREAMS: u32 = 4;
 /** Largest answer that is taken. */
-const MESSAGE_MAX: u32 = 16384;
+export const MESSAGE_MAX: u32 = 16384;
 const STREAM_BYTES: u32 = 16 + 2 + 16384 + 6;
 
 let streams: usize = 0;

@@ -33,8 +33,16 @@ export const enum DnsType {
   AAAA = 28,
   /** RFC 2782. */
   SRV = 33,
+  /** RFC 6672. */
+  DNAME = 39,
   /** RFC 6891. */
   OPT = 41,
+  /** RFC 4034; RFC 5155. */
+  DS = 43,
+  RRSIG = 46,
+  NSEC = 47,
+  DNSKEY = 48,
+  NSEC3 = 50,
 }
 
 /** The Internet (RFC 1035, 3.2.4). */
@@ -56,6 +64,10 @@ const FLAG_AUTHORITATIVE: u32 = 0x0400;
 const FLAG_TRUNCATED: u32 = 0x0200;
 const FLAG_RECURSION: u32 = 0x0100;
 const FLAG_AVAILABLE: u32 = 0x0080;
+/** RFC 4035, 3.2.2. */
+const FLAG_UNCHECKED: u32 = 0x0010;
+/** Of OPT's flags (RFC 3225, 3). */
+const OPT_SECURE: u32 = 0x8000;
 const CODE: u32 = 15;
 
 /** A TTL with its top bit set is 0 (RFC 2181, 8). */
@@ -361,8 +373,9 @@ export function dnsAsked(
 export const DNS_QUERY_MAX: i32 = 12 + 255 + 4 + 11;
 
 /**
- * Writes a query that wants recursion at `at`: how many bytes. With `payload` it says that as many bytes of UDP can be
- * received (RFC 6891, 6.1.2).
+ * Writes a query at `at`: how many bytes. With `payload` it says that as many bytes of UDP can be received
+ * (RFC 6891, 6.1.2), and with `secure` that signatures are wanted, to be checked here (RFC 4035, 4.6). It wants
+ * recursion unless told.
  */
 export function dnsQuery(
   at: usize,
@@ -371,10 +384,12 @@ export function dnsQuery(
   nameLength: u32,
   type: u32,
   payload: u32,
+  secure: bool = false,
+  recursion: bool = true,
 ): u32 {
   memory.fill(at, 0, DNS_HEADER);
   store16(at, id);
-  store16(at + 2, FLAG_RECURSION);
+  store16(at + 2, (recursion ? FLAG_RECURSION : 0) | (secure ? FLAG_UNCHECKED : 0));
   store16(at + 4, 1);
   let end = at + DNS_HEADER;
   memory.copy(end, name, nameLength);
@@ -387,6 +402,7 @@ export function dnsQuery(
     memory.fill(end, 0, 11);
     store16(end + 1, DnsType.OPT);
     store16(end + 3, payload);
+    if (secure) store16(end + 7, OPT_SECURE);
     end += 11;
   }
   return <u32>(end - at);

@@ -86,7 +86,8 @@ export const enum Syscall {
    * (lookup, into, length) → bytes of `Layout.Record`s; then the lookup is over, as it is after any error but
    * -EAGAIN, which asks to come again when the program has its next turn. -ENOENT: there is no such name; a
    * name without what is asked for has one record, its own. -ETIMEDOUT, -ECONNREFUSED, -ENETUNREACH, -EIO: no
-   * server answered, could be reached, is known, or could say. -EMSGSIZE: `length` is too little, 8,192 is enough
+   * server answered, could be reached, is known, or could say. -EBADMSG: by DNSSEC it is bogus, and the console
+   * says why. -EMSGSIZE: `length` is too little, 8,192 is enough
    */
   Resolved = 29,
   /** (lookup): gives it up */
@@ -392,4 +393,23 @@ export const enum Resolve {
   Numeric = 0x4_0000,
   /** No addresses of a family of which this machine has none (AI_ADDRCONFIG). */
   Configured = 0x8_0000,
+  /**
+   * Puts an OPT (41) record behind the others, of 8 bytes: `Security` and, of what is not secure, the Extended DNS
+   * Error (RFC 8914, 4), both u32. Of an answer that is bogus it is the only one.
+   */
+  Security = 0x10_0000,
+}
+
+/** How far an answer is to be believed (RFC 4033, 5), by the `dnssec=` of the machine. */
+export const enum Security {
+  /** Nobody has looked: validation is off, or nobody was asked. */
+  Unchecked = 0,
+  /** It is not what the zone's owner has signed, though there should be such a thing. */
+  Bogus = 1,
+  /** No trust anchor says anything of it. */
+  Indeterminate = 2,
+  /** It is proven that nobody has signed it. */
+  Insecure = 3,
+  /** Signed, by a chain of keys from a trust anchor: what AD says on the wire. */
+  Secure = 4,
 }

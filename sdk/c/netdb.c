@@ -149,6 +149,7 @@ static int ask(struct answer *answer, const char *name, int what) {
     case ENETUNREACH:
     case ENOBUFS:
     case EIO:
+    case EBADMSG: // DNSSEC: as a server that validates has it, which says SERVFAIL
       return EAI_AGAIN;
     default:
       errno = -answer->length;

@@ -62,7 +62,7 @@ const FIELDS = {
   dns: [
     Statistics.Dns,
     "lookups cacheHits joined sent streams retries answers ignored otherCase truncated refused " +
-      "timeouts failed noRoom evicted",
+      "timeouts failed noRoom evicted secure insecure bogus signatures",
   ],
   link: [Statistics.Link, "runts notForUs unknownType badSource downDropped queueFull"],
 } as const;

@@ -189,13 +189,14 @@ const NO_GUESTS: Feature[] = ["GUESTS"];
 /** What an app that is linked into its kernel has no use for. */
 function unusedBy(entry: string | null): Feature[] {
   const asks = (file: string) => /Syscall\.Resolve|net\/dns\//.test(readFileSync(file, "utf8"));
-  return entry && filesUnder(project(dirname(entry))).some(asks)
-    ? NO_GUESTS
-    : [...NO_GUESTS, "NAMES"];
+  const files = entry ? filesUnder(project(dirname(entry))) : [];
+  if (!files.some(asks)) return [...NO_GUESTS, "NAMES", "DNSSEC"];
+  const cares = (file: string) => /Resolve\.Security/.test(readFileSync(file, "utf8"));
+  return files.some(cares) ? NO_GUESTS : [...NO_GUESTS, "DNSSEC"];
 }
 
-/** What the guests of an image have no use for. */
-function unusedByGuests(guests: GuestCode[]): Feature[] {
+/** What the guests of an image, whose own words for the kernel these are, have no use for. */
+function unusedByGuests(guests: GuestCode[], commandLine: string): Feature[] {
   const made = new Set(
     guests.flatMap(({ header }) =>
       [...header.matchAll(/guest_call\((\d+)u\)/g)].map(([, call]) => Number(call)),
@@ -205,7 +206,12 @@ function unusedByGuests(guests: GuestCode[]): Feature[] {
   const wasmedge = [...made].some(
     (call) => call >= GuestCall.sock_open && call <= GuestCall.sock_getaddrinfo,
   );
-  return [...(names ? [] : ["NAMES" as const]), ...(wasmedge ? [] : ["WASMEDGE" as const])];
+  const validates = names && /(^| )dnssec=(on|strict)\b/.test(commandLine);
+  return [
+    ...(names ? [] : ["NAMES" as const]),
+    ...(validates ? [] : ["DNSSEC" as const]),
+    ...(wasmedge ? [] : ["WASMEDGE" as const]),
+  ];
 }
 
 /** What the kernel becomes before any host. */
@@ -354,7 +360,7 @@ async function buildStages(program: Program): Promise<void> {
   const setup = specs && join(folder, "setup");
   if (setup) writeFileSync(setup, setupOf(specs, guests));
   const pack = await packed([...treesOf(site), ...trees], folder);
-  const without = guests.length ? unusedByGuests(guests) : unusedBy(entry);
+  const without = guests.length ? unusedByGuests(guests, commandLine) : unusedBy(entry);
   const kernelFolder = guests.length ? sharedKernel(folder, without) : folder;
   const link = async (): Promise<void> => {
     const { c, memoryPages } = await translated({ entry, folder: kernelFolder, without });

@@ -12,6 +12,7 @@ const COLD = [
   "drivers/virtio/net/(bringUp|identify|start|stop|reset)",
   "drivers/rtl8139/chip",
   "net/(configured|dhcp|dhcpv6|igmp|mld|ndp|static)",
+  "net/dns/secure/(anchors|security)",
   "net/ip/source6",
   "net/link/(conflict|linklocal)",
   "net/icmp/redirect",

@@ -73,6 +73,9 @@ interface Raw {
     dns?: string[];
     search?: string[];
     ndots?: number;
+    dnssec?: "off" | "on" | "strict";
+    anchors?: string[];
+    insecure?: string[];
     hosts?: string;
     interfaces?: { [name: string]: string[] };
     routes?: { to: string; via: string; metric?: number }[];
@@ -441,6 +444,9 @@ function commandLineOf({ network = {}, log = {} }: Raw): string {
     ["dns", network.dns?.join(",")],
     ["search", network.search?.join(",")],
     ["ndots", network.ndots?.toString()],
+    ["dnssec", network.dnssec],
+    ...(network.anchors ?? []).map((anchor): [string, string] => ["anchor", anchor]),
+    ...(network.insecure ?? []).map((domain): [string, string] => ["insecure", domain]),
     ["ip6", network.ip6],
     ["gw6", network.gateway6],
     ["hostname", network.hostname],

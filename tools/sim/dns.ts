@@ -13,7 +13,13 @@ export const TYPE = {
   TXT: 16,
   AAAA: 28,
   SRV: 33,
+  DNAME: 39,
   OPT: 41,
+  DS: 43,
+  RRSIG: 46,
+  NSEC: 47,
+  DNSKEY: 48,
+  NSEC3: 50,
 } as const;
 
 export const CODE = {
@@ -54,6 +60,10 @@ export interface DnsQuery {
   type: number;
   /** UDP bytes that the client can take; 0 without EDNS. */
   payload: number;
+  /** It wants signatures (DO). */
+  secure: boolean;
+  /** As it came. */
+  bytes: Uint8Array;
   port: number;
   from: string;
   at: number;
@@ -131,7 +141,8 @@ export function parseQuery(bytes: Uint8Array): Omit<DnsQuery, "port" | "from" | 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   check(bytes.length >= 12, `${bytes.length} octets`);
   const flags = view.getUint16(2);
-  check(flags === 0x0100, `flags ${flags.toString(16)}`);
+  // Recursion desired, or not where whoever answers is the one to know; and CD beside DO (RFC 4035, 3.2.2).
+  check((flags & ~0x0110) === 0, `flags ${flags.toString(16)}`);
   const additionals = view.getUint16(10);
   check(view.getUint16(4) === 1 && view.getUint32(6) === 0 && additionals <= 1, "counts");
   let at = 12;
@@ -146,14 +157,17 @@ export function parseQuery(bytes: Uint8Array): Omit<DnsQuery, "port" | "from" | 
   check(view.getUint16(at + 2) === 1, "class");
   at += 4;
   let payload = 0;
+  let secure = false;
   if (additionals) {
     check(bytes[at] === 0 && view.getUint16(at + 1) === TYPE.OPT, "OPT");
     payload = view.getUint16(at + 3);
-    check(payload >= 512 && view.getUint32(at + 5) === 0, "OPT's fields");
+    secure = view.getUint32(at + 5) === 0x8000;
+    check(payload >= 512 && (secure || view.getUint32(at + 5) === 0), "OPT's fields");
     at += 11 + view.getUint16(at + 9);
   }
   check(at === bytes.length, "bytes behind it");
-  return { id: view.getUint16(0), flags, name: labels.join("."), type, payload };
+  check(((flags & 0x10) !== 0) === secure, "CD and DO");
+  return { id: view.getUint16(0), flags, name: labels.join("."), type, payload, secure, bytes };
 }
 
 /** What a server says to a query; null for nothing. */

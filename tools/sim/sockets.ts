@@ -215,7 +215,7 @@ export class Sockets {
       const length = machine.view.getUint16(at + 2, true);
       const ttl = machine.view.getUint32(at + 4, true);
       const data = machine.memory.slice(at + Layout.Record, at + Layout.Record + length);
-      if (at === into) found.name = Buffer.from(data).toString();
+      if (at === into && type === 5) found.name = Buffer.from(data).toString();
       else found.records.push({ type, ttl, data });
       if (type === 1 || type === 28) {
         found.addresses.push(this.readAddress(at + Layout.Record).address);
