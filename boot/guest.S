@@ -4,9 +4,9 @@
 // has not, and gets all of them back. Interrupts are on while a guest runs and at no other time but in
 // the `hlt` of interrupts.c.
 
-#define RSP 128 // struct guest, guest.h
-#define INTERRUPTED 168
-#define FRAME 176
+#define RSP 136 // struct guest, guest.h
+#define INTERRUPTED 176
+#define FRAME 184
 #define VECTORS 352
 #define FRAME_WORDS 21
 #define INTERRUPTED_REASON 3

@@ -218,8 +218,8 @@ void guest_trap(enum wasm_trap_kind kind, u64 rip, u64 rsp, u64 rbp) {
   guest_abandon(GUEST_TRAPPED);
 }
 
-_Static_assert(offsetof(struct guest, rsp) == 128 && offsetof(struct guest, interrupted) == 168 &&
-                   offsetof(struct guest, frame) == 176 && offsetof(struct guest, vectors) == 352,
+_Static_assert(offsetof(struct guest, rsp) == 136 && offsetof(struct guest, interrupted) == 176 &&
+                   offsetof(struct guest, frame) == 184 && offsetof(struct guest, vectors) == 352,
                "guest.S goes by these");
 
 bool guest_is_stack(u64 address) {

@@ -14,11 +14,12 @@ struct guest {
   u32 call, trap;           // of the last GUEST_CALLED, GUEST_TRAPPED
   u64 arguments[GUEST_ARGUMENTS], result;
   u32 name, name_length; // for reports, at the kernel's address of it
+  u32 refused, unused;   // pages that it last wanted in vain
   // What is the shim's.
   u64 rsp, base, stack_low, memory_most;
   u32 module, window, interrupted;
   u32 lent; // the table of what is lent to it, or 0
-  u64 frame[GUEST_FRAME_WORDS + 1]; // all registers, as traps.S pushes them, of one that was interrupted
+  u64 frame[GUEST_FRAME_WORDS]; // all registers, as traps.S pushes them, of one that was interrupted
   u8 vectors[512] __attribute__((aligned(16))); // FXSAVE (Intel SDM 1, 10.5.1)
 };
 
@@ -38,6 +39,8 @@ void guest_leave(enum guest_reason reason);
 
 /// The record of the guest that runs.
 #define GUEST (*WASM_PLACE(struct guest, GUEST_OFFSET))
+
+#define WASM_MEMORY_REFUSED(pages) (GUEST.refused = (pages))
 
 /// Has the kernel do call `number`, whose arguments are in the record.
 static inline u64 guest_call(u32 number) {

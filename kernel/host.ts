@@ -270,6 +270,8 @@ export class GuestRecord {
   /** Set by the kernel after `guestMake`: what the host calls the guest in its reports. */
   name: usize;
   nameLength: u32;
+  /** Pages that its memory would have had when it last asked for more than it may have; 0 if it never did. */
+  refused: u32;
 
   /** Argument `index`, below `GUEST_ARGUMENTS`. */
   @inline argument(index: u32): u64 {

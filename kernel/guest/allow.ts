@@ -106,9 +106,9 @@ function refuseAll(guest: Guest, kind: Refusal, deed: string, key: string): void
   where(guest, line);
 }
 
-/** The end of a line that says what is missing. */
-function where(guest: Guest, line: Line): void {
-  guest.nameIn(line.text(" of [guests.")).text("] in skerry.toml").end();
+/** The end of a line that says what is missing, in or, with another `word`, from where. */
+export function where(guest: Guest, line: Line, word: string = " of"): void {
+  guest.nameIn(line.text(word).text(" [guests.")).text("] in skerry.toml").end();
 }
 
 /** An address and port as rules have them. */

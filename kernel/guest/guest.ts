@@ -55,6 +55,9 @@ export class Guest {
   area: usize;
   areaLength: u32;
   memoryMost: u32;
+  /** `MemoryLimit`: why it is no more; and whether this run has been told so. */
+  memoryLimit: u32;
+  memoryReported: bool;
   module: u32;
   /** When it was started last, and how often it has ended soon after. */
   started: u64;

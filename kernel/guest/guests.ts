@@ -17,6 +17,7 @@ import { setGuestSink } from "../socket";
 import { MICROSECOND, MILLISECOND, SECOND, Timer } from "../timer";
 import { DESCRIPTORS_DEFAULT, Description, Descriptors, descriptorsBytes } from "./descriptors";
 import { Guest, GuestState, news } from "./guest";
+import { MemoryLimit, memoryRefused } from "./limits";
 import { mountsInit, mountsMake, mountsOpen } from "./mounts";
 import { namesEnd } from "./names";
 import { placesMake } from "./leases";
@@ -146,8 +147,13 @@ function make(guest: Guest, growth: u32): void {
   const spec = guest.spec;
   const module = moduleAt(guest.module);
   const first = (<u64>module.pages) << 16;
-  let most = min<u64>((<u64>module.pagesMost) << 16, first + GROWTH);
-  if (spec.memory) most = min<u64>((<u64>module.pagesMost) << 16, spec.memory);
+  const declared = (<u64>module.pagesMost) << 16;
+  let most = spec.memory ? <u64>spec.memory : first + GROWTH;
+  guest.memoryLimit = spec.memory ? MemoryLimit.Spec : MemoryLimit.Default;
+  if (declared <= most) {
+    most = declared;
+    guest.memoryLimit = MemoryLimit.Module;
+  }
   if (most < first) {
     guest
       .nameIn(error("guest"))
@@ -157,7 +163,11 @@ function make(guest: Guest, growth: u32): void {
       .end();
     return;
   }
-  most = min<u64>(most, first + (growth & 0xffff_0000));
+  const room = first + (growth & 0xffff_0000);
+  if (room < most) {
+    most = room;
+    guest.memoryLimit = MemoryLimit.Machine;
+  }
   const length = areaFor(most);
   if (length > <u64>unreserved()) {
     guest
@@ -200,6 +210,7 @@ function start(guest: Guest): void {
   guest.descriptors.init(guest, guest.descriptors.limit);
   mountsOpen(guest);
   guest.exitCode = 0;
+  guest.memoryReported = false;
   guest.again = false;
   guest.yielded = false;
   guest.started = monotonic();
@@ -259,6 +270,7 @@ function turn(guest: Guest, now: u64): void {
       if (guest.state != GuestState.Ready) break;
     }
     const reason = guestResume(changetype<usize>(guest.record), deadline);
+    if (guest.record.refused) memoryRefused(guest);
     if (reason == GuestReason.Interrupted) return;
     if (reason == GuestReason.Called) call(guest, false);
     else {

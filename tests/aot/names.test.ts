@@ -7,7 +7,8 @@ import { before, test } from "node:test";
 import asc from "assemblyscript/asc";
 import binaryen from "binaryen";
 import { translate, translateModule } from "../../tools/aot/emit.ts";
-import { normalisePath, SourceMap } from "../../tools/aot/sourcemap.ts";
+import { normalisePath } from "../../tools/aot/lines.ts";
+import { readSourceMap, SourceMapWriter } from "../../tools/aot/sourcemap.ts";
 
 const SOURCE = `@external("host", "now") declare function now(): u64;
 let total: u32 = 0;
@@ -168,15 +169,32 @@ test("source paths become relative to the repository", () => {
   assert.equal(normalisePath("webpack:///../src/a.ts"), "src/a.ts");
   assert.equal(normalisePath("C:\\x\\y.ts"), "C:/x/y.ts");
   assert.equal(normalisePath("~lib/rt/stub.ts"), "~lib/rt/stub.ts");
+  assert.equal(normalisePath('a"\n#include "/etc/passwd'), "a__#include _/etc/passwd");
 });
 
 test("a broken source map is refused", () => {
-  assert.throws(() => new SourceMap("{}"), /not version 3/);
+  assert.throws(() => readSourceMap("{}"), /not version 3/);
   assert.throws(
-    () => new SourceMap('{"version":3,"sources":[],"mappings":"A!"}'),
+    () => readSourceMap('{"version":3,"sources":[],"mappings":"A!"}'),
     /malformed segment/,
   );
-  assert.throws(() => new SourceMap("nonsense"), SyntaxError);
+  assert.throws(() => readSourceMap("nonsense"), SyntaxError);
+});
+
+test("a source map reads as it was written", () => {
+  const writer = new SourceMapWriter();
+  const rows = [
+    [3, { file: "a.c", line: 1 }],
+    [70_000, { file: "b/c.h", line: 100_000 }],
+    [70_001, undefined],
+    [70_002, { file: "a.c", line: 7 }],
+  ] as const;
+  for (const [offset, position] of rows) writer.add(offset, position);
+  const map = readSourceMap(writer.json);
+  assert.equal(map.at(2), undefined);
+  for (const [offset, position] of rows) assert.deepEqual(map.at(offset), position);
+  assert.deepEqual(map.at(69_999), rows[0][1]);
+  assert.equal(map.at(70_000, 70_001), undefined);
 });
 
 test("the command writes C, and refuses in one line", async () => {

@@ -4,11 +4,12 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { type Socket, connect } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { project } from "../../tools/cli/project.ts";
 import { GUEST_ADDRESS, Namespace, TAP } from "../../tools/qemu/namespace.ts";
 import { freePort } from "../../tools/qemu/ports.ts";
+import { lineOf, scriptModule } from "./guest-lines.ts";
 import { guest, wasi, withGuests } from "./guest-images.ts";
 import { curl, inFolder, inside, noTap, runProgram, STATIC } from "./lib.ts";
 
@@ -25,8 +26,13 @@ const FAULTS = [
 
 test("a guest that goes wrong ends alone, and the console says where it was", async () => {
   await inFolder(async (folder) => {
-    const modules = FAULTS.map(([name], fault) => wasi(folder, "fault", name, `-DFAULT=${fault}`));
-    modules.push(wasi(folder, "hello"));
+    const modules = FAULTS.map(([name], fault) =>
+      wasi(folder, "fault", name, `-DFAULT=${fault}`, "-g"),
+    );
+    modules.push(wasi(folder, "hello"), wasi(folder, "grow"));
+    const script = join(folder, "lines.wasm");
+    await scriptModule("lines", script);
+    modules.push(script);
     await withGuests(modules, {}, async (machine) => {
       await machine.waitFor(/guest: hello ended code=7/, 30_000);
       assert.match(machine.console, /hello from C, pi is 3\.141593/);
@@ -35,7 +41,12 @@ test("a guest that goes wrong ends alone, and the console says where it was", as
         assert.match(machine.console, report);
         assert.match(machine.console, new RegExp(`guest: ${name} ended by a trap`));
       }
-      assert.match(machine.console, /guest divide: [^*]*w_\w*main/, "no function of the program");
+      const place = lineOf("tests/qemu/guests/fault.c", "return 5 / zero").replace(".", "\\.");
+      const divide = new RegExp(`guest divide: [^*]* w_\\w*main +${place}\\b`);
+      assert.match(machine.console, divide, "no function and line of the program");
+      const here = basename(lineOf("tests/qemu/guests/lines.ts", "// here")).replace(".", "\\.");
+      assert.match(machine.console, new RegExp(`guest lines: [^*]* w_\\w+ +${here}\\b`));
+      assert.match(machine.console, /guest: grow may have \d+ KiB of memory and wants \d+: /);
     });
   });
 });

@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { basename } from "node:path";
 import { sdkC } from "../../tools/cli/project.ts";
 import type { GuestSpec } from "../../tools/guest/spec.ts";
-import { type GuestProgram, guestProgram } from "../../tools/sim/guest/program.ts";
+import { type GuestProgram, guestFile } from "../../tools/sim/guest/program.ts";
 
 /** Programs for simulated machines, from source. */
 
@@ -22,7 +22,7 @@ export function cProgram(source: string, name: string, ...flags: string[]): Gues
   const command = [...sdk.flags, "-O1", ...warnings, ...flags, source, ...sdk.sources, "-o", out];
   const { status, stderr } = spawnSync("clang", command, { encoding: "utf8" });
   if (status !== 0) throw new Error(stderr);
-  const program = guestProgram(name, new Uint8Array(readFileSync(out)));
+  const program = guestFile(name, out);
   made.set(key, program);
   return program;
 }

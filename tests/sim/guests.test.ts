@@ -26,7 +26,7 @@ const FAULTS = [
 
 simulate("a guest that goes wrong ends alone, and the console says where it was", (world) => {
   const guests = FAULTS.map(([name], fault) =>
-    cProgram("tests/qemu/guests/fault.c", name, `-DFAULT=${fault}`),
+    cProgram("tests/qemu/guests/fault.c", name, `-DFAULT=${fault}`, "-g"),
   );
   const { machine } = world.ready({ memory: 128 << 20, guests: [...guests, hello()] });
   machine.expectLine(/guest: hello ended code=7/, 5 * SECOND);

@@ -11,15 +11,16 @@ import { type Body, validateBody } from "./body.ts";
 import { packData } from "./data.ts";
 import { C_TYPES, FunctionEmitter, type Scope, resultType } from "./function.ts";
 import { floatLiteral, integerLiteral, vectorLiteral } from "./literals.ts";
+import type { LineMap } from "./lines.ts";
 import { type ConstExpr, ExternKind, type FuncType, type Import, Module } from "./module.ts";
 import { Names, mangle } from "./names.ts";
 import { type ValueType } from "./opcodes.ts";
-import { SourceMap } from "./sourcemap.ts";
+import { sourceLines } from "./source.ts";
 
 export interface Options {
   /** Prefix of everything the C exports: a C identifier. */
   readonly name: string;
-  /** Text of the module's source map. */
+  /** Text of the module's source map; without one its own DWARF says what lines it has. */
   readonly sourceMap?: string;
   /** The C file's own name, for code that has no source. */
   readonly file?: string;
@@ -60,7 +61,7 @@ class ModuleEmitter implements Scope {
   private readonly module: Module;
   private readonly name: string;
   private readonly file: string;
-  private readonly map: SourceMap | undefined;
+  private readonly map: LineMap | undefined;
   private readonly cold: Options["cold"];
   private readonly bodies = new Map<number, Body>();
   private readonly names: Names;
@@ -86,7 +87,7 @@ class ModuleEmitter implements Scope {
     this.name = options.name;
     this.file = options.file ?? `${options.name}.c`;
     this.cold = options.cold;
-    this.map = options.sourceMap === undefined ? undefined : new SourceMap(options.sourceMap);
+    this.map = sourceLines(this.module, options.sourceMap);
     const { module } = this;
     module.funcs.forEach((func, i) => {
       if (!func.imported) this.bodies.set(i, validateBody(module, i));

@@ -63,7 +63,7 @@ export const pointerType = (type: FuncType): string =>
 export const zero = (type: ValueType): string => (type === "v128" ? "wasm_v128(0, 0)" : "0");
 
 export interface Statement {
-  /** Offset in the file of the instruction that caused it. */
+  /** Offset in the file of the instruction that caused it, or of one in it that may trap. */
   readonly at: number;
   readonly text: string;
   readonly depth: number;
@@ -89,6 +89,8 @@ interface Value {
   readonly locals: ReadonlySet<number>;
   readonly reads: number;
   readonly trap: Trap;
+  /** Of one that may trap: offset in the file of an instruction that may. */
+  readonly trapAt?: number | undefined;
   /** A constant or a temporary: never changes while it is on the stack. */
   readonly fixed: boolean;
   readonly literal?: bigint;
@@ -191,8 +193,9 @@ export class FunctionEmitter {
 
   // ---- Statements and temporaries ----------------------------------------------------------
 
-  private emit(text: string): void {
-    this.statements.push({ at: this.at, text, depth: this.depth });
+  /** Emits a statement, whose line is that of what may trap in `value`, since that is what reports are about. */
+  private emit(text: string, value?: Value): void {
+    this.statements.push({ at: value?.trapAt ?? this.at, text, depth: this.depth });
   }
 
   private temp(cType: string): string {
@@ -210,7 +213,7 @@ export class FunctionEmitter {
   private settle(value: Value): Value {
     if (value.fixed) return value;
     const name = this.temp(C_TYPES[value.type]);
-    this.emit(`${name} = ${value.bare};`);
+    this.emit(`${name} = ${value.bare};`, value);
     return this.fixed(value.type, name);
   }
 
@@ -259,15 +262,16 @@ export class FunctionEmitter {
     more: { test?: boolean; trap?: Trap; reads?: number } = {},
   ): void {
     let { trap = Trap.None, reads = Reads.None } = more;
+    let trapAt = trap === Trap.None ? undefined : this.at;
     let locals: ReadonlySet<number> = NO_LOCALS;
     for (const operand of operands) {
-      if (operand.trap > trap) trap = operand.trap;
+      if (operand.trap > trap) ({ trap, trapAt } = operand);
       reads |= operand.reads;
       if (operand.locals.size > 0) {
         locals = locals.size > 0 ? new Set([...locals, ...operand.locals]) : operand.locals;
       }
     }
-    const common = { type, locals, reads, trap, fixed: false };
+    const common = { type, locals, reads, trap, trapAt, fixed: false };
     if (more.test)
       this.push({ ...common, c: `(u32)(${bare})`, bare: `(u32)(${bare})`, test: bare });
     else
@@ -398,7 +402,7 @@ export class FunctionEmitter {
     } else if (values.length === 0) {
       this.emit("return;");
     } else if (values.length === 1) {
-      this.emit(`return ${values[0]!.bare};`);
+      this.emit(`return ${values[0]!.bare};`, values[0]);
     } else {
       this.emit(
         `return (${resultType(this.type)}){${values.map((value) => value.bare).join(", ")}};`,
@@ -417,9 +421,12 @@ export class FunctionEmitter {
     this.settleWhere(() => true, this.stack.length - count);
     const values = this.stack.slice(this.stack.length - count);
     if (count === 0 && label.kind !== "function") {
-      return this.emit(`if (${this.condition(condition)}) goto ${this.frameOf(label).name};`);
+      return this.emit(
+        `if (${this.condition(condition)}) goto ${this.frameOf(label).name};`,
+        condition,
+      );
     }
-    this.emit(`if (${this.condition(condition)}) {`);
+    this.emit(`if (${this.condition(condition)}) {`, condition);
     this.depth++;
     this.jump(label, values);
     this.depth--;
@@ -607,7 +614,7 @@ export class FunctionEmitter {
         return false;
       case "drop": {
         const value = this.pop();
-        if (value.trap !== Trap.None) this.emit(`wasm_drop(${value.bare});`);
+        if (value.trap !== Trap.None) this.emit(`wasm_drop(${value.bare});`, value);
         return false;
       }
       case "select":
@@ -635,7 +642,7 @@ export class FunctionEmitter {
       case "global.set": {
         const value = this.pop();
         this.settleReaders(Reads.Globals);
-        this.emit(`${scope.global(instr.index).c} = ${value.bare};`);
+        this.emit(`${scope.global(instr.index).c} = ${value.bare};`, value);
         return false;
       }
       case "ref.null":
@@ -664,7 +671,7 @@ export class FunctionEmitter {
 
   private setLocal(index: number, value: Value): void {
     this.settleWhere((other) => other.locals.has(index));
-    this.emit(`${this.localNames[index]} = ${value.bare};`);
+    this.emit(`${this.localNames[index]} = ${value.bare};`, value);
   }
 
   private operation(instr: Extract<Instr, { k: "op" }>): void {

@@ -138,6 +138,10 @@ export class Module {
   readonly funcNames = new Map<number, string>();
   readonly localNames = new Map<number, Map<number, string>>();
   readonly globalNames = new Map<number, string>();
+  /** Contents of the sections in which DWARF is, by name; not to be trusted. */
+  readonly debug = new Map<string, Uint8Array>();
+  /** Where the code section's contents are in the file. */
+  code = { start: 0, end: 0 };
 
   private readonly exportNames = new Set<string>();
 
@@ -178,6 +182,7 @@ export class Module {
     const at = r.pos;
     const count = r.u32();
     const first = this.funcs.findIndex((func) => !func.imported);
+    if (id === 10) this.code = { start: r.start, end: r.end };
     if (id === 10 && count !== (first < 0 ? 0 : this.funcs.length - first)) {
       r.fail("function and code section have inconsistent lengths", at);
     }
@@ -462,7 +467,9 @@ export class Module {
 
   /** Names are read as far as they make sense: a broken custom section is no reason to refuse. */
   private custom(r: Reader): void {
-    if (r.name() !== "name") return;
+    const name = r.name();
+    if (name.startsWith(".debug_")) this.debug.set(name, r.bytes.subarray(r.pos, r.end));
+    if (name !== "name") return;
     const pairs = (from: Reader, into: Map<number, string>) => {
       for (let n = from.u32(); n > 0; n--) into.set(from.u32(), from.name());
     };

@@ -1,10 +1,5 @@
-/** Source maps, version 3, as Binaryen writes them: one line whose columns are byte offsets in the file. */
-
-export interface Position {
-  readonly file: string;
-  /** From 1, as C counts. */
-  readonly line: number;
-}
+/** Source maps, version 3, as Binaryen reads and writes them: one line whose columns are byte offsets in the file. */
+import { LineMap, type Position, normalisePath } from "./lines.ts";
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const VALUES = new Map([...DIGITS].map((digit, value) => [digit, value]));
@@ -27,72 +22,68 @@ function decodeSegment(segment: string): number[] {
   return numbers;
 }
 
-/** A path relative to the repository's root: no scheme, no `.` and `..`, forward slashes. */
-export function normalisePath(path: string): string {
-  const parts: string[] = [];
-  for (const part of path
-    .replace(/^[a-z]+:\/+/i, "")
-    .replaceAll("\\", "/")
-    .split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "." && part !== "") parts.push(part);
+function encodeSegment(numbers: readonly number[]): string {
+  let segment = "";
+  for (const number of numbers) {
+    let rest = Math.abs(number) * 2 + (number < 0 ? 1 : 0);
+    for (; rest > 31; rest = Math.floor(rest / 32)) segment += DIGITS[(rest % 32) + 32];
+    segment += DIGITS[rest];
   }
-  return parts.join("/");
+  return segment;
 }
 
-export class SourceMap {
-  private readonly offsets: number[] = [];
-  private readonly positions: (Position | undefined)[] = [];
+/** `json` is the text of a map; throws if it is none. */
+export function readSourceMap(json: string): LineMap {
+  const map = JSON.parse(json) as { version?: number; sources?: string[]; mappings?: string };
+  if (map.version !== 3 || !Array.isArray(map.sources) || typeof map.mappings !== "string") {
+    throw new Error("source map: not version 3");
+  }
+  const files = map.sources.map(normalisePath);
+  const offsets: number[] = [];
+  const positions: (Position | undefined)[] = [];
+  let offset = 0;
+  let source = 0;
+  let line = 0;
+  for (const segment of map.mappings.split(",")) {
+    if (segment === "") continue;
+    const [column, file, row] = decodeSegment(segment);
+    offset += column ?? 0;
+    offsets.push(offset);
+    if (file === undefined || row === undefined) {
+      // A segment of one number: from here on the code has no source.
+      positions.push(undefined);
+      continue;
+    }
+    source += file;
+    line += row;
+    positions.push({ file: files[source] ?? "unknown", line: line + 1 });
+  }
+  return new LineMap(offsets, positions);
+}
 
-  /** `json` is the text of the map; throws if it is none. */
-  constructor(json: string) {
-    const map = JSON.parse(json) as { version?: number; sources?: string[]; mappings?: string };
-    if (map.version !== 3 || !Array.isArray(map.sources) || typeof map.mappings !== "string") {
-      throw new Error("source map: not version 3");
+/** Writes a map; offsets rise, and a position holds until the next one. */
+export class SourceMapWriter {
+  private readonly files = new Map<string, number>();
+  private readonly segments: string[] = [];
+  private last = { offset: 0, file: 0, line: 1 };
+
+  add(offset: number, position: Position | undefined): void {
+    const { last } = this;
+    if (!position) {
+      this.segments.push(encodeSegment([offset - last.offset]));
+      last.offset = offset;
+      return;
     }
-    const files = map.sources.map(normalisePath);
-    let offset = 0;
-    let source = 0;
-    let line = 0;
-    for (const segment of map.mappings.split(",")) {
-      if (segment === "") continue;
-      const [column, file, row] = decodeSegment(segment);
-      offset += column ?? 0;
-      this.offsets.push(offset);
-      if (file === undefined || row === undefined) {
-        // A segment of one number: from here on the code has no source.
-        this.positions.push(undefined);
-        continue;
-      }
-      source += file;
-      line += row;
-      this.positions.push({ file: files[source] ?? "unknown", line: line + 1 });
-    }
+    const file = this.files.get(position.file) ?? this.files.size;
+    this.files.set(position.file, file);
+    const { line } = position;
+    const numbers = [offset - last.offset, file - last.file, line - last.line, 0];
+    this.segments.push(encodeSegment(numbers));
+    this.last = { offset, file, line };
   }
 
-  /** The position that covers `offset`, if its mapping begins at `from` or later. */
-  at(offset: number, from: number): Position | undefined {
-    const i = this.after(offset) - 1;
-    return i >= 0 && this.offsets[i]! >= from ? this.positions[i] : undefined;
-  }
-
-  /** The first position within [from, to). */
-  first(from: number, to: number): Position | undefined {
-    for (let i = this.after(from - 1); i < this.offsets.length && this.offsets[i]! < to; i++) {
-      if (this.positions[i]) return this.positions[i];
-    }
-    return undefined;
-  }
-
-  /** The index of the first mapping beyond `offset`. */
-  private after(offset: number): number {
-    let low = 0;
-    let high = this.offsets.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.offsets[middle]! <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  get json(): string {
+    const sources = [...this.files.keys()];
+    return JSON.stringify({ version: 3, sources, names: [], mappings: this.segments.join() });
   }
 }

@@ -181,15 +181,19 @@ export async function compileSource(
   folder: string,
   outFile: string | null,
 ): Promise<Iterable<string>> {
-  if (source.endsWith(".c")) return outFile === null ? [] : compileC(source, outFile);
+  if (source.endsWith(".c")) return outFile === null ? [] : compileC(source, outFile, folder);
   if (isApp(source)) return compileAppAsGuest(source, outFile);
   return compileGuest(folder, relative(folder, source), outFile && relative(folder, outFile));
 }
 
-/** Compiles a guest written in C, with sdk/c; returns every file that went into it. */
-export async function compileC(source: string, outFile: string): Promise<string[]> {
+/**
+ * Compiles a guest written in C, with sdk/c and with lines, whose files are relative to `folder`; returns every file
+ * that went into it.
+ */
+export async function compileC(source: string, outFile: string, folder = root): Promise<string[]> {
   const { flags, sources } = sdkC();
-  const words = [...flags, "-O2"];
+  const from = folder === root ? [] : [`-ffile-prefix-map=${folder}/=`];
+  const words = [...flags, "-O2", "-g", ...from];
   const listed = await clang([...words, "-M", "-MT", "x", source, ...sources]);
   mkdirSync(dirname(outFile), { recursive: true });
   await clang([...words, source, ...sources, "-o", outFile]);

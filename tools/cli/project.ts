@@ -29,7 +29,8 @@ export function project(...parts: string[]): string {
 export function sdkC(): { flags: string[]; sources: string[] } {
   const folder = project("sdk/c");
   const sources = readdirSync(folder).filter((name) => name.endsWith(".c"));
-  const flags = ["--target=wasm32-wasi", "-I", join(folder, "include")];
+  const prefix = `-ffile-prefix-map=${root}/=`; // what debuggers and asserts call its files
+  const flags = ["--target=wasm32-wasi", "-I", join(folder, "include"), prefix];
   return { flags, sources: sources.map((name) => join(folder, name)) };
 }
 

@@ -16,65 +16,8 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { readLines } from "../aot/dwarf.ts";
 import { readSections } from "./elf.ts";
-
-/**
- * The addresses at which the line table of DWARF 2 to 5 begins a row (DWARF 5, section 6.2), sorted.
- * Only addresses are followed; files and lines are addr2line's business.
- */
-function lineAddresses(table: Uint8Array): bigint[] {
-  const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
-  const addresses = new Set<bigint>();
-  let at = 0;
-  const uleb = () => {
-    let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = table[at++]!;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  while (at < table.length) {
-    const end = at + 4 + view.getUint32(at, true);
-    const version = view.getUint16(at + 4, true);
-    let header = at + (version >= 5 ? 8 : 6); // version 5 adds the sizes of addresses and segments
-    const program = header + 4 + view.getUint32(header, true);
-    header += 4;
-    const instructionLength = BigInt(table[header]!);
-    header += version >= 4 ? 3 : 2; // version 4 adds the most operations of an instruction
-    const lineRange = table[header + 1]!;
-    const opcodeBase = table[header + 2]!;
-    const operands = table.subarray(header + 2, header + 2 + opcodeBase); // indexed by opcode, from 1
-    const advance = (special: number) =>
-      BigInt(Math.floor((special - opcodeBase) / lineRange)) * instructionLength;
-
-    let address = 0n;
-    for (at = program; at < end;) {
-      const opcode = table[at++]!;
-      if (opcode >= opcodeBase) {
-        address += advance(opcode);
-        addresses.add(address);
-      } else if (opcode === 0) {
-        const length = Number(uleb());
-        if (table[at] === 2) address = view.getBigUint64(at + 1, true); // DW_LNE_set_address
-        at += length;
-      } else if (opcode === 1) {
-        addresses.add(address); // DW_LNS_copy
-      } else if (opcode === 2) {
-        address += uleb() * instructionLength; // DW_LNS_advance_pc
-      } else if (opcode === 8) {
-        address += advance(255); // DW_LNS_const_add_pc
-      } else if (opcode === 9) {
-        address += BigInt(view.getUint16(at, true)); // DW_LNS_fixed_advance_pc
-        at += 2;
-      } else {
-        for (let i = operands[opcode]!; i > 0; i--) uleb();
-      }
-    }
-    at = end;
-  }
-  return [...addresses].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-}
 
 interface Place {
   function: string;
@@ -82,10 +25,10 @@ interface Place {
   line: number;
 }
 
-/** What stands at each address, innermost first: addr2line, one question for all of them. */
-function places(elf: string, addresses: bigint[], addr2line: string): Place[][] {
+/** What stands at each address beyond `base`, innermost first: addr2line, one question for all of them. */
+function places(elf: string, base: bigint, addresses: number[], addr2line: string): Place[][] {
   const run = spawnSync(addr2line, ["-a", "-f", "-i", "-e", elf], {
-    input: addresses.map((address) => `0x${address.toString(16)}\n`).join(""),
+    input: addresses.map((address) => `0x${(base + BigInt(address)).toString(16)}\n`).join(""),
     maxBuffer: 1 << 30,
     encoding: "utf8",
   });
@@ -127,8 +70,17 @@ export function symbolTable(elf: string, addr2line: string): Uint8Array {
   const text = sections.get(".text");
   const lineTable = sections.get(".debug_line");
   if (!text || !lineTable) throw new Error(`${elf} has no code with line numbers: compile with -g`);
-  const end = text.address + BigInt(text.size);
-  const addresses = lineAddresses(lineTable.bytes).filter((a) => a >= text.address && a < end);
+  const base = text.address;
+  const found = new Set<number>();
+  const tables = {
+    ".debug_line": lineTable.bytes,
+    ".debug_line_str": sections.get(".debug_line_str")?.bytes,
+    ".debug_str": sections.get(".debug_str")?.bytes,
+  };
+  readLines(tables, base, ({ address, end }) => {
+    if (!end && address >= 0 && address < text.size) found.add(address);
+  });
+  const addresses = [...found].sort((a, b) => a - b);
 
   const strings = new Map<string, number>();
   const stringIndex = (text: string) => {
@@ -156,8 +108,8 @@ export function symbolTable(elf: string, addr2line: string): Uint8Array {
 
   const rows = new Writer();
   let rowCount = 0;
-  let last = { address: text.address, scope: 0, file: 0, line: 0 };
-  places(elf, addresses, addr2line).forEach((chain, i) => {
+  let last = { address: 0, scope: 0, file: 0, line: 0 };
+  places(elf, base, addresses, addr2line).forEach((chain, i) => {
     let scope = -1;
     for (let depth = chain.length - 1; depth >= 0; depth--) {
       scope = scopeIndex(scope, chain[depth]!, chain[depth + 1]);
@@ -165,7 +117,7 @@ export function symbolTable(elf: string, addr2line: string): Uint8Array {
     const file = stringIndex(chain[0]!.file);
     const { line } = chain[0]!;
     if (rowCount && scope === last.scope && file === last.file && line === last.line) return;
-    const step = Number(addresses[i]! - last.address);
+    const step = addresses[i]! - last.address;
     rows.unsigned(step * 4 + (file !== last.file ? 2 : 0) + (scope !== last.scope ? 1 : 0));
     if (scope !== last.scope) rows.signed(scope - last.scope);
     if (file !== last.file) rows.signed(file - last.file);

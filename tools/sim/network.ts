@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configuredParts } from "../cli/build.ts";
@@ -8,7 +7,7 @@ import { step } from "../cli/progress.ts";
 import { hashOfFile, once } from "../cli/stamp.ts";
 import { encodeSpecs, type GuestSpec } from "../guest/spec.ts";
 import { capture } from "./capture.ts";
-import { type GuestProgram, guestProgram } from "./guest/program.ts";
+import { type GuestProgram, guestFile } from "./guest/program.ts";
 import { type Kernel, loadKernel } from "./kernel.ts";
 import { Link, type LinkConditions } from "./link.ts";
 import { macAddress, Machine } from "./machine.ts";
@@ -156,11 +155,9 @@ interface Parts {
 }
 
 async function partsOf({ guests = {}, project: folder }: HostOptions): Promise<Parts> {
-  const program = (name: string, file: string) =>
-    guestProgram(name, new Uint8Array(readFileSync(file)));
   if (folder !== undefined) {
     const { guests: modules, specs, ...rest } = await configuredParts(folder);
-    const programs = modules.map(({ name, file }) => program(name, file));
+    const programs = modules.map(({ name, file }) => guestFile(name, file));
     return { guests: programs, setup: encodeSpecs(specs), ...rest };
   }
   const plain = { arguments: [], environment: {}, restart: "never", files: [] } as const;
@@ -170,7 +167,7 @@ async function partsOf({ guests = {}, project: folder }: HostOptions): Promise<P
   });
   const modules = [...new Set(specs.map(({ module }) => module))];
   return {
-    guests: modules.map((file, i) => program(`module-${i}`, file)),
+    guests: modules.map((file, i) => guestFile(`module-${i}`, file)),
     setup: encodeSpecs(
       specs.map((spec) => ({ ...spec, module: `module-${modules.indexOf(spec.module)}` })),
     ),

@@ -114,12 +114,18 @@ WASM_INLINE u32 wasm_memory_grow(u32 delta) { return delta == 0 ? wasm_memory_pa
       wasm_trap(WASM_TRAP_MEMORY);                                                       \
   } while (0)
 
+#ifndef WASM_MEMORY_REFUSED
+/** Hears how many pages there would have been if memory.grow had not failed. */
+#define WASM_MEMORY_REFUSED(pages) ((void)(pages))
+#endif
+
 WASM_INLINE u32 wasm_memory_grow(u32 delta) {
   u32 old = wasm_memory_pages();
   u64 pages = (u64)old + delta;
-  if (pages > WASM_MEMORY.limit) return ~0u;
-  if (delta > 0 && !wasm_memory_resize(WASM_MEMORY_ADDRESS, pages << 16)) return ~0u;
-  return old;
+  const u32 fits = pages <= WASM_MEMORY.limit;
+  if (fits && (delta == 0 || wasm_memory_resize(WASM_MEMORY_ADDRESS, pages << 16))) return old;
+  WASM_MEMORY_REFUSED(pages > ~0u ? ~0u : (u32)pages);
+  return ~0u;
 }
 #endif
 

@@ -1,3 +1,4 @@
+import type { LineMap } from "../../aot/lines.ts";
 import { CALLED, HOST, INTERRUPTED, RECORD, SMALL_OFFSET, Trap } from "./instrument.ts";
 import type { GuestProgram } from "./program.ts";
 import { callNumber, type Script, type ScriptedGuest, ScriptMemory } from "./scripted.ts";
@@ -346,20 +347,28 @@ class Guest implements Runnable {
     if (kind === undefined) throw error;
     this.machine.view.setUint32(this.record + RECORD.trap, kind, true);
     this.machine.print(`*** guest ${this.name}: ${TRAPS[kind]}`);
-    for (const line of guestFrames(error)) this.machine.print(`    ${line}`);
+    for (const line of guestFrames(error, this.program.lines())) this.machine.print(`    ${line}`);
     return Reason.Trapped;
   }
 }
 
-/** The guest's functions on the stack of an error, innermost first; one that stands in a row is named once. */
-function guestFrames(error: Error): string[] {
-  const names: { name: string; times: number }[] = [];
-  for (const [, name] of (error.stack ?? "").matchAll(/^ +at (.+) \(wasm:/gm)) {
+/**
+ * The guest's functions on the stack of an error with their lines, innermost first; what stands there in a row is
+ * named once.
+ */
+function guestFrames(error: Error, lines: LineMap | undefined): string[] {
+  const frames: { text: string; times: number }[] = [];
+  for (const [, name, offset] of (error.stack ?? "").matchAll(FRAME)) {
     if (name === `${HOST}.run`) break;
     if (name!.startsWith(HOST)) continue;
-    const last = names.at(-1);
-    if (last?.name === name) last!.times++;
-    else names.push({ name: name!, times: 1 });
+    const position = lines?.at(Number(offset));
+    const text = position ? `${name}  ${position.file}:${position.line}` : name!;
+    const last = frames.at(-1);
+    if (last?.text === text) last.times++;
+    else frames.push({ text, times: 1 });
   }
-  return names.map(({ name, times }) => (times > 1 ? `${name} (${times} times)` : name));
+  return frames.map(({ text, times }) => (times > 1 ? `${text} (${times} times)` : text));
 }
+
+/** Of V8: the name of a function of Wasm, and the offset in its module. */
+const FRAME = /^ +at (.+) \(wasm:.*:(0x[0-9a-f]+)\)$/gm;

@@ -14,9 +14,11 @@
  * How a guest leaves and comes back is no matter of this file: `leave` is an import that Binaryen's
  * Asyncify, the next step (program.ts), is told of.
  *
- * The rewriting is one pass over the bytes. What is not mentioned above is copied as it is.
+ * The rewriting is one pass over the bytes. What is not mentioned above is copied as it is. Where the module's
+ * lines are known, a source map says where they have gone.
  */
 import { validateBody } from "../../aot/body.ts";
+import type { LineMap, Position } from "../../aot/lines.ts";
 import {
   type ConstExpr,
   type ConstOp,
@@ -27,6 +29,7 @@ import {
 } from "../../aot/module.ts";
 import { type Op, ops, type ValueType } from "../../aot/opcodes.ts";
 import { Reader } from "../../aot/reader.ts";
+import { SourceMapWriter } from "../../aot/sourcemap.ts";
 import { Writer } from "./writer.ts";
 
 /** Name of the module that a rewritten one imports from, and prefix of what it exports. */
@@ -62,6 +65,7 @@ export const RECORD = {
   result: 112,
   name: 120,
   nameLength: 124,
+  refused: 128,
 };
 
 /**
@@ -101,6 +105,7 @@ const enum Code {
   CallIndirect = 0x11,
   ReturnCall = 0x12,
   ReturnCallIndirect = 0x13,
+  Select = 0x1b,
   LocalGet = 0x20,
   LocalSet = 0x21,
   GlobalGet = 0x23,
@@ -114,6 +119,7 @@ const enum Code {
   I32Const = 0x41,
   I64Const = 0x42,
   I32LtS = 0x48,
+  I32LtU = 0x49,
   I32GtU = 0x4b,
   I64GtU = 0x56,
   I32Add = 0x6a,
@@ -164,10 +170,14 @@ export interface InstrumentOptions {
    * and globals stay exported, and `run` starts nothing but the start function: for tests.
    */
   calls?: readonly number[];
+  /** The module's lines. */
+  lines?: LineMap | undefined;
 }
 
 export interface Instrumented {
   wasm: Uint8Array;
+  /** A source map of it; absent without lines. */
+  map?: string;
   /** Pages of 64 KiB that its memory begins with, and may grow to. */
   pages: number;
   most: number;
@@ -178,14 +188,21 @@ export function instrument(wasm: Uint8Array, options: InstrumentOptions = {}): I
   const module = new Module(wasm);
   const memory: Limits = module.memories[0] ?? { min: 0, max: 0 };
   return {
-    wasm: new Instrumenter(wasm, module, memory, options.calls).run(),
+    ...new Instrumenter(wasm, module, memory, options).run(),
     pages: memory.min,
     most: memory.max ?? WASM_PAGE,
   };
 }
 
+/** A function's body, and from where in it on code comes from which position. */
+interface Body {
+  bytes: Uint8Array;
+  positions: readonly { at: number; position: Position | undefined }[];
+}
+
 class Instrumenter {
   private readonly types: FuncType[];
+  private readonly calls: readonly number[] | undefined;
   private readonly typeIndices = new Map<string, number>();
   /** Functions that are imported, and stay so. */
   private readonly kept: number;
@@ -205,8 +222,10 @@ class Instrumenter {
     private readonly bytes: Uint8Array,
     private readonly module: Module,
     private readonly memory: Limits,
-    private readonly calls: readonly number[] | undefined,
+    private readonly options: InstrumentOptions,
   ) {
+    const { calls } = options;
+    this.calls = calls;
     this.types = [...module.types];
     this.types.forEach((type, i) => this.typeIndices.set(signature(type), i));
     this.importedCount = module.funcs.filter(({ imported }) => imported).length;
@@ -222,10 +241,12 @@ class Instrumenter {
     this.grow = this.helper("grow", ["i32"], ["i32"], this.growBody());
   }
 
-  run(): Uint8Array {
+  run(): { wasm: Uint8Array; map?: string } {
     const { module } = this;
     const bodies = module.funcs.map((func, i) =>
-      func.imported ? (this.calls ? this.callBody(i) : undefined) : this.body(i),
+      func.imported
+        ? { bytes: this.calls ? this.callBody(i) : NOTHING, positions: [] }
+        : this.body(i),
     );
     const run = this.helper("run", [], [], this.runBody());
     const types = {
@@ -255,11 +276,11 @@ class Instrumenter {
     this.elements(out);
     const { datas } = module;
     if (datas.length) out.byte(12).sized(new Writer().u32(datas.length).bytes);
-    const code = [...bodies.slice(this.kept), ...this.helpers.map(({ body }) => body)];
-    out.section(10, code.length, (to) => code.forEach((body) => to.sized(body!)));
+    const helpers = this.helpers.map(({ body }): Body => ({ bytes: body, positions: [] }));
+    const map = this.code(out, [...bodies.slice(this.kept), ...helpers]);
     out.section(11, datas.length, (to) => datas.forEach(({ bytes }) => to.byte(1).sized(bytes)));
     this.names(out);
-    return out.bytes.slice();
+    return { wasm: out.bytes.slice(), ...(map && { map }) };
   }
 
   // ---- Index spaces --------------------------------------------------------------------------
@@ -372,6 +393,28 @@ class Instrumenter {
     else to.byte(Code.Vector).u32(12).fixed(op.bits, 16);
   }
 
+  /** Writes the bodies; returns their source map, if there are lines. */
+  private code(out: Writer, bodies: readonly Body[]): string | undefined {
+    const starts: number[] = [];
+    out.section(10, bodies.length, (to) => {
+      for (const { bytes } of bodies) {
+        to.sized(bytes);
+        starts.push(to.length - bytes.length);
+      }
+      // Offsets in the file: the contents end where the section will.
+      const contents = out.length + 1 + new Writer().u32(to.length).length;
+      starts.forEach((start, i) => (starts[i] = start + contents));
+    });
+    if (!this.options.lines) return undefined;
+    const map = new SourceMapWriter();
+    bodies.forEach(({ positions, bytes }, i) => {
+      for (const { at, position } of positions) map.add(starts[i]! + at, position);
+      // What stands behind a function is another's.
+      map.add(starts[i]! + bytes.length - 1, undefined);
+    });
+    return map.json;
+  }
+
   private names(out: Writer): void {
     const named = this.module.funcs.flatMap((func, i): [number, string][] => {
       const name = this.module.funcNames.get(i) ?? func.imported?.field;
@@ -430,7 +473,12 @@ class Instrumenter {
     const to = new Assembler().u32(1).u32(1).byte(I32);
     to.op(Code.GlobalGet, global.bytes).i32(PAGE_SHIFT).op(Code.I32ShrU).op(Code.LocalSet, old);
     to.op(Code.LocalGet, 0).op(Code.GlobalGet, global.most).op(Code.LocalGet, old);
-    to.op(Code.I32Sub).op(Code.I32GtU).byte(Code.If, VOID).i32(-1).op(Code.Return).op(Code.End);
+    to.op(Code.I32Sub).op(Code.I32GtU).byte(Code.If, VOID);
+    to.op(Code.GlobalGet, global.record).op(Code.LocalGet, 0).op(Code.LocalGet, old);
+    // No sum that the report could show is as large as one that wraps.
+    to.op(Code.I32Add).i32(-1).op(Code.LocalGet, 0).i32(WASM_PAGE).op(Code.I32LtU);
+    to.byte(Code.Select).op(Code.I32Store, 2, RECORD.refused);
+    to.i32(-1).op(Code.Return).op(Code.End);
     const length = () => to.op(Code.LocalGet, 0).i32(PAGE_SHIFT).op(Code.I32Shl);
     to.op(Code.GlobalGet, global.base).op(Code.GlobalGet, global.bytes).op(Code.I32Add).i32(0);
     length().bulk(BulkCode.MemoryFill, 0);
@@ -479,7 +527,7 @@ class Instrumenter {
 
   // ---- Functions of the module -------------------------------------------------------------------
 
-  private body(index: number): Uint8Array {
+  private body(index: number): Body {
     const { code, type } = this.module.funcs[index]!;
     const { start, end } = code!;
     const { locals, operands } = validateBody(this.module, index);
@@ -490,6 +538,7 @@ class Instrumenter {
       frame: FRAME + (locals.length + operands) * vectors,
       results: wrapped ? this.blockType(type.results) : undefined,
       smallest: this.memory.min * WASM_PAGE,
+      lines: this.options.lines,
     }).run();
   }
 
@@ -526,6 +575,8 @@ interface Shape {
   results: Uint8Array | undefined;
   /** Bytes that the memory always has. */
   smallest: number;
+  /** Of the whole module. */
+  lines: LineMap | undefined;
 }
 
 class BodyRewriter {
@@ -537,6 +588,9 @@ class BodyRewriter {
   private depth = 0;
   /** Where that begins which is still to be copied. */
   private copied = 0;
+  /** Where the position changes, in `out`. */
+  private readonly positions: { at: number; position: Position | undefined }[] = [];
+  private position: Position | undefined;
 
   constructor(
     instrumenter: Instrumenter,
@@ -546,7 +600,7 @@ class BodyRewriter {
     this.indices = instrumenter.indices;
   }
 
-  run(): Uint8Array {
+  run(): Body {
     const { r, out } = this;
     const groups = new Writer();
     const groupCount = r.u32();
@@ -563,13 +617,25 @@ class BodyRewriter {
         this.copyTo(at);
         break;
       }
+      this.mark(at);
       this.instruction(at, code);
     }
     if (this.shape.results !== undefined) this.leave();
     out.op(Code.End);
     groups.u32(groupCount + this.temporaries.size).raw(declared);
     for (const { type } of this.temporaries.values()) groups.u32(1).byte(VALUE_TYPES[type]);
-    return groups.raw(out.bytes).bytes;
+    const before = groups.length;
+    const positions = this.positions.map(({ at, position }) => ({ at: at + before, position }));
+    return { bytes: groups.raw(out.bytes).bytes, positions };
+  }
+
+  /** Notes the position of the instruction at `at`, if it is another than that of the one before. */
+  private mark(at: number): void {
+    const position = this.shape.lines?.at(at, this.r.start);
+    if (position === this.position) return;
+    this.position = position;
+    // Those not copied yet will be, up to here.
+    this.positions.push({ at: this.out.length + at - this.copied, position });
   }
 
   private copyTo(at: number): void {
@@ -740,6 +806,8 @@ class BodyRewriter {
     if (op.lanes) out.byte(r.byte());
   }
 }
+
+const NOTHING = new Uint8Array();
 
 const signature = ({ params, results }: FuncType): string => `${params.join()}:${results.join()}`;
 
