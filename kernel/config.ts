@@ -1,6 +1,13 @@
 import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
 import { anchorNamed, anchorsClear, negativeNamed } from "../net/dns/secure/anchors";
-import { configuredClear, linkNamed, linkNumber, routeNamed } from "../net/configured";
+import {
+  configuredClear,
+  linkNamed,
+  linkNumber,
+  offerNamed,
+  offersGiven,
+  routeNamed,
+} from "../net/configured";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import {
   IpAddress,
@@ -24,7 +31,7 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
  *     virtio_mmio.device=512@0xfeb00e00:12
  *     ip6=2001:db8::2/64 gw6=fe80::1 search=lab.example,example ndots=1
  *     eth1=10.1.0.1/24,2001:db8:1::1/64 route=10.2.0.0/16,10.1.0.254 forward=on
- *     redirects=off
+ *     redirects=off advertise=eth1,dns=2001:db8:1::1
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -302,6 +309,10 @@ function parseWord(word: usize, length: u32): void {
     if (routeNamed(value, valueLength)) return;
     expected =
       "a prefix and its router, as in 10.2.0.0/16,10.1.0.254 or ::/0,fe80::1%eth1, and perhaps ,metric; at most 64";
+  } else if (textEquals(word, keyLength, "advertise")) {
+    if (offerNamed(value, valueLength)) return;
+    expected =
+      "a card, as in eth1, and perhaps ,preference=high|medium|low ,lifetime=0 to 9000 not below ,interval=4 to 1800 ,mtu= ,managed ,other ,dns=an IPv6 address ,search=a domain";
   } else if (textEquals(word, keyLength, "forward")) {
     config.forwarding = textEquals(value, valueLength, "on");
     if (config.forwarding || textEquals(value, valueLength, "off")) return;
@@ -415,6 +426,9 @@ function setAddress6(value: usize, length: u32): bool {
 
 /** Routers that can never be resolved: say so now, not when nothing answers. */
 function checkGateways(): void {
+  if (offersGiven && !config.forwarding) {
+    warn("config").text("nothing is advertised, advertise needs forward=on").end();
+  }
   checkGateway();
   if (config.gateway6.isAny || isReachable6()) return;
   warn("config")

@@ -1,5 +1,6 @@
 import { DeviceState, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { deviceUnload } from "../drivers/manager";
+import { netEnd } from "../net/stack";
 import { acpiLength, acpiTable } from "./acpi";
 import { now } from "./clock";
 import { exit, portIn16, portOut16, portOut8, restart } from "./host";
@@ -78,6 +79,7 @@ export function powerCheck(): void {
 /** Ends the machine as `how` says, when what is under way has had a moment to leave. */
 export function powerDown(how: Power): void {
   way = how;
+  netEnd();
   last.arm(now() + GRACE);
 }
 

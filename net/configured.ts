@@ -1,5 +1,6 @@
 import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "../kernel/text";
 import { InterfaceAddress } from "./interface";
+import { Offer } from "./ndp/offer";
 import { METRIC, RouteOrigin, routeAdd, routeRemove } from "./route/table";
 import {
   IpAddress,
@@ -67,10 +68,13 @@ class GivenRoute {
 }
 
 const addresses4: usize = memory.data(32 * 24, 8);
+const offers: usize = memory.data(32 * 32, 8);
 const mtus: usize = memory.data(32 * 4, 4);
 const addresses6: usize = memory.data(32 * 24, 8);
 const routes: usize = memory.data(64 * 48, 8);
 let routesGiven: u32 = 0;
+/** Something is to be advertised. */
+export let offersGiven = false;
 /** What has just been read. */
 const read = changetype<IpAddress>(memory.data(16, 8));
 let readBits: u32 = 0;
@@ -81,6 +85,8 @@ export function configuredClear(): void {
   memory.fill(addresses4, 0, LINKS * offsetof<LinkAddress>());
   memory.fill(addresses6, 0, LINKS * offsetof<LinkAddress>());
   memory.fill(mtus, 0, LINKS * 4);
+  memory.fill(offers, 0, LINKS * 32);
+  offersGiven = false;
   routesGiven = 0;
 }
 
@@ -94,6 +100,23 @@ export function configuredAddress(number: u32, v6: bool): LinkAddress | null {
   const at = (v6 ? addresses6 : addresses4) + <usize>number * offsetof<LinkAddress>();
   const given = changetype<LinkAddress>(at);
   return number < LINKS && given.prefix ? given : null;
+}
+
+/** What a router advertises on the link of the card `number`, or null for nothing. */
+export function configuredOffer(number: u32): Offer | null {
+  const offer = changetype<Offer>(offers + ((<usize>number) << 5));
+  return number < LINKS && offer.interval ? offer : null;
+}
+
+/** Notes what a router advertises on a link: the card, and what else there is to say, apart by commas. */
+export function offerNamed(value: usize, length: u32): bool {
+  assert(offsetof<Offer>() <= 32);
+  const size = textFind(value, length, COMMA);
+  const number = linkNumber(value, size);
+  if (number < 0) return false;
+  const offer = changetype<Offer>(offers + ((<usize>number) << 5));
+  offersGiven = offer.read(value + size + 1, size < length ? length - size - 1 : 0);
+  return offersGiven;
 }
 
 /** The number in `eth` and a number, or -1. */

@@ -32,6 +32,7 @@ import { listenersInit, listenersLinkUp } from "./ip/listener";
 import { rawInit } from "./raw/raw";
 import { redirectsFlush, redirectsInit } from "./route/redirect";
 import { routesInit } from "./route/table";
+import { advertiseEnd } from "./ndp/advertise";
 import { v6LinkChanged, v6Start, v6StaticStart } from "./ndp/link";
 import { ndpInit } from "./ndp/ndp";
 import { linkStart, staticStart } from "./static";
@@ -160,6 +161,11 @@ export function netOutput(now: u64): bool {
   }
   if (more) linkEase();
   return more && !linkCrowded();
+}
+
+/** The machine is about to end: who relies on us is told. */
+export function netEnd(): void {
+  advertiseEnd();
 }
 
 /** RFC 1122, 3.3.1 leaves it to the link layer to say; every layer that holds on to a link hears it. */

@@ -84,7 +84,10 @@ function writeNdp(json: JsonWriter): void {
   json.count("routerSolicitationsSent", n.routerSolicitationsSent);
   json.count("probesSent", n.probesSent).count("conflicts", n.conflicts);
   json.count("limited", n.limited).count("refused", n.refused);
-  json.count("noBuffer", n.noBuffer).endObject();
+  json.count("noBuffer", n.noBuffer);
+  json.count("routerSolicitationsReceived", n.routerSolicitationsReceived);
+  json.count("routerAdvertisementsSent", n.routerAdvertisementsSent);
+  json.count("inconsistent", n.inconsistent).endObject();
 }
 
 function writeUdp(json: JsonWriter): void {

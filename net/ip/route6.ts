@@ -8,7 +8,6 @@ import {
   loopbackInterface,
 } from "../interface";
 import { addressHash } from "../hash";
-import { defaultRouter } from "../ndp/routers";
 import { routeFind } from "../route/choose";
 import {
   IpAddress,
@@ -50,18 +49,11 @@ export function v6Route(route: Route, hi: u64, lo: u64): bool {
     return reach(route, interfaceAt(zone - 1), RouteKind.UnicastV6, hi, lo, hi, lo);
   }
   const entry = routeFind(hi, lo, false, addressHash(hi, lo, 0));
-  if (entry !== null) {
-    const gateway = entry.gateway;
-    if (gateway.isAny) return reach(route, entry.iface, RouteKind.UnicastV6, hi, lo, hi, lo);
-    return routed(route, entry.iface, gateway, hi, lo);
-  }
-  const router = defaultRouter();
-  return router !== null && routed(route, router.iface, router.address, hi, lo);
-}
-
-function routed(route: Route, iface: Interface, next: IpAddress, hi: u64, lo: u64): bool {
+  if (entry === null) return false;
+  const gateway = entry.gateway;
+  if (gateway.isAny) return reach(route, entry.iface, RouteKind.UnicastV6, hi, lo, hi, lo);
   route.routed = true;
-  return reach(route, iface, RouteKind.UnicastV6, next.hi, next.lo, hi, lo);
+  return reach(route, entry.iface, RouteKind.UnicastV6, gateway.hi, gateway.lo, hi, lo);
 }
 
 

@@ -93,6 +93,12 @@ export class Neighbour {
   @inline get isV4(): bool {
     return isV4(this.hi, this.lo);
   }
+
+  /** It answered once, and does not now; or never when it was asked. */
+  @inline get isSilent(): bool {
+    const state = this.state;
+    return state == NeighbourState.Failed || (state == NeighbourState.Incomplete && this.mac != 0);
+  }
 }
 
 /** What became of packets and questions. */
@@ -406,7 +412,7 @@ function settle(entry: Neighbour, mac: u64, state: NeighbourState): void {
   }
   // Routes remember where it was, and that a router was silent.
   if (entry.mac && entry.mac != mac) interfacesChanged();
-  else if (entry.state == NeighbourState.Failed) reroute(entry);
+  else if (entry.isSilent) reroute(entry);
   entry.mac = mac;
   entry.state = state;
   entry.used = false;
@@ -460,6 +466,15 @@ export function neighbourHeard(iface: Interface, hi: u64, lo: u64, mac: u64, rou
   if (strange) interfacesChanged();
 }
 
+/** A neighbour acts as a host does (RFC 4861, 6.2.6). */
+export function neighbourIsHost(iface: Interface, hi: u64, lo: u64): void {
+  const entry = findNeighbour(iface, hi, lo);
+  if (entry === null || !entry.router) return;
+  entry.router = false;
+  routerResigned(iface, entry.address);
+  redirectsEnd(iface, hi, lo, false);
+}
+
 /** Whether the entry has a MAC address, as far as anybody knows still the right one. */
 @inline export function isKnown(entry: Neighbour): bool {
   return entry.state >= NeighbourState.Reachable && entry.state <= NeighbourState.Probe;
@@ -493,7 +508,7 @@ export function neighbourAdvertised(
     else if (moved) settle(entry, mac, NeighbourState.Stale);
   }
   if (entry.router && !router) {
-    routerResigned(iface, hi, lo);
+    routerResigned(iface, entry.address);
     redirectsEnd(iface, hi, lo, false);
   }
   entry.router = router;

@@ -14,6 +14,7 @@ import {
 } from "../interface";
 import { groupJoin, groupLeave } from "../ip/groups";
 import { IpAddress, V6_LINK_GROUP, isV6LinkLocal } from "../wire/address";
+import { advertiseChanged } from "./advertise";
 import { ndpAdvertise, ndpProbe, solicitedNode } from "./send";
 import { ndpStats } from "./stats";
 
@@ -103,6 +104,7 @@ function advance(context: usize, time: u64): void {
   }
   setAssigned(record);
   announce(record);
+  advertiseChanged(record.iface);
   if (record.assignedFn) call_indirect<void>(record.assignedFn, record);
 }
 

@@ -1,13 +1,15 @@
 import { AddressMode6, config } from "../../kernel/config";
 import { now } from "../../kernel/clock";
 import { randomBelow } from "../../kernel/random";
-import { MILLISECOND, NEVER, SECOND, Timer } from "../../kernel/timer";
+import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
 import { AddressOrigin, HOP_LIMIT, Interface, InterfaceAddress, interfaceAt } from "../interface";
 import { TokenBucket } from "../ratelimit";
+import { RouteOrigin, defaultAdd, routeAdd } from "../route/table";
 import { IpAddress, V6_LINK_LOCAL, isV6LinkLocal } from "../wire/address";
 import { v6Add, v6AddressesLinkDown, v6AddressesLinkUp } from "./addresses";
 import { configuredAddress } from "../configured";
-import { prefixHeard, routerHeard, routersFlush } from "./routers";
+import { advertiseInit, advertiseStop, isAdvertising } from "./advertise";
+import { routersFlush } from "./routers";
 import { ndpSolicitRouters } from "./send";
 import { linkLocalMake } from "./slaac";
 
@@ -116,6 +118,7 @@ export function v6Start(iface: Interface): void {
   link.solicit.init(solicit, iface.index);
   link.heard.init(10, 20);
   setTimes(iface, REACHABLE_MS, RETRANS_MS);
+  advertiseInit(iface);
   linkLocalMake(iface, 0, linkLocalAssigned.index);
   const given = configuredAddress(iface.device.number, true);
   if (given !== null) ownAddress(iface, given.address, given.prefix);
@@ -124,7 +127,7 @@ export function v6Start(iface: Interface): void {
 /** Gives `iface` an address of the operator's, and its prefix with it; false for want of room. */
 function ownAddress(iface: Interface, address: IpAddress, bits: u32): bool {
   if (v6Add(iface, address, bits, AddressOrigin.Static, false, 0, 0) === null) return false;
-  if (bits < 128) prefixHeard(iface, address, bits, NEVER);
+  if (bits < 128) routeAdd(address, bits, null, iface, 0, RouteOrigin.Connected);
   return true;
 }
 
@@ -136,7 +139,7 @@ export function v6StaticStart(iface: Interface): void {
   const router = config.gateway6;
   if (router.isAny) return;
   if (isV6LinkLocal(router.hi)) router.hi = V6_LINK_LOCAL | iface.zone;
-  routerHeard(iface, router, NEVER, 1);
+  defaultAdd(iface, router, RouteOrigin.Static);
 }
 
 /** The link came or went. */
@@ -144,6 +147,7 @@ export function v6LinkChanged(iface: Interface): void {
   if (!iface.v6) return;
   if (!iface.up) {
     link6(iface).solicit.cancel();
+    advertiseStop(iface);
     return v6AddressesLinkDown(iface);
   }
   routersFlush(iface);
@@ -155,6 +159,7 @@ export function v6LinkChanged(iface: Interface): void {
 }
 
 function linkLocalAssigned(record: InterfaceAddress): void {
+  if (isAdvertising(record.iface)) return;
   const link = link6(record.iface);
   link.interval = SOLICIT;
   solicit(record.iface.index, now());

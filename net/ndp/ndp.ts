@@ -2,7 +2,7 @@ import { AddressMode6, config } from "../../kernel/config";
 import { now } from "../../kernel/clock";
 import { Packet } from "../../kernel/packet";
 import { AddressState, Interface, findAddress, interfacesChanged } from "../interface";
-import { neighbourAdvertised, neighbourHeard } from "../link/neighbour";
+import { neighbourAdvertised, neighbourHeard, neighbourIsHost } from "../link/neighbour";
 import { IpAddress, isV6LinkLocal, isV6Multicast } from "../wire/address";
 import { EthernetHeader, isGroupMac, ETHERNET_HEADER } from "../wire/ethernet";
 import { Icmpv6Header, Icmpv6Type } from "../wire/icmpv6";
@@ -23,9 +23,10 @@ import {
   ndpOptionsValid,
 } from "../wire/ndp";
 import { v6Conflict } from "./addresses";
+import { advertiseSoon, advertisementCompare, isAdvertising } from "./advertise";
 import { link6, managedSay, routersFound, serverHeard, setTimes } from "./link";
 import { redirected } from "./redirect";
-import { prefixHeard, routerHeard, routersInit } from "./routers";
+import { EVERYTHING, routeTold, routersInit } from "./routers";
 import { ndpAdvertise, solicitedNode } from "./send";
 import { lifetimeEnd, prefixLent, slaacInit } from "./slaac";
 import { ndpStats } from "./stats";
@@ -81,8 +82,7 @@ export function ndpInput(
     const station = stationIn(at + fixed, options, NdpOption.TargetLinkAddress);
     sound = redirected(iface, at, station, source);
   } else {
-    // A router solicitation is for routers.
-    return;
+    sound = asked(iface, at + fixed, options, source);
   }
   if (!sound) ndpStats.malformed++;
 }
@@ -158,6 +158,18 @@ function advertised(
   return true;
 }
 
+/** A host asks for routers (RFC 4861, 6.1.1 and 6.2.6). */
+function asked(iface: Interface, list: usize, options: u32, source: IpAddress): bool {
+  const station = stationIn(list, options, NdpOption.SourceLinkAddress);
+  if (source.isAny && station) return false;
+  if (!isAdvertising(iface)) return true;
+  ndpStats.routerSolicitationsReceived++;
+  if (station) neighbourHeard(iface, source.hi, source.lo, station, false);
+  neighbourIsHost(iface, source.hi, source.lo);
+  advertiseSoon(iface);
+  return true;
+}
+
 /** A router says what there is (RFC 4861, 6.3.4). */
 function routed(iface: Interface, at: usize, options: u32, source: IpAddress, toMany: bool): bool {
   if (!isV6LinkLocal(source.hi)) return false;
@@ -167,18 +179,34 @@ function routed(iface: Interface, at: usize, options: u32, source: IpAddress, to
     return true;
   }
   const said = changetype<RouterAdvertisement>(at);
-  if (said.hopLimit) iface.hopLimit = <u8>said.hopLimit;
-  setTimes(iface, said.reachableTime, said.retransTimer);
   const list = at + NDP_ROUTER_ADVERTISEMENT;
   const station = stationIn(list, options, NdpOption.SourceLinkAddress);
   if (station) neighbourHeard(iface, source.hi, source.lo, station, true);
+  if (isAdvertising(iface)) {
+    advertisementCompare(iface, said, list, list + options, source);
+    return true;
+  }
+  if (said.hopLimit) iface.hopLimit = <u8>said.hopLimit;
+  setTimes(iface, said.reachableTime, said.retransTimer);
   const lifetime = said.lifetime;
   const until = lifetime ? lifetimeEnd(time, lifetime) : 0;
-  if (!hasOwnRouter()) routerHeard(iface, source, until, said.preference);
+  takeRoute(iface, EVERYTHING, 0, source, until, said.preference);
   if (lifetime) routersFound(iface);
-  takeOptions(iface, list, list + options, time, toMany);
+  takeOptions(iface, list, list + options, source, time, toMany);
   if (said.managed) managedSay(iface, said.managed);
   return true;
+}
+
+/** A route by a router, unless it is for everything and the operator has named another for that. */
+function takeRoute(
+  iface: Interface,
+  prefix: IpAddress,
+  bits: u32,
+  router: IpAddress,
+  until: u64,
+  preference: i32,
+): void {
+  if (bits || !hasOwnRouter()) routeTold(iface, prefix, bits, router, until, preference);
 }
 
 
@@ -186,15 +214,28 @@ function routed(iface: Interface, at: usize, options: u32, source: IpAddress, to
   return config.mode6 == AddressMode6.Static && !config.gateway6.isAny;
 }
 
-function takeOptions(iface: Interface, at: usize, end: usize, time: u64, toMany: bool): void {
+function takeOptions(
+  iface: Interface,
+  at: usize,
+  end: usize,
+  source: IpAddress,
+  time: u64,
+  toMany: bool,
+): void {
   while (at < end) {
     const next = changetype<NdpOptionHeader>(at);
-    if (next.isWhole) takeOption(iface, next, time, toMany);
+    if (next.isWhole) takeOption(iface, next, source, time, toMany);
     at += next.length;
   }
 }
 
-function takeOption(iface: Interface, said: NdpOptionHeader, time: u64, toMany: bool): void {
+function takeOption(
+  iface: Interface,
+  said: NdpOptionHeader,
+  source: IpAddress,
+  time: u64,
+  toMany: bool,
+): void {
   switch (said.type) {
     case NdpOption.Prefix:
       return takePrefix(iface, said, time, toMany);
@@ -203,6 +244,14 @@ function takeOption(iface: Interface, said: NdpOptionHeader, time: u64, toMany: 
       if (mtu < IPV6_MTU_MIN || mtu > iface.mtu || mtu == iface.v6Mtu) return;
       iface.v6Mtu = mtu;
       interfacesChanged();
+      return;
+    }
+    case NdpOption.RouteInformation: {
+      // What of it says ::/0 goes before the header (RFC 4191, 3.1).
+      said.routePrefix(option);
+      if (isV6LinkLocal(option.hi) || isV6Multicast(option.hi)) return;
+      const until = said.validLifetime ? lifetimeEnd(time, said.validLifetime) : 0;
+      takeRoute(iface, option, said.prefixLength, source, until, said.routePreference);
       return;
     }
     case NdpOption.RecursiveDns: {
@@ -224,7 +273,7 @@ function takePrefix(iface: Interface, said: NdpOptionHeader, time: u64, toMany: 
   if (bits > 128 || isV6LinkLocal(option.hi) || isV6Multicast(option.hi)) return;
   if (option.hi >> 56 == 0) return;
   if (said.prefixFlags & PrefixFlag.OnLink) {
-    prefixHeard(iface, option, bits, valid ? lifetimeEnd(time, valid) : 0);
+    routeTold(iface, option, bits, null, valid ? lifetimeEnd(time, valid) : 0, 1);
   }
   const preferred = said.preferredLifetime;
   if (!(said.prefixFlags & PrefixFlag.Autonomous) || preferred > valid || bits != 64) return;

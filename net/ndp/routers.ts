@@ -1,73 +1,70 @@
-import { now } from "../../kernel/clock";
 import { debug } from "../../kernel/log";
 import { NEVER, Timer } from "../../kernel/timer";
-import { Interface, interfacesChanged } from "../interface";
-import { findNeighbour, isKnown } from "../link/neighbour";
+import { Interface } from "../interface";
 import { METRIC, RouteOrigin, routeAdd, routeRemove } from "../route/table";
 import { IpAddress, commonPrefix } from "../wire/address";
 import { ndpStats } from "./stats";
 
 /**
- * The routers that offer themselves, and the prefixes that they say are on the link (RFC 4861, 5.1):
- * bounded for each interface, so that a rogue can fill the tables of one link only. Prefixes become
- * routes; among the routers, who are for what has no route, `defaultRouter` chooses.
+ * What routers say of where to send, and until when (RFC 4861, 5.1): that they are default routers, that prefixes are
+ * on the link, that they are routers to others (RFC 4191, 2.3). All become routes. What is kept is bounded for each
+ * link and kind, so that a rogue can fill the tables of one link only.
  */
 
-/** A default router. 32 bytes. */
+/** A route that a router told of. 64 bytes. */
 @unmanaged
-export class Router {
+class Told {
   hi: u64;
   lo: u64;
-  /** Until when, ns; 0: the place is free. `NEVER`: the operator's. */
+  /** The router; unspecified when the prefix is on the link. */
+  private gatewayHi: u64;
+  private gatewayLo: u64;
+  /** Until when, ns; 0: the place is free. */
   until: u64;
   iface: Interface;
-  /** 1, 0 or -1 (RFC 4191, 2.1). */
-  preference: i32;
-
-
-  @inline get address(): IpAddress {
-    return changetype<IpAddress>(changetype<usize>(this));
-  }
-}
-
-/** A prefix that is on a link. 32 bytes. */
-@unmanaged
-class Prefix {
-  hi: u64;
-  lo: u64;
-  until: u64;
-  iface: Interface;
+  metric: u32;
   bits: u32;
+  /** `Kind`. */
+  kind: u32;
 
 
-  @inline get address(): IpAddress {
+  @inline get prefix(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this));
+  }
+
+
+  @inline get gateway(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<Told>("gatewayHi"));
   }
 }
 
-const ROUTERS: u32 = 32;
-const ROUTERS_PER_LINK: u32 = 8;
-const PREFIXES: u32 = 64;
-const PREFIXES_PER_LINK: u32 = 16;
-const SIZE: usize = 32;
-
-const routers: usize = memory.data(32 * 32, 8);
-const prefixes: usize = memory.data(64 * 32, 8);
-const expiry = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
-
-
-@inline function routerAt(index: u32): Router {
-  return changetype<Router>(routers + <usize>index * SIZE);
+/** What of a link is counted together. */
+const enum Kind {
+  Default = 0,
+  OnLink = 1,
+  Specific = 2,
 }
 
+const PLACES: u32 = 128;
+const DEFAULTS_PER_LINK: u32 = 8;
+const OTHERS_PER_LINK: u32 = 16;
+/** What a preference is worth (RFC 4191, 2.1): more than links differ by (`routeMetric`). */
+const PREFERENCE: u32 = 64;
 
-@inline function prefixAt(index: u32): Prefix {
-  return changetype<Prefix>(prefixes + <usize>index * SIZE);
+const table: usize = memory.data(128 * 64, 8);
+const expiry = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
+const nobody = changetype<IpAddress>(memory.data(16, 8));
+/** ::/0. */
+export const EVERYTHING = changetype<IpAddress>(memory.data(16, 8));
+
+
+@inline function toldAt(index: u32): Told {
+  return changetype<Told>(table + ((<usize>index) << 6));
 }
 
 /** Start-up only. */
 export function routersInit(): void {
-  assert(offsetof<Router>() <= SIZE && offsetof<Prefix>() <= SIZE);
+  assert(offsetof<Told>() <= 64);
   expiry.init(expire, 0);
 }
 
@@ -77,154 +74,99 @@ function watch(until: u64): void {
   expiry.arm(until);
 }
 
-/** Lets go of what is over. Cost: the tables. */
+/** Lets go of what is over. Cost: the table. */
 function expire(_context: usize, time: u64): void {
-  for (let i: u32 = 0; i < ROUTERS; i++) {
-    const router = routerAt(i);
-    if (!router.until) continue;
-    if (router.until <= time) drop(router);
-    else watch(router.until);
-  }
-  for (let i: u32 = 0; i < PREFIXES; i++) {
-    const prefix = prefixAt(i);
-    if (!prefix.until) continue;
-    if (prefix.until <= time) withdraw(prefix);
-    else watch(prefix.until);
+  for (let i: u32 = 0; i < PLACES; i++) {
+    const told = toldAt(i);
+    if (!told.until) continue;
+    if (told.until <= time) withdraw(told);
+    else watch(told.until);
   }
 }
 
-/** The prefix is not on its link any more. */
-function withdraw(prefix: Prefix): void {
-  prefix.until = 0;
-  routeRemove(prefix.address, prefix.bits, null, prefix.iface, RouteOrigin.Advertised);
+function withdraw(told: Told): void {
+  told.until = 0;
+  if (told.kind == Kind.Default) say("router gone", told.gateway);
+  routeRemove(told.prefix, told.bits, told.gateway, told.iface, RouteOrigin.Advertised);
 }
 
-function drop(router: Router): void {
-  router.until = 0;
-  debug("ndp").text("router gone").key("address").ip(router.address).end();
-  interfacesChanged();
+function say(what: string, router: IpAddress): void {
+  debug("ndp").text(what).key("address").ip(router).end();
+}
+
+/** Behind the operator's routes; of a link before another; of routers the preferred. */
+@inline function metricOf(iface: Interface, preference: i32): u32 {
+  return METRIC + 1 + iface.index + (1 - preference) * PREFERENCE;
 }
 
 /**
- * A router offers itself until `until` (ns), or takes its offer back with 0. A router of the operator's
- * stays.
+ * A router says that the first `bits` of `prefix` are reached by `gateway`, or with null that they are on the link,
+ * until `until` (ns), or are not any more with 0. `preference`: 1, 0 or -1 (RFC 4191, 2.1). Cost: the table.
  */
-export function routerHeard(
+export function routeTold(
   iface: Interface,
-  address: IpAddress,
+  prefix: IpAddress,
+  bits: u32,
+  gateway: IpAddress | null,
   until: u64,
   preference: i32,
 ): void {
-  let place: Router | null = null;
+  const by = gateway === null ? nobody : gateway;
+  const kind = gateway === null ? Kind.OnLink : bits ? Kind.Specific : Kind.Default;
+  const metric = metricOf(iface, preference);
+  let told: Told | null = null;
   let count: u32 = 0;
-  for (let i: u32 = 0; i < ROUTERS; i++) {
-    const router = routerAt(i);
-    if (!router.until) {
-      if (place === null) place = router;
+  for (let i: u32 = 0; i < PLACES; i++) {
+    const other = toldAt(i);
+    if (!other.until) {
+      if (told === null) told = other;
       continue;
     }
-    if (router.iface != iface) continue;
+    if (other.iface != iface || other.kind != <u32>kind) continue;
     count++;
-    if (!router.address.equals(address)) continue;
-    if (router.until == NEVER) return;
-    if (!until) return drop(router);
-    router.until = until;
-    watch(until);
-    if (router.preference == preference) return;
-    router.preference = preference;
-    return interfacesChanged();
+    if (other.bits != bits || !other.gateway.equals(by)) continue;
+    if (commonPrefix(other.hi, other.lo, prefix.hi, prefix.lo) < bits) continue;
+    if (until && other.metric == metric) {
+      other.until = until;
+      return watch(until);
+    }
+    // With another preference it is another route.
+    withdraw(other);
+    told = other;
+    count--;
+    break;
   }
   if (!until) return;
-  if (place === null || count >= ROUTERS_PER_LINK) {
+  const most = kind == Kind.Default ? DEFAULTS_PER_LINK : OTHERS_PER_LINK;
+  const full = told === null || count >= most;
+  if (full || routeAdd(prefix, bits, by, iface, metric, RouteOrigin.Advertised) < 0) {
     ndpStats.refused++;
     return;
   }
-  place.hi = address.hi;
-  place.lo = address.lo;
+  const place = told!;
+  place.prefix.copy(prefix);
+  place.gateway.copy(by);
   place.until = until;
   place.iface = iface;
-  place.preference = preference;
-  watch(until);
-  debug("ndp").text("router").key("address").ip(address).end();
-  interfacesChanged();
-}
-
-/** A prefix is on the link until `until` (ns), or is not any more with 0. */
-export function prefixHeard(iface: Interface, address: IpAddress, bits: u32, until: u64): void {
-  let place: Prefix | null = null;
-  let count: u32 = 0;
-  for (let i: u32 = 0; i < PREFIXES; i++) {
-    const prefix = prefixAt(i);
-    if (!prefix.until) {
-      if (place === null) place = prefix;
-      continue;
-    }
-    if (prefix.iface != iface) continue;
-    count++;
-    if (prefix.bits != bits) continue;
-    if (commonPrefix(prefix.hi, prefix.lo, address.hi, address.lo) < bits) continue;
-    if (prefix.until == NEVER) return;
-    if (!until) return withdraw(prefix);
-    prefix.until = until;
-    return watch(until);
-  }
-  if (!until) return;
-  if (place === null || count >= PREFIXES_PER_LINK) {
-    ndpStats.refused++;
-    return;
-  }
-  place.hi = address.hi;
-  place.lo = address.lo;
-  place.until = until;
-  place.iface = iface;
+  place.metric = metric;
   place.bits = bits;
+  place.kind = kind;
   watch(until);
-  routeAdd(address, bits, null, iface, METRIC, RouteOrigin.Advertised);
+  if (kind == Kind.Default) say("router", by);
 }
 
 /** Forgets what the routers of a link have said: it may be another now. */
 export function routersFlush(iface: Interface): void {
-  for (let i: u32 = 0; i < ROUTERS; i++) {
-    const router = routerAt(i);
-    if (router.iface == iface && router.until != NEVER) router.until = 0;
+  for (let i: u32 = 0; i < PLACES; i++) {
+    const told = toldAt(i);
+    if (told.until && told.iface == iface) withdraw(told);
   }
-  for (let i: u32 = 0; i < PREFIXES; i++) {
-    const prefix = prefixAt(i);
-    if (prefix.until && prefix.iface == iface && prefix.until != NEVER) withdraw(prefix);
-  }
-  interfacesChanged();
 }
 
 /** A neighbour says that it is no router (RFC 4861, 7.2.5). */
-export function routerResigned(iface: Interface, hi: u64, lo: u64): void {
-  for (let i: u32 = 0; i < ROUTERS; i++) {
-    const router = routerAt(i);
-    if (!router.until || router.until == NEVER || router.iface != iface) continue;
-    if (router.hi == hi && router.lo == lo) drop(router);
+export function routerResigned(iface: Interface, address: IpAddress): void {
+  for (let i: u32 = 0; i < PLACES; i++) {
+    const told = toldAt(i);
+    if (told.until && told.iface == iface && told.gateway.equals(address)) withdraw(told);
   }
-}
-
-/**
- * The router to use (RFC 4861, 6.3.6; RFC 4191, 3.2): one that is thought to be there, then the one
- * preferred most, then the one heard first. Null when there is none.
- */
-export function defaultRouter(): Router | null {
-  let found: Router | null = null;
-  let foundRank: i32 = 0;
-  const time = now();
-  for (let i: u32 = 0; i < ROUTERS; i++) {
-    const router = routerAt(i);
-    if (!router.until || router.until <= time) continue;
-    const rank = rankOf(router);
-    if (found !== null && rank <= foundRank) continue;
-    found = router;
-    foundRank = rank;
-  }
-  return found;
-}
-
-function rankOf(router: Router): i32 {
-  const entry = findNeighbour(router.iface, router.hi, router.lo);
-  const known = entry !== null && isKnown(entry);
-  return (router.iface.up ? 16 : 0) + (known ? 8 : 0) + router.preference;
 }

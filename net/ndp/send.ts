@@ -1,3 +1,4 @@
+import { config } from "../../kernel/config";
 import { HEADROOM, Packet, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { Interface } from "../interface";
 import { ipv6SendOn } from "../ip/output6";
@@ -96,6 +97,7 @@ export function ndpAdvertise(iface: Interface, target: IpAddress, who: IpAddress
   if (packet === null) return;
   from.copy(target);
   let flags: u32 = AdvertisementFlag.Override;
+  if (config.forwarding) flags |= AdvertisementFlag.Router;
   if (who.isAny) {
     to.set(V6_LINK_GROUP, 1);
   } else {
@@ -159,5 +161,20 @@ export function ndpSolicitRouters(iface: Interface): void {
     length += NDP_LINK_OPTION;
   }
   ndpStats.routerSolicitationsSent++;
+  send(iface, packet, length, 0);
+}
+
+/** A packet for a router advertisement; null for want of one. */
+export function ndpRouterMessage(): Packet | null {
+  return message(PoolId.Standard);
+}
+
+/** Sends a router advertisement of `length` bytes to all on the link (6.2.3), if we have an address there. */
+export function ndpAdvertiseRouter(iface: Interface, packet: Packet, length: u32): void {
+  const own = linkLocalOf(iface);
+  if (own === null) return packet.release();
+  from.copy(own.address);
+  to.set(V6_LINK_GROUP, 1);
+  ndpStats.routerAdvertisementsSent++;
   send(iface, packet, length, 0);
 }

@@ -18,6 +18,11 @@ export class NdpStats {
   refused: u64;
   /** Not sent for want of a packet. */
   noBuffer: u64;
+  /** As a router. */
+  routerSolicitationsReceived: u64;
+  routerAdvertisementsSent: u64;
+  /** Advertisements of others that contradict ours. */
+  inconsistent: u64;
 }
 
 export const ndpStats = changetype<NdpStats>(memory.data(offsetof<NdpStats>(), 8));

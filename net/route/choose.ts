@@ -1,9 +1,9 @@
 import { NeighbourState, findNeighbour } from "../link/neighbour";
-import { RouteEntry, routesTo } from "./table";
+import { RouteEntry, RouteOrigin, routesTo } from "./table";
 
 /**
  * The route to an address, or null. Of the routes of the longest prefix those count whose link is up and whose
- * router is not known to be silent, or all if there is none such; of them those of the least metric; and of
+ * router is not in doubt, or in the least doubt; of them those of the least metric; and of
  * several of these `flow` chooses (RFC 2992, by modulo). Cost: `routesTo`, and the routes of the prefix twice.
  */
 export function routeFind(hi: u64, lo: u64, v4: bool, flow: u32): RouteEntry | null {
@@ -29,13 +29,20 @@ export function routeFind(hi: u64, lo: u64, v4: bool, flow: u32): RouteEntry | n
 
 /** Less is better. */
 function rankOf(entry: RouteEntry): u64 {
-  return ((<u64>(entry.iface.up ? 0 : 2) + (isSilent(entry) ? 1 : 0)) << 32) | entry.metric;
+  return ((<u64>(entry.iface.up ? 0 : 4) + doubtOf(entry)) << 32) | entry.metric;
 }
 
-/** Its router was asked for and did not answer (RFC 1122, 3.3.1.4). */
-function isSilent(entry: RouteEntry): bool {
+/**
+ * How little is known of a route's router: 2, it does not answer (RFC 1122, 3.3.1.4); 1, it only said itself that it
+ * is one, and where it is nobody knows (RFC 4861, 6.3.6); 0.
+ */
+function doubtOf(entry: RouteEntry): u32 {
   const gateway = entry.gateway;
-  if (gateway.isAny) return false;
+  if (gateway.isAny) return 0;
   const neighbour = findNeighbour(entry.iface, gateway.hi, gateway.lo);
-  return neighbour !== null && neighbour.state == NeighbourState.Failed;
+  if (neighbour !== null) {
+    if (neighbour.isSilent) return 2;
+    if (neighbour.state != NeighbourState.Incomplete) return 0;
+  }
+  return u32(entry.origin == <u8>RouteOrigin.Advertised);
 }

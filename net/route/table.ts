@@ -100,7 +100,7 @@ export function routesInit(most: u32): void {
 }
 
 /** `bits` with everything behind the first `length` zero. */
-@inline function masked(bits: u64, length: i32): u64 {
+@inline export function masked(bits: u64, length: i32): u64 {
   return length <= 0 ? 0 : length >= 64 ? bits : bits & ~(u64.MAX_VALUE >> length);
 }
 

@@ -128,6 +128,9 @@ const ZONE: u64 = 0xff;
 /** The `hi` of ff02::/16: groups of a link; all nodes and all routers are 1 and 2 of it (RFC 4291, 2.7.1). */
 export const V6_LINK_GROUP: u64 = 0xff02_0000_0000_0000;
 
+/** Of ff05::/16: groups of a site. */
+export const V6_SITE_GROUP: u64 = 0xff05_0000_0000_0000;
+
 /** fe80::/64, in any zone. */
 @inline export function isV6LinkLocal(hi: u64): bool {
   return (hi & ~ZONE) == V6_LINK_LOCAL;

@@ -1,6 +1,6 @@
 import { IpAddress, v6Load, v6Store } from "./address";
 import { storeMac } from "./ethernet";
-import { ICMPV6_HEADER } from "./icmpv6";
+import { ICMPV6_HEADER, Icmpv6Type, icmpv6Build } from "./icmpv6";
 
 /**
  * Neighbour discovery (RFC 4861, 4): ICMPv6 messages with options behind their fixed part. An option
@@ -30,15 +30,17 @@ export const enum NdpOption {
   Prefix = 3,
   RedirectedHeader = 4,
   Mtu = 5,
+  RouteInformation = 24,
   RecursiveDns = 25,
+  SearchList = 31,
 }
 
 /** Bytes of an option with an Ethernet address (RFC 2464, 6). */
 export const NDP_LINK_OPTION: u32 = 8;
-/** Bytes of a prefix option, an MTU option, and of an RDNSS option before its addresses. */
+/** Bytes of a prefix option, an MTU option, and of an RDNSS or DNSSL option before what it lists. */
 const PREFIX_OPTION: u32 = 32;
 const MTU_OPTION: u32 = 8;
-const DNS_OPTION: u32 = 8;
+export const NDP_DNS_OPTION: u32 = 8;
 
 /** Bytes of a redirected header option before the packet (4.6.3). */
 export const NDP_REDIRECTED_HEADER: u32 = 8;
@@ -48,6 +50,14 @@ export const enum AdvertisementFlag {
   Router = 0x80,
   Solicited = 0x40,
   Override = 0x20,
+}
+
+/** M, O and the preference of a router advertisement (4.2; RFC 4191, 2.2). */
+export const enum RouterFlag {
+  Managed = 0x80,
+  Other = 0x40,
+  High = 0x08,
+  Low = 0x18,
 }
 
 /** L and A of a prefix option (4.6.2). */
@@ -87,6 +97,12 @@ export class RedirectMessage {
   }
 }
 
+/** 1 high, 0 medium or the reserved value, -1 low. */
+function preferenceOf(flags: u32): i32 {
+  const bits = (flags >> 3) & 3;
+  return bits == 1 ? 1 : bits == 3 ? -1 : 0;
+}
+
 /** A router advertisement of at least `NDP_ROUTER_ADVERTISEMENT` bytes. */
 @unmanaged
 export class RouterAdvertisement {
@@ -100,10 +116,14 @@ export class RouterAdvertisement {
     return load<u8>(changetype<usize>(this), 5) & 0xc0;
   }
 
+  /** `RouterFlag` bits. */
+  @inline get flags(): u32 {
+    return load<u8>(changetype<usize>(this), 5);
+  }
+
   /** 1 high, 0 medium, -1 low; the reserved value is medium (RFC 4191, 2.2). */
   @inline get preference(): i32 {
-    const bits = ((<u32>load<u8>(changetype<usize>(this), 5)) >> 3) & 3;
-    return bits == 1 ? 1 : bits == 3 ? -1 : 0;
+    return preferenceOf(this.flags);
   }
 
   /** Seconds as a default router, 0 for none. */
@@ -155,7 +175,13 @@ export class NdpOptionHeader {
       case NdpOption.Mtu:
         return length == MTU_OPTION;
       case NdpOption.RecursiveDns:
-        return length >= DNS_OPTION + 16 && (length & 8) != 0;
+        return length >= NDP_DNS_OPTION + 16 && (length & 8) != 0;
+      case NdpOption.RouteInformation: {
+        // Only what of the prefix is needed (RFC 4191, 2.3); the reserved preference is no route.
+        const bits = this.prefixLength;
+        const least: u32 = bits > 64 ? 24 : bits ? 16 : 8;
+        return length >= least && length <= 24 && bits <= 128 && (this.prefixFlags & 0x18) != 0x10;
+      }
       case NdpOption.SourceLinkAddress:
       case NdpOption.TargetLinkAddress:
         return length == NDP_LINK_OPTION;
@@ -200,14 +226,26 @@ export class NdpOptionHeader {
     v6Load(into, changetype<usize>(this) + 16, 0);
   }
 
+  /** Of a route information option. */
+  @inline get routePreference(): i32 {
+    return preferenceOf(this.prefixFlags);
+  }
+
+  /** The prefix of a route information option. */
+  routePrefix(into: IpAddress): void {
+    const length = this.length;
+    into.hi = length > 8 ? bswap(load<u64>(changetype<usize>(this), 8)) : 0;
+    into.lo = length > 16 ? bswap(load<u64>(changetype<usize>(this), 16)) : 0;
+  }
+
 
   @inline get dnsCount(): u32 {
-    return (this.length - DNS_OPTION) >> 4;
+    return (this.length - NDP_DNS_OPTION) >> 4;
   }
 
 
   @inline dns(index: u32, into: IpAddress, zone: u32): void {
-    v6Load(into, changetype<usize>(this) + DNS_OPTION + ((<usize>index) << 4), zone);
+    v6Load(into, changetype<usize>(this) + NDP_DNS_OPTION + ((<usize>index) << 4), zone);
   }
 }
 
@@ -226,10 +264,58 @@ export function ndpLinkAddress(at: usize, length: u32, type: NdpOption): u64 {
   v6Store(at + ICMPV6_HEADER, target.hi, target.lo);
 }
 
+// What writes an option returns where it ends.
+
 /** Writes an option with an Ethernet address. */
-@inline export function ndpPutLinkAddress(at: usize, type: NdpOption, mac: u64): void {
+@inline export function ndpPutLinkAddress(at: usize, type: NdpOption, mac: u64): usize {
   store<u16>(at, type | (1 << 8));
   storeMac(at + 2, mac);
+  return at + NDP_LINK_OPTION;
+}
+
+/** Writes a router advertisement without options; times are not said. `flags`: `RouterFlag` bits. */
+export function ndpPutRouter(at: usize, hopLimit: u32, flags: u32, lifetime: u32): void {
+  icmpv6Build(at, Icmpv6Type.RouterAdvertisement, 0, (hopLimit << 24) | (flags << 16) | lifetime);
+  store<u64>(at, 0, ICMPV6_HEADER);
+}
+
+/** Writes an MTU option. */
+export function ndpPutMtu(at: usize, mtu: u32): usize {
+  store<u32>(at, NdpOption.Mtu | (1 << 8));
+  store<u32>(at, bswap(mtu), 4);
+  return at + MTU_OPTION;
+}
+
+/** Writes a prefix option; `flags`: `PrefixFlag` bits; lifetimes in seconds. */
+export function ndpPutPrefix(
+  at: usize,
+  prefix: IpAddress,
+  bits: u32,
+  flags: u32,
+  valid: u32,
+  preferred: u32,
+): usize {
+  store<u32>(at, NdpOption.Prefix | (4 << 8) | (bits << 16) | (flags << 24));
+  store<u32>(at, bswap(valid), 4);
+  store<u32>(at, bswap(preferred), 8);
+  store<u32>(at, 0, 12);
+  v6Store(at + 16, prefix.hi, prefix.lo);
+  return at + PREFIX_OPTION;
+}
+
+/** Writes an address of an RDNSS option. */
+@inline export function ndpPutAddress(at: usize, address: IpAddress): usize {
+  v6Store(at, address.hi, address.lo);
+  return at + 16;
+}
+
+/** Ends an RDNSS or DNSSL option that begins at `at` and whose list ends at `end`, with its header and padding. */
+export function ndpEndNames(at: usize, type: NdpOption, lifetime: u32, end: usize): usize {
+  const units = <u32>((end - at + 7) >> 3);
+  store<u32>(at, type | (units << 8));
+  store<u32>(at, bswap(lifetime), 4);
+  memory.fill(end, 0, at + (units << 3) - end);
+  return at + (units << 3);
 }
 
 /** Writes an option with the start of a packet: `length` bytes, and zeroes up to a multiple of 8; returns its length. */

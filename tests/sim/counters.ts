@@ -51,7 +51,8 @@ const FIELDS = {
   ndp: [
     Statistics.Ndp,
     "solicitationsReceived advertisementsReceived routersHeard malformed solicitationsSent " +
-      "advertisementsSent routerSolicitationsSent probesSent conflicts limited refused noBuffer",
+      "advertisementsSent routerSolicitationsSent probesSent conflicts limited refused noBuffer " +
+      "routerSolicitationsReceived routerAdvertisementsSent inconsistent",
   ],
   dhcp: [Statistics.Dhcp, "discovers requests declines offers acks naks ignored expired noBuffer"],
   dhcpv6: [

@@ -6,6 +6,7 @@ import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Program } from "../../tools/sim/program.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { forSeeds, inWorld, type World } from "./harness.ts";
+import { parse } from "../../tools/sim/frames.ts";
 import { HttpClient, TcpClient } from "./tcp-client.ts";
 
 /** The program that tests of other parts rely on: what it sends and sums up is what it says. */
@@ -156,3 +157,21 @@ forSeeds("a second machine gets the bytes over a bad link, and sends them back",
     conditions,
   );
 });
+
+test("a router that is switched off says so (RFC 4861, 6.2.5)", () =>
+  inWorld(1, (world) => {
+    const commandLine = "gw=10.0.0.1 forward=on advertise=eth0";
+    const { machine } = world.ready({ kernel, commandLine, ip6: "2001:db8:1::1/64" });
+    const peer = world.peer("10.0.0.1");
+    const lifetimes: number[] = [];
+    world.link.observe((bytes, from) => {
+      if (from === peer || bytes[12] !== 0x86) return;
+      const { icmp6 } = parse(bytes);
+      if (icmp6?.type === 134) lifetimes.push(icmp6.rest & 0xffff);
+    });
+    world.run(5 * SECOND);
+    assert.deepEqual(lifetimes, [1800]);
+    new HttpClient(peer, "10.0.0.2", 80).ask("/off", "", "POST");
+    machine.expectLine(/switching off/, SECOND);
+    assert.deepEqual(lifetimes, [1800, 0]);
+  }));

@@ -67,6 +67,7 @@ test("all that can be said is understood", () => {
     routes = [{ to = "10.2.0.0/16", via = "10.1.0.254", metric = 5 }, { to = "::/0", via = "fe80::1%eth1" }]
     forward = true
     redirects = false
+    advertise = { eth1 = { preference = "low", interval = 300, managed = true, dns = ["2001:db8::53"] } }
     ecn = "on"
     [log]
     level = "debug"
@@ -117,7 +118,8 @@ test("all that can be said is understood", () => {
     "ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,2606:4700:4700::1111 " +
       "search=lab.example,example ndots=2 ip6=2001:db8::2/64 gw6=fe80::1 hostname=web " +
       "congestion=bbr ecn=on loglevel=debug eth1=10.1.0.1/24,2001:db8:1::1/64 " +
-      "route=10.2.0.0/16,10.1.0.254,5 route=::/0,fe80::1%eth1 forward=on redirects=off",
+      "route=10.2.0.0/16,10.1.0.254,5 route=::/0,fe80::1%eth1 forward=on redirects=off " +
+      "advertise=eth1,preference=low,interval=300,managed,dns=2001:db8::53",
   );
   assert.deepEqual(config.machine, {
     machine: "microvm",

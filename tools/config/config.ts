@@ -81,6 +81,7 @@ interface Raw {
     routes?: { to: string; via: string; metric?: number }[];
     forward?: boolean;
     redirects?: boolean;
+    advertise?: { [name: string]: Advertised };
     ip6?: string;
     gateway6?: string;
     hostname?: string;
@@ -94,6 +95,18 @@ interface Raw {
     memory?: string;
     ports?: { [host: string]: number };
   };
+}
+
+/** What a router advertises on a card's link. */
+interface Advertised {
+  preference?: string;
+  lifetime?: number;
+  interval?: number;
+  mtu?: number;
+  managed?: boolean;
+  other?: boolean;
+  dns?: string[];
+  search?: string[];
 }
 
 interface RawGuest {
@@ -463,9 +476,23 @@ function commandLineOf({ network = {}, log = {} }: Raw): string {
     ]),
     ["forward", onOff(network.forward)],
     ["redirects", onOff(network.redirects)],
+    ...Object.entries(network.advertise ?? {}).map(([card, said]): [string, string] => [
+      "advertise",
+      [card, ...advertisedWords(said)].join(","),
+    ]),
   ];
   return words.flatMap(([key, value]) => (value === undefined ? [] : `${key}=${value}`)).join(" ");
 }
+
+/** As the kernel's command line has it: `key=value`, once for each of a list; a flag by its name alone. */
+const advertisedWords = (said: Advertised): string[] =>
+  Object.entries(said).flatMap(([key, value]: [string, string | number | boolean | string[]]) =>
+    typeof value === "boolean"
+      ? value
+        ? [key]
+        : []
+      : [value].flat().map((one) => `${key}=${one}`),
+  );
 
 const onOff = (flag?: boolean): string | undefined =>
   flag === undefined ? undefined : flag ? "on" : "off";

@@ -37,6 +37,14 @@ export interface Advertisement {
   linkAddress?: boolean;
   /** M and O: 0x80 and 0x40 (RFC 4861, 4.2). */
   managed?: number;
+  /** Routes (RFC 4191, 2.3): a prefix and its length, a preference as its two bits, a lifetime, octets of prefix. */
+  routes?: [
+    prefix: string,
+    length: number,
+    preference?: number,
+    lifetime?: number,
+    octets?: number,
+  ][];
 }
 
 /** The bytes of a router advertisement behind the first eight (RFC 4861, 4.2), and those four to seven. */
@@ -56,6 +64,16 @@ export function advertisement(
   if (said.dns) {
     options.push(25, 1 + 2 * said.dns.length, 0, 0, ...words([said.dnsLifetime ?? 600, 4]));
     options.push(...said.dns.flatMap(ip6Bytes));
+  }
+  for (const [
+    prefix,
+    length,
+    bits = 0,
+    life = 1800,
+    octets = length > 64 ? 16 : length ? 8 : 0,
+  ] of said.routes ?? []) {
+    options.push(24, 1 + octets / 8, length, bits << 3, ...words([life, 4]));
+    options.push(...ip6Bytes(prefix).slice(0, octets));
   }
   const times = words([said.reachable ?? 0, 4], [said.retrans ?? 0, 4]);
   const rest = words(

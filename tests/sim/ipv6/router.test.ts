@@ -141,6 +141,79 @@ describe("next hop (RFC 4861, 5.2, 6.3.4, 6.3.6)", () => {
       assert.ok(goesBy(world, machine, first), `preference ${preference}`);
     }
   });
+  simulate("of routers that are alike each has its destinations (RFC 4311, 3)", (world) => {
+    const { machine, router } = automatic(world);
+    const other = world.peer("10.0.0.3", { ip6: "fe80::3" });
+    other.isRouter = true;
+    advertise(other, {});
+    world.run(MILLISECOND);
+    let count = 0;
+    for (let i = 1; i <= 64; i++) {
+      const to = `2001:db8:ffff::${i.toString(16)}`;
+      const first = goesBy(world, machine, router, to);
+      if (first) count++;
+      assert.equal(goesBy(world, machine, other, to), !first);
+      assert.equal(goesBy(world, machine, router, to), first);
+    }
+    assert.ok(count > 16 && count < 48, `${count}`);
+  });
+  simulate("a route of a router is for its prefix alone (RFC 4191, 2.3 and 3.2)", (world) => {
+    const { machine, router } = automatic(world);
+    const other = world.peer("10.0.0.3", { ip6: "fe80::3" });
+    other.isRouter = true;
+    const by = (to: string, peer: Peer): void => assert.ok(goesBy(world, machine, peer, to), to);
+    const say = (
+      ...routes: NonNullable<Parameters<typeof advertise>[1]>["routes"] & object
+    ): void => {
+      advertise(other, { lifetime: 0, routes });
+      world.run(MILLISECOND);
+    };
+    say(["2001:db8:fff0::", 44], ["2001:db8:ee:0:1::", 80]);
+    by("2001:db8:fff8::1", other);
+    by("2001:db8:ee:0:1::1", other);
+    by("2001:db8:ee:0:2::1", router);
+    by(FAR.replace("ffff", "aaaa"), router);
+    // Octets beyond the prefix are allowed, a reserved preference is not, nor is too short a prefix.
+    say(
+      ["2001:db8:a::", 48, 0, 1800, 16],
+      ["2001:db8:b::", 48, 2],
+      ["2001:db8:c::1", 96, 0, 1800, 8],
+    );
+    by("2001:db8:a::1", other);
+    by("2001:db8:b::1", router);
+    by("2001:db8:c::1", router);
+    say(["2001:db8:fff0::", 44, 0, 0], ["2001:db8:a::", 48, 0, 5]);
+    by("2001:db8:fff8::1", router);
+    by("2001:db8:a::1", other);
+    world.run(5 * SECOND);
+    by("2001:db8:a::1", router);
+  });
+  simulate("a route for everything goes before the header (RFC 4191, 3.1)", (world) => {
+    const { machine, router } = automatic(world);
+    const other = world.peer("10.0.0.3", { ip6: "fe80::3" });
+    other.isRouter = true;
+    advertise(other, { lifetime: 0, routes: [["::", 0, 1]] });
+    world.run(MILLISECOND);
+    assert.ok(goesBy(world, machine, other));
+    advertise(other, { lifetime: 1800, preference: 1, routes: [["::", 0, 3]] });
+    world.run(MILLISECOND);
+    assert.ok(goesBy(world, machine, router));
+  });
+  simulate("routers without number have no more than their places (5.1)", (world) => {
+    const { machine, router } = automatic(world);
+    const rogue = world.peer("10.0.0.66", { ip6: "fe80::66" });
+    const change = moved(machine, "ndp", () => {
+      for (let i = 0; i < 100; i++) {
+        const route: [string, number] = [`2001:db8:${(i + 256).toString(16)}::`, 48];
+        advertise(rogue, { preference: 3, routes: [route] }, { source: `fe80::${i + 256}` });
+        world.run(200 * MILLISECOND);
+      }
+    });
+    // 7 default routers beside the one there is, and 16 routes.
+    assert.equal(change["refused"], 100 - 7 + 100 - 16);
+    assert.ok(goesBy(world, machine, router));
+    assert.equal(held(machine), 0);
+  });
   simulate("a silent router is passed over (6.3.6; 7.3.3)", (world) => {
     const { machine, router } = automatic(world);
     const other = world.peer("10.0.0.3", { ip6: "fe80::3" });
