@@ -89,6 +89,7 @@ need_test() {
   need sysctl procps
   need ping iputils-ping
   need dnsmasq dnsmasq-base
+  need radvd radvd
   need unbound unbound
   need named bind9
   need dnssec-signzone bind9-utils
