@@ -6,7 +6,7 @@ import { DNSSEC } from "../../kernel/features";
 import { boot, reserve, unreserved } from "../../kernel/memory";
 import { packCount, packEntry, packFind, packOpen } from "../../kernel/pack";
 import { parseDecimal, textEquals, textFind } from "../../kernel/text";
-import { SECOND } from "../../kernel/timer";
+import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
 import { AddressState, LinkKind, interfaceAt, interfaceCount } from "../interface";
 import { IpAddress, isV6LinkLocal } from "../wire/address";
 import {
@@ -56,6 +56,10 @@ class Lookup {
   private parts2: u64;
   private parts3: u64;
   private parts4: u64;
+  private delay0: u64;
+  private delay1: u64;
+  private delay2: u64;
+  private delay3: u64;
   /** Its number while it is out; its generation alone, in place, while it is free. */
   number: u32;
   /** `State`. */
@@ -73,6 +77,8 @@ class Lookup {
   error: u32;
   /** A name that was tried exists, but has nothing of what is wanted. */
   exists: bool;
+  /** Of two questions one that has an answer does not wait long for the other. */
+  prompt: bool;
   nameLength: u32;
   /** Bytes of records in `records`. */
   used: u32;
@@ -84,6 +90,11 @@ class Lookup {
 
   @inline part(index: u32): Part {
     return changetype<Part>(changetype<usize>(this) + <usize>index * offsetof<Part>());
+  }
+
+  /** Ends it with what there is. */
+  @inline get delay(): Timer {
+    return changetype<Timer>(changetype<usize>(this) + offsetof<Lookup>("delay0"));
   }
 
   /** As it was asked for, `nameLength` bytes. */
@@ -99,7 +110,9 @@ class Lookup {
 
 /** Bytes of records that a lookup holds: those of two questions. */
 const RECORDS_MAX: u32 = 8192;
-const LOOKUP_BYTES: u32 = 112 + 256 + 8192 + 16;
+const LOOKUP_BYTES: u32 = 144 + 256 + 8192 + 16;
+/** Resolution Delay (RFC 8305, 8). */
+const RESOLUTION_DELAY: u64 = 50 * MILLISECOND;
 /** Lookups at a time: one for each MiB of RAM, within bounds. */
 const LOOKUPS_MIN: u32 = 8;
 const LOOKUPS_MAX: u32 = 64;
@@ -130,7 +143,7 @@ const text: usize = memory.data(DNS_TEXT_MAX, 8);
 
 /** Reserves all that the resolver will ever use, and reads the hosts file, /etc/hosts of the pack. Start-up only. */
 export function dnsInit(): void {
-  assert(offsetof<Part>() * 2 == 40 && offsetof<Lookup>() <= 112);
+  assert(offsetof<Part>() * 2 == 40 && offsetof<Lookup>() <= 144);
   const bytes = unreserved();
   cacheInit(bytes);
   questionsInit(answered);
@@ -140,6 +153,7 @@ export function dnsInit(): void {
   for (let i = capacity; i-- > 0;) {
     const lookup = lookupAt(i);
     lookup.number = i;
+    lookup.delay.init(hurry, changetype<usize>(lookup));
     lookup.next = free;
     free = lookup;
   }
@@ -168,6 +182,7 @@ function take(lookup: Lookup, state: State): i32 {
 }
 
 function give(lookup: Lookup): void {
+  lookup.delay.cancel();
   for (let i: u32 = 0; i < lookup.count; i++) questionLeave(lookup.part(i));
   lookup.state = State.Free;
   lookup.next = free;
@@ -212,6 +227,7 @@ export function resolve(name: usize, length: u32, what: u32, sink: u32, token: u
   if (!type && fromHosts(lookup, name, plain, what)) return take(lookup, State.Done);
   const number = take(lookup, State.Busy);
   if (isSpecial(lookup, what)) return number;
+  lookup.prompt = (what & Resolve.Prompt) != 0;
   lookup.asIs = absolute ? ALONE : asIsFirst ? 0 : searchCount();
   lookup.step = 0;
   chooseParts(lookup, what);
@@ -403,7 +419,7 @@ function advance(lookup: Lookup): void {
       if (joined == 0) waits = true;
       else failed(part, -joined);
     }
-    if (waits) return;
+    if (waits) return awaitOther(lookup);
     if (isOver(lookup)) return finish(lookup);
   }
   if (!lookup.exists) lookup.error = Errno.ENOENT;
@@ -433,10 +449,23 @@ function answered(waiter: Waiter, entry: CacheEntry): void {
   const lookup = part.lookup;
   keep(part, entry);
   for (let i: u32 = 0; i < lookup.count; i++) {
-    if (lookup.part(i).kind == AnswerKind.Hole) return;
+    if (lookup.part(i).kind == AnswerKind.Hole) return awaitOther(lookup);
   }
   if (isOver(lookup)) finish(lookup);
   else advance(lookup);
+}
+
+/** One question is still out: the other's answer waits for it, but not for long if that is wanted. */
+function awaitOther(lookup: Lookup): void {
+  const delay = lookup.delay;
+  if (lookup.prompt && lookup.used && !delay.armed) delay.arm(now() + RESOLUTION_DELAY);
+}
+
+/** The question that is out goes on: its answer will be known when it is asked for again. */
+function hurry(context: usize, _time: u64): void {
+  const lookup = changetype<Lookup>(context);
+  for (let i: u32 = 0; i < lookup.count; i++) questionLeave(lookup.part(i));
+  finish(lookup);
 }
 
 /** Takes over what an answer says. */
@@ -489,6 +518,7 @@ function putSecurity(lookup: Lookup): void {
 }
 
 function finish(lookup: Lookup): void {
+  lookup.delay.cancel();
   lookup.state = State.Done;
   const type = lookup.count ? lookup.part(0).type : 0;
   if (lookup.used && (type == DnsType.AAAA || type == DnsType.A)) {

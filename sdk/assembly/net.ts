@@ -20,6 +20,7 @@ import {
   socket,
 } from "./calls";
 import { Errno, Result } from "./errors";
+import { race } from "./eyeballs";
 
 /**
  * TCP and UDP for programs that do one thing at a time: each call waits until it is done, and costs nothing
@@ -63,10 +64,18 @@ const ANSWER_MAX: u32 = 8192;
 
 /** Addresses of a host, by its name or as text, in the order to try them; asks name servers if it must, and waits. */
 export function resolve(host: string, port: u16): Result<Array<Address>> {
+  return lookUp(host, port, 0);
+}
+
+/** Of `lookUp`: once addresses of one family are there, those of the other are waited for 50 ms at most. */
+export const PROMPT: u32 = 0x20_0000;
+
+/** `resolve`, with `PROMPT` or 0. */
+export function lookUp(host: string, port: u16, how: u32): Result<Array<Address>> {
   const name = String.UTF8.encode(host);
   const answer = new ArrayBuffer(ANSWER_MAX);
   const at = changetype<usize>(answer);
-  const length = resolveCall(changetype<usize>(name), name.byteLength, 0, at, ANSWER_MAX);
+  const length = resolveCall(changetype<usize>(name), name.byteLength, how, at, ANSWER_MAX);
   const what = `look up ${host}`;
   if (length < 0) return Result.fails<Array<Address>>(-length, what);
   const found: Array<Address> = [];
@@ -122,17 +131,12 @@ export class TcpStream {
     readonly peer: Address,
   ) {}
 
-  /** Connects to a host, by its name or address; tries its addresses in turn. */
+  /** Connects to a host, by its name or address: to the first of its addresses that answers (RFC 8305). */
   static connect(host: string, port: u16): Result<TcpStream> {
-    const known = resolve(host, port);
-    const error = known.error;
+    const won = race(host, port);
+    const error = won.error;
     if (error !== null) return Result.fails<TcpStream>(error.errno, error.what);
-    const addresses = known.value;
-    let last = TcpStream.connectTo(addresses[0]);
-    for (let i = 1; last.failed && i < addresses.length; i++) {
-      last = TcpStream.connectTo(addresses[i]);
-    }
-    return last;
+    return Result.of<TcpStream>(new TcpStream(won.value.fd, won.value.peer));
   }
 
   /** Connects to an address. */

@@ -398,6 +398,8 @@ export const enum Resolve {
    * Error (RFC 8914, 4), both u32. Of an answer that is bogus it is the only one.
    */
   Security = 0x10_0000,
+  /** Once one family has an answer, the other's is waited for 50 ms at most (RFC 8305, 3). */
+  Prompt = 0x20_0000,
 }
 
 /** How far an answer is to be believed (RFC 4033, 5), by the `dnssec=` of the machine. */
