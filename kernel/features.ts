@@ -9,6 +9,9 @@ export const GUESTS: bool = !isDefined(WITHOUT_GUESTS);
 /** The resolver of names: net/dns/. */
 export const NAMES: bool = !isDefined(WITHOUT_NAMES);
 
+/** Pipes and pairs of sockets: kernel/guest/pipes.ts. */
+export const PIPES: bool = !isDefined(WITHOUT_PIPES);
+
 /** WasmEdge's sockets: kernel/guest/wasmedge.ts. */
 export const WASMEDGE: bool = !isDefined(WITHOUT_WASMEDGE);
 

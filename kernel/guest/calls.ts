@@ -93,6 +93,8 @@ export enum GuestCall {
   epoll_ctl,
   epoll_wait,
   eventfd,
+  pipe,
+  pair,
   timerfd_create,
   timerfd_settime,
   timerfd_gettime,
@@ -101,6 +103,7 @@ export enum GuestCall {
   lease_from,
   release,
   send_file,
+  interface_info,
   /** AssemblyScript's `abort(message, file, line, column)`. */
   abort,
 }

@@ -21,6 +21,8 @@ export const enum DescriptorKind {
   Epoll = 5,
   Event = 6,
   Timer = 7,
+  /** An end of a pipe, or of a pair of sockets: kernel/guest/pipes.ts. */
+  Pipe = 8,
 }
 
 /** /dev/null, where no file hides it: of kind `Console`, at its end, and takes all there is. */

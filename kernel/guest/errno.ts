@@ -33,6 +33,7 @@ export const enum WasiErrno {
   Nametoolong = 37,
   Netdown = 38,
   Netunreach = 40,
+  Nfile = 41,
   Nobufs = 42,
   Nodev = 43,
   Noent = 44,

@@ -64,6 +64,11 @@ export class Guest {
   failures: u32;
   /** The name that it waits for: the number of a lookup (net/dns/resolver.ts), or 0. */
   lookup: u32;
+  /** Rings of its pipes: kernel/guest/pipes.ts. */
+  rings: u32;
+  /** Time of the processor that it has used since it was started, ns; and since when its turn lasts. */
+  used: u64;
+  turnSince: u64;
   /** Kinds of refusals that have been reported: kernel/guest/allow.ts. */
   refusals: u32;
   /** Of one with a share of the processor: the ns that it may still use, as of when. */

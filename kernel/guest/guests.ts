@@ -10,7 +10,7 @@ import {
   guestResume,
   monotonic,
 } from "../host";
-import { NAMES } from "../features";
+import { NAMES, PIPES } from "../features";
 import { Line, error, info, warn } from "../log";
 import { reserve, reserveUncleared, unreserved } from "../memory";
 import { setGuestSink } from "../socket";
@@ -22,6 +22,7 @@ import { mountsInit, mountsMake, mountsOpen } from "./mounts";
 import { namesEnd } from "./names";
 import { placesMake } from "./leases";
 import { closeAll } from "./objects";
+import { pipesInit } from "./pipes";
 import { GuestSpec, Restart, specAt, specCount, specOfModule, specsFound } from "./spec";
 import { transferInit } from "./transfer";
 import { guestCall } from "./wasi";
@@ -89,6 +90,7 @@ export function guestsInit(): void {
   const specs = specsFound();
   const most = specs ? specCount() : moduleCount;
   guests = reserve(most * offsetof<Guest>(), 8);
+  if (PIPES) pipesInit(most);
   for (let i: u32 = 0; i < most; i++) {
     const guest = guestAt(i);
     const module = moduleAt(i);
@@ -211,9 +213,11 @@ function start(guest: Guest): void {
   mountsOpen(guest);
   guest.exitCode = 0;
   guest.memoryReported = false;
+  guest.used = 0;
+  guest.turnSince = monotonic();
   guest.again = false;
   guest.yielded = false;
-  guest.started = monotonic();
+  guest.started = guest.turnSince;
   guest.state = GuestState.Ready;
 }
 
@@ -234,8 +238,9 @@ export function guestsRun(): bool {
   for (let i: u32 = 0; i < count; i++) {
     const guest = guestAt(i);
     if (guest.state != GuestState.Ready) continue;
-    if (guest.spec.cpu) turnWithinShare(guest);
-    else turn(guest, monotonic());
+    const now = monotonic();
+    if (guest.spec.cpu) turnWithinShare(guest, now);
+    else accountedTurn(guest, now);
     if (guest.state == GuestState.Ready) ready = true;
   }
   return ready;
@@ -245,9 +250,8 @@ export function guestsRun(): bool {
  * A turn of a guest with a share of the processor: time fills its credit by that share, its turns use it up.
  * One that has none rests until it has.
  */
-function turnWithinShare(guest: Guest): void {
+function turnWithinShare(guest: Guest, now: u64): void {
   const share = guest.spec.cpu;
-  const now = monotonic();
   const most: i64 = (SHARE_OVER * share) / 100;
   const filled = min<u64>(now - guest.creditAt, SECOND) * share;
   guest.creditAt = now;
@@ -257,8 +261,17 @@ function turnWithinShare(guest: Guest): void {
     guest.timer.arm(now + (<u64>-guest.credit * 100) / share + 1);
     return;
   }
+  accountedTurn(guest, now);
+  guest.credit -= guest.turnSince - now;
+}
+
+/** A turn, and how much of the processor it took: `turnSince` is then its end. */
+function accountedTurn(guest: Guest, now: u64): void {
+  guest.turnSince = now;
   turn(guest, now);
-  guest.credit -= monotonic() - now;
+  const end = monotonic();
+  guest.used += end - guest.turnSince;
+  guest.turnSince = end;
 }
 
 function turn(guest: Guest, now: u64): void {

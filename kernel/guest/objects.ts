@@ -1,4 +1,5 @@
 import { SocketEvent } from "../../sdk/assembly/syscalls";
+import { PIPES } from "../features";
 import * as sockets from "../socket";
 import { Description, DescriptorKind } from "./descriptors";
 import { epollClose, epollEvents, watchesForget } from "./epoll";
@@ -7,6 +8,7 @@ import { closeNode } from "./files";
 import { eventEvents } from "./eventfd";
 import { Guest } from "./guest";
 import { leasesClosed } from "./leases";
+import { pipeAvailable, pipeClose, pipeEvents } from "./pipes";
 import { timerClose, timerEvents } from "./timerfd";
 import { result } from "./transfer";
 
@@ -26,6 +28,8 @@ export function eventsOf(d: Description): u32 {
       return eventEvents(d);
     case DescriptorKind.Timer:
       return timerEvents(d);
+    case DescriptorKind.Pipe:
+      return PIPES ? pipeEvents(d) : 0;
     default:
       // The console takes all there is, and its input has ended; a file never waits.
       return SocketEvent.Readable | SocketEvent.Writable;
@@ -37,6 +41,8 @@ export function availableOf(d: Description): i32 {
   switch (<u32>d.kind) {
     case DescriptorKind.Socket:
       return result(sockets.readable(d.object));
+    case DescriptorKind.Pipe:
+      return PIPES ? pipeAvailable(d) : 0;
     case DescriptorKind.Console:
       return 0;
     default:
@@ -61,6 +67,9 @@ function closeObject(d: Description): void {
       break;
     case DescriptorKind.Timer:
       timerClose(d);
+      break;
+    case DescriptorKind.Pipe:
+      if (PIPES) pipeClose(d);
       break;
     default:
   }

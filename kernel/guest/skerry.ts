@@ -1,13 +1,16 @@
 import { Layout } from "../../sdk/assembly/syscalls";
+import { PIPES } from "../features";
 import { SocketAddress } from "../socket";
 import { GuestCall } from "./calls";
-import { DescriptorKind } from "./descriptors";
+import { Description, DescriptorKind } from "./descriptors";
 import { epollControl, epollMake, epollWait } from "./epoll";
 import { WasiErrno } from "./errno";
 import { eventMake } from "./eventfd";
 import { Guest } from "./guest";
+import { interfaceCall } from "./interfaces";
 import { lease, release } from "./leases";
 import { availableOf, duplicate, duplicateTo } from "./objects";
+import { isPair, pairAddress, pairMake, pairOption, pipeMake } from "./pipes";
 import { poll } from "./polling";
 import { sendFile } from "./sendfile";
 import {
@@ -65,6 +68,12 @@ export function skerryCall(guest: Guest, call: u32, again: bool): i32 {
       return epollWait(guest, descriptors.at(a0), again);
     case GuestCall.eventfd:
       return eventMake(guest, record.argument(0), a1);
+    case GuestCall.pipe:
+      return PIPES ? pipeMake(guest, a0, a1) : -WasiErrno.Nosys;
+    case GuestCall.pair:
+      return PIPES ? pairMake(guest, a0, a1, a2) : -WasiErrno.Nosys;
+    case GuestCall.interface_info:
+      return interfaceCall(guest, a0, a1);
     case GuestCall.timerfd_create:
       return timerMake(guest, a0, a1);
     case GuestCall.timerfd_settime:
@@ -79,7 +88,9 @@ export function skerryCall(guest: Guest, call: u32, again: bool): i32 {
   }
   const d = descriptors.at(a0);
   if (d === null) return -WasiErrno.Badf;
-  if (d.kind != DescriptorKind.Socket) return -WasiErrno.Notsock;
+  if (d.kind != DescriptorKind.Socket) {
+    return PIPES && isPair(d) ? pairCall(guest, call, d, again) : -WasiErrno.Notsock;
+  }
   const s = changetype<SocketDescription>(d);
   switch (call) {
     case GuestCall.bind:
@@ -123,5 +134,36 @@ export function skerryCall(guest: Guest, call: u32, again: bool): i32 {
       return getOptionData(guest, s, a1, a2, a3);
     default:
       return -WasiErrno.Nosys;
+  }
+}
+
+/** A call about one of a pair of sockets: EOPNOTSUPP for what is about addresses that it does not have. */
+function pairCall(guest: Guest, call: u32, d: Description, again: bool): i32 {
+  const a1 = <u32>guest.record.argument(1);
+  switch (call) {
+    case GuestCall.send:
+      return send(guest, d, again);
+    case GuestCall.receive:
+      return receive(guest, d, again);
+    case GuestCall.receive_from:
+      return receiveFrom(guest, d, again);
+    case GuestCall.send_message:
+      return sendMessage(guest, d, again);
+    case GuestCall.receive_message:
+      return receiveMessage(guest, d, again);
+    case GuestCall.local_address:
+    case GuestCall.peer_address:
+      return pairAddress(guest, d, a1, call == GuestCall.peer_address);
+    case GuestCall.get_option:
+      return pairOption(d, a1);
+    case GuestCall.connect:
+    case GuestCall.send_to:
+      return -WasiErrno.Isconn;
+    case GuestCall.accept:
+    case GuestCall.listen:
+    case GuestCall.bind:
+      return -WasiErrno.Notsup;
+    default:
+      return -WasiErrno.Noprotoopt;
   }
 }

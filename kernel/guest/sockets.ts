@@ -1,12 +1,14 @@
 import { Domain, Layout, SocketEvent, SocketOption, SocketType } from "../../sdk/assembly/syscalls";
 import { Protocol } from "../../net/wire/ipv4";
 import { Errno } from "../errno";
+import { PIPES } from "../features";
 import * as sockets from "../socket";
 import { SocketAddress } from "../socket";
 import { mayBind, mayConnect, mayRaw } from "./allow";
 import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
 import { Guest } from "./guest";
+import { isPair, pairShutdown } from "./pipes";
 import { result, waiting } from "./transfer";
 
 /**
@@ -224,8 +226,13 @@ export function sockAccept(guest: Guest, again: bool): WasiErrno {
 export function sockShutdown(guest: Guest): WasiErrno {
   const d = guest.descriptors.at(<u32>guest.record.argument(0));
   if (d === null) return WasiErrno.Badf;
-  if (d.kind != <u8>DescriptorKind.Socket) return WasiErrno.Notsock;
+  const pair = PIPES && isPair(d);
+  if (d.kind != <u8>DescriptorKind.Socket && !pair) return WasiErrno.Notsock;
   const how = <u32>guest.record.argument(1);
   if (how - 1 > 2) return WasiErrno.Inval;
+  if (pair) {
+    pairShutdown(d, how);
+    return WasiErrno.Success;
+  }
   return <WasiErrno>-result(sockets.shutdown(d.object, how - 1));
 }

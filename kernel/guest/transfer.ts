@@ -7,6 +7,7 @@ import {
   SocketType,
 } from "../../sdk/assembly/syscalls";
 import { Errno } from "../errno";
+import { PIPES } from "../features";
 import { monotonic } from "../host";
 import { reserve } from "../memory";
 import * as sockets from "../socket";
@@ -17,6 +18,7 @@ import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
 import { eventRead, eventWrite } from "./eventfd";
 import { ANY_NEWS, Guest } from "./guest";
+import { isPair, pipeReceive, pipeSend } from "./pipes";
 import { SocketDescription } from "./sockets";
 import { timerRead } from "./timerfd";
 
@@ -67,12 +69,12 @@ export function transferInit(): void {
 }
 
 
-@inline function lengthAt(list: usize, index: u32): u32 {
+@inline export function lengthAt(list: usize, index: u32): u32 {
   return load<u32>(list + index * IOVEC, 4);
 }
 
 /** The kernel's address of byte `offset` of a buffer of a list that has been checked. */
-@inline function bufferAt(guest: Guest, list: usize, index: u32, offset: u32): usize {
+@inline export function bufferAt(guest: Guest, list: usize, index: u32, offset: u32): usize {
   return guest.record.memory + load<u32>(list + index * IOVEC) + offset;
 }
 
@@ -135,6 +137,9 @@ export function sendList(
   }
   const total = checked(guest, list, count);
   if (total < 0) return total;
+  if (PIPES && d.kind == DescriptorKind.Pipe) {
+    return pipeSend(guest, d, list, count, total, flags, again);
+  }
   const type = changetype<SocketDescription>(d).type;
   const elsewhere = type != SocketType.Stream || flags & SendFlag.FastOpen;
   if (to !== null && elsewhere && !again && !mayConnect(guest, type, to)) return -WasiErrno.Acces;
@@ -256,6 +261,9 @@ export function receiveList(
   if (flags & ~known) return -WasiErrno.Notsup;
   const total = checked(guest, list, count);
   if (total < 0) return total;
+  if (PIPES && d.kind == DescriptorKind.Pipe) {
+    return pipeReceive(guest, d, list, count, total, flags, from, again);
+  }
   if (!changetype<SocketDescription>(d).stream) {
     return receiveDatagram(guest, d, list, count, total, flags, from, again);
   }
@@ -438,6 +446,11 @@ const DATA_TRUNCATED: u16 = 1;
   return count <= IOVECS_MAX ? guest.memory(list, count * IOVEC) : 0;
 }
 
+/** Notes how many bytes the last datagram was longer than its buffers. */
+@inline export function setCut(bytes: u32): void {
+  cut = bytes;
+}
+
 /** Whether the last datagram was longer than its buffers. */
 @inline export function wasCut(): bool {
   return cut != 0;
@@ -450,12 +463,17 @@ function told(guest: Guest, transferred: i32, into: usize): WasiErrno {
   return WasiErrno.Success;
 }
 
+/** Whether a description is of the network's sockets or of a pair. */
+@inline function isSocket(d: Description): bool {
+  return d.kind == <u8>DescriptorKind.Socket || (PIPES && isPair(d));
+}
+
 /** `sock_send` (fd, list, count, flags, into). */
 export function sockSend(guest: Guest, again: bool): WasiErrno {
   const record = guest.record;
   const d = guest.descriptors.at(<u32>record.argument(0));
   if (d === null) return WasiErrno.Badf;
-  if (d.kind != <u8>DescriptorKind.Socket) return WasiErrno.Notsock;
+  if (!isSocket(d)) return WasiErrno.Notsock;
   const count = <u32>record.argument(2);
   const list = listAt(guest, <u32>record.argument(1), count);
   const into = guest.memory(<u32>record.argument(4), 4);
@@ -470,7 +488,7 @@ export function sockRecv(guest: Guest, again: bool): WasiErrno {
   const record = guest.record;
   const d = guest.descriptors.at(<u32>record.argument(0));
   if (d === null) return WasiErrno.Badf;
-  if (d.kind != <u8>DescriptorKind.Socket) return WasiErrno.Notsock;
+  if (!isSocket(d)) return WasiErrno.Notsock;
   const count = <u32>record.argument(2);
   const list = listAt(guest, <u32>record.argument(1), count);
   const riflags = <u32>record.argument(3);
@@ -486,7 +504,7 @@ export function sockRecv(guest: Guest, again: bool): WasiErrno {
   return told(guest, received, into);
 }
 
-/** `fd_read` of a socket, an event or a timer; `into` has the number of bytes. */
+/** `fd_read` of a socket, a pipe, an event or a timer; `into` has the number of bytes. */
 export function readVector(
   guest: Guest,
   d: Description,
@@ -498,7 +516,7 @@ export function readVector(
   const list = listAt(guest, at, count);
   const size = guest.memory(into, 4);
   if (!list || !size) return count > IOVECS_MAX ? WasiErrno.Inval : WasiErrno.Fault;
-  if (d.kind == DescriptorKind.Socket) {
+  if (d.kind == DescriptorKind.Socket || (PIPES && d.kind == DescriptorKind.Pipe)) {
     return told(guest, receiveList(guest, d, list, count, 0, null, again), size);
   }
   const number = numberAt(guest, list, count);
@@ -507,7 +525,7 @@ export function readVector(
   return told(guest, read ? 8 : waiting(guest, d, SocketEvent.Readable, 0, false, again), size);
 }
 
-/** `fd_write` to a socket or an event, likewise. */
+/** `fd_write` to a socket, a pipe or an event, likewise. */
 export function writeVector(
   guest: Guest,
   d: Description,
@@ -519,7 +537,7 @@ export function writeVector(
   const list = listAt(guest, at, count);
   const size = guest.memory(into, 4);
   if (!list || !size) return count > IOVECS_MAX ? WasiErrno.Inval : WasiErrno.Fault;
-  if (d.kind == DescriptorKind.Socket) {
+  if (d.kind == DescriptorKind.Socket || (PIPES && d.kind == DescriptorKind.Pipe)) {
     return told(guest, sendList(guest, d, list, count, 0, null, again), size);
   }
   const number = d.kind == DescriptorKind.Event ? numberAt(guest, list, count) : 0;

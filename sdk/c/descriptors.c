@@ -17,6 +17,15 @@ int dup3(int fd, int to, int flags) {
   return result(skerry_duplicate_to(fd, to, 0));
 }
 
+int pipe2(int ends[2], int flags) {
+  // O_CLOEXEC is 0 in wasi-libc: there is no exec.
+  if (flags & ~O_NONBLOCK) return result(-EINVAL);
+  if (!ends) return result(-EFAULT);
+  return result(skerry_pipe(flags ? SKERRY_NONBLOCK : 0, ends));
+}
+
+int pipe(int ends[2]) { return pipe2(ends, 0); }
+
 enum { STATUS = __WASI_FDFLAGS_APPEND | __WASI_FDFLAGS_DSYNC | __WASI_FDFLAGS_NONBLOCK | __WASI_FDFLAGS_RSYNC | __WASI_FDFLAGS_SYNC };
 
 static int status_of(int fd) {
@@ -53,6 +62,7 @@ int ioctl(int fd, int request, ...) {
   va_end(more);
   const int flags = status_of(fd);
   if (flags < 0) return -1;
+  if (request >= SIOCGIFNAME && request <= SIOCGIFINDEX) return skerry_interface_ioctl(fd, request, value);
   if (request != FIONREAD && request != FIONBIO) return result(-ENOTTY);
   if (!value) return result(-EFAULT);
   if (request == FIONBIO) return fcntl(fd, F_SETFL, *value ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);

@@ -23,6 +23,8 @@ static inline int result(int value) {
 int skerry_address_in(struct skerry_address *to, const struct sockaddr *from, socklen_t length);
 // As programs want it, cut to what they have room for.
 void skerry_address_out(const struct skerry_address *from, struct sockaddr *to, socklen_t *length);
+// An ioctl of netdevice(7).
+int skerry_interface_ioctl(int fd, int request, void *value);
 // Flags of a call that receives, as the kernel has them.
 int skerry_receive_flags(int flags);
 

@@ -59,7 +59,8 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   const int received = skerry_receive_message(fd, &in, asked);
   if (received < 0) return result(received);
   // A stream's bytes come without a name.
-  if (message->msg_name && skerry_get_option(fd, SKERRY_TYPE) == SKERRY_STREAM) message->msg_namelen = 0;
+  const int nameless = address.domain == SKERRY_LOCAL || skerry_get_option(fd, SKERRY_TYPE) == SKERRY_STREAM;
+  if (message->msg_name && nameless) message->msg_namelen = 0;
   else if (message->msg_name) skerry_address_out(&address, message->msg_name, &message->msg_namelen);
   message->msg_controllen = 0;
   message->msg_flags = in.flags & SKERRY_TRUNCATE ? MSG_TRUNC : 0;

@@ -166,7 +166,7 @@ int getsockopt(int fd, int level, int name, void *__restrict value, socklen_t *_
     if (found->option == SKERRY_TYPE) {
       number = number == SKERRY_STREAM ? SOCK_STREAM : number == SKERRY_DATAGRAM ? SOCK_DGRAM : SOCK_RAW;
     } else if (found->option == SKERRY_DOMAIN) {
-      number = number == SKERRY_INET ? AF_INET : AF_INET6;
+      number = number == SKERRY_LOCAL ? AF_UNIX : number == SKERRY_INET ? AF_INET : AF_INET6;
     }
     memcpy(answer, &number, sizeof number);
   }

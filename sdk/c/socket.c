@@ -45,7 +45,10 @@ void skerry_address_out(const struct skerry_address *from, struct sockaddr *to, 
   } address;
   socklen_t size;
   memset(&address, 0, sizeof address);
-  if (from->domain == SKERRY_INET) {
+  if (from->domain == SKERRY_LOCAL) {
+    address.v4.sin_family = AF_UNIX;
+    size = sizeof address.v4.sin_family;
+  } else if (from->domain == SKERRY_INET) {
     address.v4.sin_family = AF_INET;
     address.v4.sin_port = htons(from->port);
     address.v4.sin_addr.s_addr = htonl((uint32_t)from->low);
@@ -86,15 +89,27 @@ int socket(int domain, int type, int protocol) {
   return flagged(skerry_socket(kind, domain == AF_INET ? SKERRY_INET : SKERRY_INET6, protocol), flags);
 }
 
-// Only sockets of other families can be pairs.
-int socketpair(int domain, int type, int protocol, int pair[2]) {
-  (void)type, (void)protocol, (void)pair;
-  return result(domain == AF_INET || domain == AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT);
+// Pairs are of the one family that only has pairs.
+int socketpair(int domain, int type, int protocol, int ends[2]) {
+  const int flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC), kind = type & ~flags;
+  if (domain == AF_INET || domain == AF_INET6) return result(-EOPNOTSUPP);
+  if (domain != AF_UNIX) return result(-EAFNOSUPPORT);
+  if (protocol && protocol != AF_UNIX) return result(-EPROTONOSUPPORT);
+  if (kind != SOCK_STREAM && kind != SOCK_DGRAM) return result(-EPROTONOSUPPORT);
+  if (!ends) return result(-EFAULT);
+  const int asked = (flags & SOCK_NONBLOCK ? SKERRY_NONBLOCK : 0) | (flags & SOCK_CLOEXEC ? SKERRY_CLOEXEC : 0);
+  return result(skerry_pair(kind == SOCK_STREAM ? SKERRY_STREAM : SKERRY_DATAGRAM, asked, ends));
 }
 
 int bind(int fd, const struct sockaddr *address, socklen_t length) {
   struct skerry_address to;
-  const int error = skerry_address_in(&to, address, length);
+  int error = skerry_address_in(&to, address, length);
+  if (!error && !to.high && !to.low) {
+    // Nowhere in particular is the same in both families for the kernel; Linux wants the socket's own.
+    const int domain = skerry_get_option(fd, SKERRY_DOMAIN);
+    if (domain == SKERRY_INET && address->sa_family == AF_INET6) error = EAFNOSUPPORT;
+    if (domain == SKERRY_INET6 && address->sa_family == AF_INET) error = EINVAL;
+  }
   return result(error ? -error : skerry_bind(fd, &to));
 }
 

@@ -195,23 +195,26 @@ function unusedBy(entry: string | null): Feature[] {
   return files.some(cares) ? NO_GUESTS : [...NO_GUESTS, "DNSSEC"];
 }
 
+/** Of what an image need not carry, the calls that reach it. */
+const CALLS: readonly (readonly [feature: Feature, ...calls: GuestCall[]])[] = [
+  ["NAMES", GuestCall.resolve, GuestCall.sock_getaddrinfo],
+  ["PIPES", GuestCall.pipe, GuestCall.pair],
+];
+
 /** What the guests of an image, whose own words for the kernel these are, have no use for. */
 function unusedByGuests(guests: GuestCode[], commandLine: string): Feature[] {
-  const made = new Set(
-    guests.flatMap(({ header }) =>
-      [...header.matchAll(/guest_call\((\d+)u\)/g)].map(([, call]) => Number(call)),
-    ),
+  const calls = guests.flatMap(({ header }) =>
+    [...header.matchAll(/guest_call\((\d+)u\)/g)].map(([, call]) => Number(call)),
   );
-  const names = made.has(GuestCall.resolve) || made.has(GuestCall.sock_getaddrinfo);
-  const wasmedge = [...made].some(
+  const unused = CALLS.filter(([, ...reach]) => !calls.some((call) => reach.includes(call)));
+  const features = unused.map(([feature]) => feature);
+  const validates = !features.includes("NAMES") && /(^| )dnssec=(on|strict)\b/.test(commandLine);
+  const wasmedge = calls.some(
     (call) => call >= GuestCall.sock_open && call <= GuestCall.sock_getaddrinfo,
   );
-  const validates = names && /(^| )dnssec=(on|strict)\b/.test(commandLine);
-  return [
-    ...(names ? [] : ["NAMES" as const]),
-    ...(validates ? [] : ["DNSSEC" as const]),
-    ...(wasmedge ? [] : ["WASMEDGE" as const]),
-  ];
+  if (!validates) features.push("DNSSEC");
+  if (!wasmedge) features.push("WASMEDGE");
+  return features;
 }
 
 /** What the kernel becomes before any host. */

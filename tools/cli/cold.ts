@@ -5,7 +5,7 @@
 const COLD = [
   "kernel/main/(init|checkDevices)",
   "kernel/(acpi|config|devices|log|memory|power|text)",
-  "kernel/guest/(addrinfo|allow|limits|mounts|services|spec|guests/(guestsInit|make|start|end))",
+  "kernel/guest/(addrinfo|allow|interfaces|limits|mounts|services|spec|guests/(guestsInit|make|start|end))",
   "drivers/(buses|health|lines|manager|msi|pci|registry)",
   "drivers/intel/(address|life|reset)",
   "drivers/virtio/(bus|control|mmio|pci|transport)",

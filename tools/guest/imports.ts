@@ -105,6 +105,8 @@ const SKERRY: Signatures = {
   epoll_ctl: "iiii",
   epoll_wait: "iiiI",
   eventfd: "Ii",
+  pipe: "ii",
+  pair: "iii",
   timerfd_create: "ii",
   timerfd_settime: "iiii",
   timerfd_gettime: "ii",
@@ -113,6 +115,7 @@ const SKERRY: Signatures = {
   lease_from: "iii",
   release: "i",
   send_file: "iiIi",
+  interface_info: "ii",
 };
 
 const MODULES: { readonly [module: string]: Signatures } = {

@@ -8,6 +8,7 @@ import { Description, DescriptorKind } from "../descriptors";
 import { WasiErrno } from "../errno";
 import { OpenFile, directoryAt, fileAt, fileFault, openAt } from "../files";
 import { Guest } from "../guest";
+import { End } from "../pipes";
 import { DIRENT, FDSTAT, FILESTAT, FdFlag, PRESTAT } from "./layout";
 import { RIGHTS_CONSOLE, RIGHTS_SOCKET, Right } from "./rights";
 import { setTimes } from "./times";
@@ -27,6 +28,12 @@ function fileType(d: Description): FileType {
       return getOption(d.object, SocketOption.Type) == SocketType.Stream
         ? FileType.SocketStream
         : FileType.SocketDatagram;
+    case DescriptorKind.Pipe:
+      return d.object == SocketType.Stream
+        ? FileType.SocketStream
+        : d.object == SocketType.Datagram
+          ? FileType.SocketDatagram
+          : FileType.Unknown;
     case DescriptorKind.File:
       return FileType.Regular;
     case DescriptorKind.Directory:
@@ -45,7 +52,7 @@ export function fdFdstatGet(guest: Guest): WasiErrno {
   const into = guest.memory(<u32>guest.record.argument(1), FDSTAT);
   if (!into) return WasiErrno.Fault;
   let flags: u32 = d.nonBlocking ? FdFlag.NonBlock : 0;
-  let rights: u32 = d.kind == <u8>DescriptorKind.Console ? RIGHTS_CONSOLE : RIGHTS_SOCKET;
+  let rights = rightsOf(d);
   let inheriting: u32 = d.kind == <u8>DescriptorKind.Socket ? RIGHTS_SOCKET : 0;
   if (isFile(d)) {
     const file = changetype<OpenFile>(d);
@@ -57,6 +64,15 @@ export function fdFdstatGet(guest: Guest): WasiErrno {
   store<u64>(into, rights, 8);
   store<u64>(into, inheriting, 16);
   return WasiErrno.Success;
+}
+
+/** What may be done with what is no file. */
+function rightsOf(d: Description): u32 {
+  if (d.kind == <u8>DescriptorKind.Console) return RIGHTS_CONSOLE;
+  if (d.kind != <u8>DescriptorKind.Pipe) return RIGHTS_SOCKET;
+  const end = changetype<End>(d);
+  if (end.isSocket) return RIGHTS_SOCKET;
+  return RIGHTS_CONSOLE & ~(end.reads ? <u32>Right.FdWrite : <u32>Right.FdRead);
 }
 
 /** (fd, fdflags). Of what is no file, only whether it waits can be set. */
@@ -75,8 +91,8 @@ export function fdFdstatSetFlags(guest: Guest): WasiErrno {
 }
 
 /**
- * (fd, rights, inheriting): fewer than it has; ENOTCAPABLE for more. The console and sockets keep what they
- * have: ENOTSUP.
+ * (fd, rights, inheriting): fewer than it has; ENOTCAPABLE for more. What is no file keeps what it has, as in
+ * wasmtime.
  */
 export function fdFdstatSetRights(guest: Guest): WasiErrno {
   const d = guest.descriptors.at(<u32>guest.record.argument(0));
@@ -84,8 +100,7 @@ export function fdFdstatSetRights(guest: Guest): WasiErrno {
   const rights = guest.record.argument(1);
   const inheriting = guest.record.argument(2);
   if (!isFile(d)) {
-    const own = d.kind == <u8>DescriptorKind.Console ? RIGHTS_CONSOLE : RIGHTS_SOCKET;
-    return rights & ~(<u64>own) ? WasiErrno.Notcapable : WasiErrno.Notsup;
+    return rights & ~(<u64>rightsOf(d)) ? WasiErrno.Notcapable : WasiErrno.Success;
   }
   const file = changetype<OpenFile>(d);
   if (rights & ~(<u64>file.rights) || inheriting & ~(<u64>file.inheriting)) {

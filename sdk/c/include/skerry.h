@@ -25,7 +25,8 @@ struct skerry_address {
 };
 
 enum { SKERRY_STREAM = 1, SKERRY_DATAGRAM = 2, SKERRY_RAW = 3 };
-enum { SKERRY_INET = 2, SKERRY_INET6 = 10 };
+/** LOCAL: one of a pair, which has no address. */
+enum { SKERRY_LOCAL = 1, SKERRY_INET = 2, SKERRY_INET6 = 10 };
 /** Of `skerry_send`, `skerry_send_message`; others are ENOTSUP. MORE: more follows soon. */
 enum { SKERRY_SEND_DONTWAIT = 0x40, SKERRY_NOSIGNAL = 0x4000, SKERRY_MORE = 0x8000, SKERRY_FASTOPEN = 0x20000000 };
 /** Of `skerry_receive`, `skerry_receive_message`; TRUNCATE: of a datagram its whole length, of a stream no copy. */
@@ -149,6 +150,11 @@ SKERRY_IMPORT(epoll_create) int skerry_epoll_create(int flags);
 SKERRY_IMPORT(epoll_ctl) int skerry_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 SKERRY_IMPORT(epoll_wait) int skerry_epoll_wait(int epoll, struct epoll_event *events, int count, int64_t ns);
 
+/** POSIX's pipe(2): what is read, and what is written. ENFILE when the machine or the guest has as many as may be. */
+SKERRY_IMPORT(pipe) int skerry_pipe(int flags, int ends[2]);
+/** Two sockets that are connected with each other (socketpair(2)); type: SKERRY_STREAM or SKERRY_DATAGRAM. */
+SKERRY_IMPORT(pair) int skerry_pair(int type, int flags, int ends[2]);
+
 /** Linux's eventfd(2); flags also 1 for a semaphore. */
 SKERRY_IMPORT(eventfd) int skerry_eventfd(uint64_t initial, int flags);
 
@@ -165,6 +171,18 @@ SKERRY_IMPORT(timerfd_gettime) int skerry_timerfd_gettime(int fd, struct skerry_
  * lies in the image is sent without being copied.
  */
 SKERRY_IMPORT(send_file) int skerry_send_file(int fd, int file, int64_t offset, size_t length);
+
+/** An interface, with Linux's IFF_ and ARPHRD_; IPv4 addresses in the CPU's order, 0 for none. */
+struct skerry_interface {
+  char name[16];
+  uint32_t flags, mtu;
+  uint8_t mac[6];
+  uint16_t type;
+  uint32_t address, mask, broadcast;
+};
+/** The one of this number, from 1 on; ENODEV for one that there is not. */
+SKERRY_IMPORT(interface_info)
+int skerry_interface(unsigned number, struct skerry_interface *into);
 
 /** Of `what`, above the type of record in its lower 16 bits: `Resolve` in sdk/assembly/syscalls.ts. */
 enum { SKERRY_V4 = 0x10000, SKERRY_V6 = 0x20000, SKERRY_NUMERIC = 0x40000, SKERRY_CONFIGURED = 0x80000 };

@@ -17,6 +17,8 @@ extern "C" {
 int dup(int fd);
 int dup2(int fd, int to);
 int dup3(int fd, int to, int flags);
+int pipe(int ends[2]);
+int pipe2(int ends[2], int flags);
 
 /** A guest is one process, and nobody's in particular: ids are 1 and 0, and there are no others to make. */
 pid_t getpid(void);
@@ -29,7 +31,6 @@ gid_t getegid(void);
 pid_t fork(void);
 pid_t vfork(void);
 pid_t setsid(void);
-int pipe(int pair[2]);
 /** 0 for the ids that it has, else EPERM. */
 int setuid(uid_t id);
 int setgid(gid_t id);
