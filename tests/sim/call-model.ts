@@ -1,5 +1,5 @@
 /**
- * What POSIX says of a program's descriptors, sockets, events and epolls on one machine, as a model in which
+ * What POSIX says of a program's descriptors, sockets, pipes, events, timers and epolls on one machine, as a model in which
  * everything that is under way has arrived before the next call. All its sockets talk over 127.0.0.1.
  */
 
@@ -98,6 +98,47 @@ export class Event extends Description {
   }
 }
 
+/** An end of a pipe, or one of a pair of sockets. */
+export class End extends Description {
+  peer: End | undefined;
+  /** Bytes that have arrived, each the number of the byte in its stream. */
+  arrived: number[] = [];
+  sent = 0;
+  /** Its peer was closed with something unread, and it has not said so. */
+  reset = false;
+  constructor(
+    readonly mark: number,
+    readonly reads: boolean,
+    readonly writes: boolean,
+    readonly pair: boolean,
+  ) {
+    super();
+  }
+}
+
+/** Moments nearer to each other than this are not told apart. */
+const NEAR = 2_000_000n;
+
+export class Timer extends Description {
+  /** When it fires first; below 0 if it does not. */
+  first = -1n;
+  interval = 0n;
+  /** Times that a reader has been told of. */
+  told = 0n;
+
+  /** Times that it has fired by then and nobody has been told of. */
+  ticks(now: bigint): bigint {
+    if (this.first < 0n || now < this.first) return 0n;
+    const all = this.interval ? (now - this.first) / this.interval + 1n : 1n;
+    return all - this.told;
+  }
+
+  /** Whether it fires just about then. */
+  fires(now: bigint): boolean {
+    return this.ticks(now - NEAR) !== this.ticks(now + NEAR);
+  }
+}
+
 export interface Watch {
   fd: number;
   description: Description;
@@ -111,6 +152,8 @@ export class Epoll extends Description {
 
 export class Model {
   readonly fds = new Map<number, Description>();
+  /** The monotonic clock at the latest call, ns. */
+  now = 0n;
   private nextPort = 0;
   private marks = 0;
 
@@ -154,6 +197,10 @@ export class Model {
       for (const watch of description.list) watch.description.watches.delete(watch);
     }
     if (description instanceof Tcp) this.endTcp(description);
+    if (description instanceof End && description.peer) {
+      description.peer.peer = undefined;
+      description.peer.reset = description.pair && description.arrived.length > 0;
+    }
   }
 
   private endTcp(socket: Tcp): void {
@@ -405,7 +452,7 @@ export class Model {
     if (socket.state !== "connected") return { result: -WasiErrno.Notconn };
     const { arrived, mark } = socket;
     if (socket.reset) {
-      socket.arrived = [];
+      // What came before the reset may still be read, in any number of pieces.
       const told = [-WasiErrno.Connreset, -WasiErrno.Pipe, 0];
       for (let i = 1; i <= Math.min(length, arrived.length); i++) told.push(i);
       return { result: told };
@@ -464,6 +511,43 @@ export class Model {
     return taken;
   }
 
+  // ---- Pipes, pairs, timers ----------------------------------------------------------------------
+
+  /** The two descriptors, or an errno. */
+  pipe(pair: boolean): [number, number] | number {
+    if (this.limit - this.fds.size < 2) return -WasiErrno.Mfile;
+    const one = new End(this.marks++, true, pair, pair);
+    const two = new End(this.marks++, pair, true, pair);
+    one.peer = two;
+    two.peer = one;
+    return [this.put(one), this.put(two)];
+  }
+
+  write(end: End, length: number): number {
+    if (!end.writes) return -WasiErrno.Badf;
+    if (!end.peer) return -WasiErrno.Pipe;
+    for (let i = 0; i < length; i++) end.peer.arrived.push(end.sent++);
+    return length;
+  }
+
+  read(end: End, length: number): { result: number; bytes?: (at: number) => number } {
+    if (!end.reads) return { result: -WasiErrno.Badf };
+    if (end.arrived.length) {
+      const taken = end.arrived.splice(0, length);
+      return { result: taken.length, bytes: (at) => byteOf(end.mark, taken[at]!) };
+    }
+    const { reset } = end;
+    end.reset = false;
+    if (reset) return { result: -WasiErrno.Connreset };
+    return { result: end.peer ? -WasiErrno.Again : 0 };
+  }
+
+  timer(): number {
+    const made = new Timer();
+    made.nonBlocking = true;
+    return this.put(made);
+  }
+
   epoll(): number {
     return this.put(new Epoll());
   }
@@ -504,6 +588,12 @@ export class Model {
     if (one instanceof Epoll) return this.ready(one).some(({ events }) => events) ? IN : 0;
     if (one instanceof Event) return (one.count ? IN : 0) | (one.count < 2n ** 64n - 2n ? OUT : 0);
     if (one instanceof Udp) return (one.arrived.length ? IN : 0) | OUT | (one.error ? ERR : 0);
+    if (one instanceof Timer) return one.ticks(this.now) ? IN : 0;
+    if (one instanceof End) {
+      const arrived = one.arrived.length ? IN : 0;
+      if (one.pair) return arrived | OUT | (one.peer ? 0 : IN | HUP) | (one.reset ? ERR : 0);
+      return arrived | (one.writes ? OUT : 0) | (one.peer ? 0 : one.writes ? ERR : HUP);
+    }
     if (!(one instanceof Tcp)) return IN | OUT;
     if (one.state === "listening") return one.queue.length ? IN : 0;
     const readable = one.arrived.length || one.ended || one.shutRead ? IN : 0;
@@ -514,6 +604,7 @@ export class Model {
   /** Whether POSIX leaves open what events hold: of what is no connection, or has been reset. */
   open(one: Description): boolean {
     if (one instanceof Epoll) return this.ready(one).some(({ open }) => open);
+    if (one instanceof Timer) return one.fires(this.now);
     if (!(one instanceof Tcp)) return one instanceof Udp && one.error !== 0;
     return one.state === "fresh" || one.state === "failed" || one.reset || one.shutRead;
   }

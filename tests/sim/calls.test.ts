@@ -10,12 +10,14 @@ import {
   byteOf,
   Console,
   type Description,
+  End,
   Epoll,
   Event,
   type Expected,
   Model,
   NONBLOCK,
   Tcp,
+  Timer,
   Udp,
   WasiErrno,
 } from "./call-model.ts";
@@ -27,7 +29,7 @@ import { forSeeds, inWorld } from "./harness.ts";
 
 /** Sequences of each seed, all of one guest and one machine, and calls of each. */
 const SEQUENCES = 40;
-const CALLS = 60;
+const CALLS = 70;
 const LIMIT = 20;
 /** Ports of a sequence: each has its own, whose old connections are none of the next one's. */
 const PORTS = 4;
@@ -61,6 +63,7 @@ class Caller {
   private readonly data: number;
   private readonly vector: number;
   private readonly list: number;
+  private readonly clock: number;
 
   constructor(
     seed: number,
@@ -72,6 +75,7 @@ class Caller {
     this.vector = memory.reserve(16);
     this.data = memory.reserve(4096);
     this.list = memory.reserve(1024);
+    this.clock = memory.reserve(8);
   }
 
   *run(): Script {
@@ -128,7 +132,10 @@ class Caller {
     const picked = stray ? this.random.integer(0, LIMIT) : this.pick(among)[0];
     // What a socket is whose connection failed, POSIX does not say: it can only be closed.
     const one = this.model.fds.get(picked);
-    return kinds.length && one instanceof Tcp && one.state === "failed" ? LIMIT : picked;
+    const failed = one instanceof Tcp && one.state === "failed";
+    // Nor are pairs the network's sockets.
+    const paired = one instanceof End && one.pair && !kinds.some((kind) => one instanceof kind);
+    return kinds.length && (failed || paired) ? LIMIT : picked;
   }
 
   /** Ports that somebody listens on. */
@@ -147,9 +154,15 @@ class Caller {
     return this.address;
   }
 
+  private *moment(): Script {
+    yield* call("clock_time_get", 1, 0n, this.clock);
+    this.model.now = this.memory.view.getBigUint64(this.clock, true);
+  }
+
   private *step(): Script {
     const { model, random } = this;
-    const pick = random.integer(0, 99);
+    const pick = random.integer(0, 111);
+    yield* this.moment();
     const port = 2000 + this.sequences * PORTS + random.integer(0, PORTS - 1);
     if (pick < 9) {
       const stream = random.chance(0.7);
@@ -234,7 +247,85 @@ class Caller {
       return this.expect("epoll_create()", yield* call("epoll_create", 0), model.epoll());
     if (pick < 93) return yield* this.control();
     if (pick < 96) return yield* this.wait();
-    return yield* this.poll();
+    if (pick < 100) return yield* this.poll();
+    if (pick < 101) return yield* this.pipe();
+    if (pick < 107) return yield* this.throughPipe();
+    return yield* this.timer();
+  }
+
+  private *pipe(): Script {
+    const pair = this.random.chance(0.5);
+    const result = pair ? yield* call("pair", 1, 0, this.list) : yield* call("pipe", 0, this.list);
+    const made = this.model.pipe(pair);
+    const name = pair ? "pair" : "pipe";
+    if (typeof made === "number") return this.expect(`${name}()`, result, made);
+    const { view } = this.memory;
+    const ends = [view.getUint32(this.list, true), view.getUint32(this.list + 4, true)];
+    this.expect(`${name}() of ${ends.join()}`, result, 0);
+    assert.deepEqual(ends, made);
+  }
+
+  /** Writes to an end of a pipe or a pair, or reads from it. */
+  private *throughPipe(): Script {
+    const { model, random, memory } = this;
+    const reading = random.chance(0.5);
+    const fd = this.fd([End], (one) => (reading ? hasArrived(one) : (one as End).writes));
+    const end = model.fds.get(fd);
+    if (!(end instanceof End)) return;
+    const length = random.integer(1, 2000);
+    memory.view.setUint32(this.vector, this.data, true);
+    memory.view.setUint32(this.vector + 4, length, true);
+    if (!reading) {
+      // Never so much that there is no room.
+      if (end.peer && end.peer.arrived.length > 60000) return;
+      for (let i = 0; end.peer && i < length; i++) {
+        memory.bytes[this.data + i] = byteOf(end.peer.mark, end.sent + i);
+      }
+      const failed = yield* call("fd_write", fd, this.vector, 1, this.vector + 8);
+      const result = failed ? -failed : memory.view.getUint32(this.vector + 8, true);
+      return this.expect(`write(${fd}, ${length})`, result, model.write(end, length));
+    }
+    if (end.reads && !model.mayRead(fd)) return;
+    const failed = yield* call("fd_read", fd, this.vector, 1, this.vector + 8);
+    const result = failed ? -failed : memory.view.getUint32(this.vector + 8, true);
+    const { result: expected, bytes } = model.read(end, length);
+    this.expect(`read(${fd}, ${length})`, result, expected);
+    for (let i = 0; bytes && i < result; i++)
+      assert.equal(memory.bytes[this.data + i], bytes(i), `byte ${i} of ${this.trace.at(-1)}`);
+  }
+
+  /** Makes a timer, sets one, or asks how often it has fired. */
+  private *timer(): Script {
+    const { model, random, memory } = this;
+    const fd = this.fd([Timer]);
+    const timer = model.fds.get(fd);
+    const some = [...model.fds.values()].some((one) => one instanceof Timer);
+    if (!(timer instanceof Timer) || random.chance(0.1)) {
+      if (some && random.chance(0.8)) return;
+      const made = yield* call("timerfd_create", 1, NONBLOCK);
+      return this.expect("timerfd_create()", made, model.timer());
+    }
+    const { view } = memory;
+    if (random.chance(0.4)) {
+      const value = random.chance(0.15) ? 0n : BigInt(random.integer(1, 400)) * 1_000_000n;
+      const interval = random.chance(0.5) ? 0n : BigInt(random.integer(5, 100)) * 1_000_000n;
+      view.setBigUint64(this.list, interval, true);
+      view.setBigUint64(this.list + 8, value, true);
+      const result = yield* call("timerfd_settime", fd, 0, this.list, 0);
+      timer.first = value ? model.now + value : -1n;
+      timer.interval = interval;
+      timer.told = 0n;
+      return this.expect(`timerfd_settime(${fd}, ${value}, ${interval})`, result, 0);
+    }
+    if (timer.fires(model.now)) return;
+    const ticks = timer.ticks(model.now);
+    if (!ticks && !timer.nonBlocking) return;
+    view.setUint32(this.vector, this.data, true);
+    view.setUint32(this.vector + 4, 8, true);
+    const result = yield* call("fd_read", fd, this.vector, 1, this.vector + 8);
+    this.expect(`read(${fd}) of ${ticks}`, result, ticks ? 0 : WasiErrno.Again);
+    if (ticks) assert.equal(view.getBigUint64(this.data, true), ticks, this.trace.at(-1));
+    timer.told += ticks;
   }
 
   private *send(port: number): Script {
@@ -309,7 +400,7 @@ class Caller {
 
   private *control(): Script {
     const { random, memory } = this;
-    const [epfd, fd] = [this.fd([Epoll]), this.fd([Tcp, Udp, Event])];
+    const [epfd, fd] = [this.fd([Epoll]), this.fd([Tcp, Udp, Event, End, Timer])];
     const operation = this.pick([1, 1, 1, 2, 3]);
     const events = this.pick([1, 4, 5]);
     const data = random.integer(1, 1 << 20);
@@ -411,6 +502,7 @@ test("of the calls at random many of each kind succeeded", (t) => {
     "send",
     "send_to",
     "receive",
+    ...["pipe", "pair", "write", "read", "timerfd_settime"],
   ])
     assert.ok((succeeded.get(name) ?? 0) > 100, name);
 });

@@ -160,6 +160,9 @@ simulate("who takes all that there is gets his limit, and leaves it when he ends
     events: { call: "eventfd", args: [0n, 0] },
     timers: { call: "timerfd_create", args: [1, 0] },
     copies: { call: "duplicate", args: [1, 0, 0] },
+    // Their rings are of the machine's memory, so there are fewer: each guest has the same share.
+    pipes: { call: "pipe", args: [0, 64] },
+    pairs: { call: "pair", args: [1, 0, 64] },
   };
   const taken = Object.keys(kinds).map((): number[] => []);
   const guests = Object.entries(kinds).map(([kind, step], i) => greedy(kind, step, taken[i]!));
@@ -174,7 +177,10 @@ simulate("who takes all that there is gets his limit, and leaves it when he ends
   world.run(30 * SECOND);
   for (const [i, { name }] of guests.entries()) {
     assert.ok(taken[i]!.length > 5, `${name} was started ${taken[i]!.length} times`);
-    for (const count of taken[i]!) assert.equal(count, 197, name);
+    const rings = name === "pipes" ? 2 : name === "pairs" ? 1 : 0;
+    const most = rings ? taken[i]![0]! : 197;
+    assert.ok(most >= rings, `${name}: ${most}`);
+    for (const count of taken[i]!) assert.equal(count, most, name);
   }
   const open = new Sockets(machine).statistics(Statistics.Sockets, 8).getUint32(0, true);
   assert.equal(open, 0);
