@@ -55,11 +55,11 @@ export const enum Syscall {
   /** (number, SocketOption, into, length) → bytes of the value, cut to `length` */
   GetOptionData = 20,
   /**
-   * (number, into) → bytes of the first run of unread bytes of a stream, which is the program's to read
-   * where it lies until `Release`; writes the lease's number, the run's address and its length, three
-   * u32. Several may be out at a time. 0 is the end of the stream, -EAGAIN nothing yet, -ENOBUFS too
-   * many are out: `Receive` still works. The connection's window is charged while a lease is out, and
-   * `Close` ends those of its socket.
+   * (number, into) → bytes of the first run of unread bytes of a stream, or of the oldest datagram, which is the
+   * program's to read where it lies until `Release`; writes the lease's number, the run's address and its
+   * length, three u32. Several may be out at a time. 0 is the end of the stream or a datagram of nothing, -EAGAIN
+   * nothing yet, -ENOBUFS too many are out: `Receive` still works. The connection's window, or the queue of
+   * datagrams, is charged while a lease is out, and `Close` ends those of its socket.
    */
   Lease = 21,
   /** (lease): in any order. -EINVAL for one that is out no longer */
