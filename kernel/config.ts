@@ -74,6 +74,8 @@ const SEARCH_MAX: u32 = 6;
 /** Bytes of a domain as text, without a dot at its end (RFC 1035, 2.3.4). */
 const DOMAIN_MAX: u32 = 253;
 const NDOTS_MAX: i32 = 15;
+/** Of the word `routes`. */
+const ROUTES_MAX: i32 = 1_000_000;
 
 /** Whether answers are validated. */
 export const enum DnssecMode {
@@ -129,6 +131,8 @@ export class Config {
   forwarding: bool;
   /** Routers may say that another is nearer, and we say so as one. */
   redirects: bool;
+  /** Most routes that the table is to hold; 0: as befits the machine. */
+  routes: u32;
   /** Dots that a name must have to be looked for as it is before the search list is tried. */
   ndots: u32;
   /** `DnssecMode`. */
@@ -313,6 +317,13 @@ function parseWord(word: usize, length: u32): void {
     if (offerNamed(value, valueLength)) return;
     expected =
       "a card, as in eth1, and perhaps ,preference=high|medium|low ,lifetime=0 to 9000 not below ,interval=4 to 1800 ,mtu= ,managed ,other ,dns=an IPv6 address ,search=a domain";
+  } else if (textEquals(word, keyLength, "routes")) {
+    const most = parseDecimal(value, valueLength, ROUTES_MAX);
+    if (most > 0) {
+      config.routes = most;
+      return;
+    }
+    expected = "a number from 1 to 1,000,000";
   } else if (textEquals(word, keyLength, "forward")) {
     config.forwarding = textEquals(value, valueLength, "on");
     if (config.forwarding || textEquals(value, valueLength, "off")) return;

@@ -74,8 +74,8 @@ export function netInit(endpoints: u32): void {
   hashInit(random64());
   interfacesInit();
   neighboursInit();
-  routesInit(0);
   redirectsInit();
+  routesInit(config.routes);
   icmpInit();
   reassemblyInit(sendReassemblyTimeout);
   listenersInit();

@@ -69,10 +69,11 @@ const everything = changetype<IpAddress>(memory.data(16, 8));
 const root4 = changetype<Node>(memory.data(32, 8));
 const root6 = changetype<Node>(memory.data(32, 8));
 
-/** Makes room for `most` routes; 0: as many as befits the machine. Start-up only. */
+/** Makes room for `most` routes, if they fit into a quarter of memory; 0: as many as befits the machine. Start-up only. */
 export function routesInit(most: u32): void {
   assert(offsetof<RouteEntry>() <= <usize>ENTRY);
-  capacity = most ? most : max<u32>(unreserved() / SHARE, LEAST);
+  const fit = (unreserved() >> 2) / (ENTRY + TRIE);
+  capacity = most ? min<u32>(most, fit) : max<u32>(unreserved() / SHARE, LEAST);
   entries = reserve(capacity * ENTRY, 64);
   for (let i = capacity; i-- > 0;) {
     const entry = changetype<RouteEntry>(entries + i * ENTRY);
