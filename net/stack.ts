@@ -74,8 +74,8 @@ export function netInit(endpoints: u32): void {
   hashInit(random64());
   interfacesInit();
   neighboursInit();
-  redirectsInit();
   routesInit(config.routes);
+  redirectsInit();
   icmpInit();
   reassemblyInit(sendReassemblyTimeout);
   listenersInit();
@@ -132,7 +132,8 @@ function firstNic(): u32 {
 export function netInput(device: Device, _now: u64): void {
   const iface = interfaceAt(device.index);
   if (iface.kind == LinkKind.Ethernet) {
-    tcpForesee(device.received.head, device.received.length);
+    // What a router sends on has no connections here.
+    if (!config.forwarding) tcpForesee(device.received.head, device.received.length);
     return ethernetInput(iface);
   }
   const received = device.received;

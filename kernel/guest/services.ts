@@ -9,13 +9,12 @@ import { parseDecimal, textFind } from "../text";
 export const OVER_TCP: u32 = 1;
 export const OVER_UDP: u32 = 2;
 
-/** Name, port, and what it runs over: 1 TCP, 2 UDP, 3 both. */
+/**
+ * Name, port, and what it runs over: 1 TCP, 2 UDP, 3 both. One literal: what is put together when the module starts
+ * wants memory that there is none of on metal.
+ */
 const SERVICES: string =
-  "echo 7 3;discard 9 3;daytime 13 3;chargen 19 3;ftp-data 20 1;ftp 21 1;ssh 22 1;telnet 23 1;smtp 25 1;" +
-  "time 37 3;domain 53 3;bootps 67 2;bootpc 68 2;tftp 69 2;http 80 1;pop3 110 1;ntp 123 2;imap2 143 1;" +
-  "snmp 161 3;snmp-trap 162 3;ldap 389 3;https 443 3;submissions 465 1;syslog 514 2;submission 587 1;" +
-  "ldaps 636 3;domain-s 853 3;imaps 993 1;pop3s 995 1;mqtt 1883 1;mysql 3306 1;sip 5060 3;mdns 5353 2;" +
-  "postgresql 5432 1;redis 6379 1;http-alt 8080 3;mqtts 8883 1;";
+  "echo 7 3;discard 9 3;daytime 13 3;chargen 19 3;ftp-data 20 1;ftp 21 1;ssh 22 1;telnet 23 1;smtp 25 1;time 37 3;domain 53 3;bootps 67 2;bootpc 68 2;tftp 69 2;http 80 1;pop3 110 1;ntp 123 2;imap2 143 1;snmp 161 3;snmp-trap 162 3;ldap 389 3;https 443 3;submissions 465 1;syslog 514 2;submission 587 1;ldaps 636 3;domain-s 853 3;imaps 993 1;pop3s 995 1;mqtt 1883 1;mysql 3306 1;sip 5060 3;mdns 5353 2;postgresql 5432 1;redis 6379 1;http-alt 8080 3;mqtts 8883 1;";
 
 const SPACE: u32 = 0x20;
 const END: u32 = 0x3b;

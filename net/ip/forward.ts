@@ -10,9 +10,9 @@ import { Icmpv6Type, TimeExceeded6, Unreachable6 } from "../wire/icmpv6";
 import { Ipv4Fragment, Ipv4Header, ipv4Hop, ipv4OptionsCopied, ipv4Part } from "../wire/ipv4";
 import { IPV6_HEADER, Ipv6Header, ipv6Hop } from "../wire/ipv6";
 import { fragmentOf, fragmentPrepare, fragmentUnit, fragmentsFit } from "./fragment";
-import { ipSendBuilt } from "./output";
+import { ipSendBuilt, sendFramed } from "./output";
 import { ipv6SendBuilt } from "./output6";
-import { Route, RouteKind, routeTo } from "./route";
+import { Route, RouteKind, routeReady, routeTo } from "./route";
 import { ipStats, ipv6Stats } from "./stats";
 
 /**
@@ -62,6 +62,49 @@ export function ipv4Forward(iface: Interface, packet: Packet): void {
   ipStats.forwarded++;
   cleared(packet);
   ipSendBuilt(route, packet, destination);
+}
+
+/**
+ * The same for most: a whole datagram without options, which no group heard on the link, to where others have gone
+ * by another link. False, and nothing is done, if it is none of these: `ipv4Forward` is to look at it. Who has a
+ * route that is ready is one host elsewhere, so neither our addresses nor groups need be gone through.
+ */
+export function ipv4ForwardReady(iface: Interface, packet: Packet, header: Ipv4Header): bool {
+  const to = header.destination;
+  const route = routeReady(0, v4Lo(to));
+  if (route === null || route.iface == iface || iface.acceptAny) return false;
+  const length = header.totalLength;
+  if (length > route.iface.mtu || header.ttl <= 1) return false;
+  if (!mayPass(header.source) || isV4LinkLocal(to)) return false;
+  packet.length = length;
+  ipv4Hop(header);
+  ipStats.forwarded++;
+  ipStats.sent++;
+  packet.flags = 0;
+  sendFramed(route, route.neighbour!, packet);
+  return true;
+}
+
+/** The same of IPv6: `from` is no group and none of ours. */
+export function ipv6ForwardReady(
+  iface: Interface,
+  packet: Packet,
+  from: IpAddress,
+  to: IpAddress,
+): bool {
+  const route = routeReady(to.hi, to.lo);
+  if (route === null || route.iface == iface || packet.flags & LINK_GROUP) return false;
+  const header = changetype<Ipv6Header>(packet.data);
+  const length = IPV6_HEADER + header.payloadLength;
+  if (length > route.iface.v6Mtu || header.hopLimit <= 1) return false;
+  if (from.hi >> 56 == 0 || isV6LinkLocal(from.hi) || isV6LinkLocal(to.hi)) return false;
+  packet.length = length;
+  ipv6Hop(header);
+  ipv6Stats.forwarded++;
+  ipv6Stats.sent++;
+  packet.flags = 0;
+  sendFramed(route, route.neighbour!, packet);
+  return true;
 }
 
 const destination = changetype<IpAddress>(memory.data(16, 8));

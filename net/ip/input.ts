@@ -19,7 +19,7 @@ import {
   ipv4Plain,
   ipv4Reassembled,
 } from "../wire/ipv4";
-import { ipv4Forward } from "./forward";
+import { ipv4Forward, ipv4ForwardReady } from "./forward";
 import { isMember } from "./groups";
 import { deliver } from "./protocol";
 import { reassemblyAdd } from "./reassembly";
@@ -37,7 +37,7 @@ const LINK_GROUP: u32 = PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast;
 /** Takes an IPv4 datagram from the link: `packet.data` is its header. Owns the packet. */
 export function ipv4Input(iface: Interface, packet: Packet): void {
   ipStats.received++;
-  // Nearly all: whole, without options, for the interface's address.
+  // Nearly all: whole, without options, for the interface's address; of a router's, to somebody known.
   const header = changetype<Ipv4Header>(packet.data);
   const flags: u32 = packet.flags;
   if (packet.length >= IPV4_HEADER && ipv4Plain(packet.data) && !(flags & LINK_GROUP)) {
@@ -45,15 +45,18 @@ export function ipv4Input(iface: Interface, packet: Packet): void {
     const from = header.source;
     const to = header.destination;
     if (
-      to == iface.v4Address &&
+      (to == iface.v4Address || config.forwarding) &&
       length >= IPV4_HEADER &&
       length <= packet.length &&
       (flags & PacketFlag.NetworkChecksumGood || sum20(packet.data) == 0xffff) &&
       !badSource(iface, from)
     ) {
-      packet.length = length;
-      handUp(iface, packet, IPV4_HEADER, header.protocol, from, to);
-      return;
+      if (to == iface.v4Address) {
+        packet.length = length;
+        handUp(iface, packet, IPV4_HEADER, header.protocol, from, to);
+        return;
+      }
+      if (ipv4ForwardReady(iface, packet, header)) return;
     }
   }
   anyInput(iface, packet);

@@ -25,7 +25,7 @@ import { ICMPV6_HEADER, Icmpv6Header, Icmpv6Type, Problem6 } from "../wire/icmpv
 import { Protocol } from "../wire/ipv4";
 import { Extension, IPV6_HEADER, Ipv6Fault, Ipv6Header, ipv6Check } from "../wire/ipv6";
 import { extensionsAnnouncedAt, extensionsProtocol, extensionsWalk } from "./extensions";
-import { ipv6Forward } from "./forward";
+import { ipv6Forward, ipv6ForwardReady } from "./forward";
 import { isMember } from "./groups";
 import { deliver } from "./protocol";
 import { ipv6Stats } from "./stats";
@@ -53,6 +53,7 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
     ipv6Stats.badSource++;
     return packet.release();
   }
+  if (config.forwarding && ipv6ForwardReady(iface, packet, source, destination)) return;
   const toGroup = isV6Multicast(destination.hi);
   if (toGroup ? !isOurGroup(iface) : !isOurs(iface)) {
     const passing = config.forwarding && !toGroup && iface.kind == LinkKind.Ethernet;

@@ -18,7 +18,7 @@ import {
   loopbackInterface,
   AddressState,
 } from "../interface";
-import { Neighbour } from "../link/neighbour";
+import { Neighbour, NeighbourState } from "../link/neighbour";
 import { routeFind } from "../route/choose";
 import { redirectedHop } from "../route/redirect";
 import { v6Route } from "./route6";
@@ -83,8 +83,8 @@ export class Route {
   }
 }
 
-const ROUTES: u32 = 256;
-const routes: usize = memory.data(256 * 128, 64);
+const ROUTES: u32 = 1024;
+const routes: usize = memory.data(1024 * 128, 64);
 
 
 @inline function placeOf(hi: u64, lo: u64): Route {
@@ -102,6 +102,18 @@ const routes: usize = memory.data(256 * 128, 64);
 /** The way to an address has changed. */
 export function routeForget(hi: u64, lo: u64): void {
   placeOf(hi, lo).generation = 0;
+}
+
+/**
+ * The route to an address if it is kept and leads to a station that answers, whose frames' header is known then; else
+ * null. No look-up: a hop of a router asks this first.
+ */
+@inline export function routeReady(hi: u64, lo: u64): Route | null {
+  const at = routes + ((<usize>(addressHash(hi, lo, 0) & (ROUTES - 1))) << 7);
+  const route = changetype<Route>(at);
+  if (route.lo != lo || route.hi != hi || route.generation != interfaceGeneration()) return null;
+  const neighbour = route.neighbour;
+  return neighbour !== null && neighbour.state == NeighbourState.Reachable ? route : null;
 }
 
 function compute(route: Route, hi: u64, lo: u64): bool {

@@ -38,6 +38,12 @@ test("the guide's example", () => {
   assert.match(said, /pass 1/);
 });
 
+test("the guide's topology: three routers and two hosts", () => {
+  const { status, said } = sim(project("tests/tools/simulation/topology.ts"), {});
+  assert.equal(status, 0, said);
+  assert.match(said, /pass 1/);
+});
+
 test("a folder with a skerry.toml", () => {
   server("page", "-DPAGE");
   server("echo");

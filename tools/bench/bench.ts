@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { Failure, project } from "../cli/project.ts";
+import { benchForwarding } from "./forwarding.ts";
 import { MEASURES, benchGuests } from "./guests.ts";
 import { benchPhases } from "./phases.ts";
 import { benchPrograms } from "./programs.ts";
@@ -9,9 +10,10 @@ import { benchStacks } from "./stacks.ts";
 
 /** `skerry bench`: what is measured, in which order, and where the figures are kept. */
 
-/** Beside the measures of guests.ts: everything of stacks.ts, scale.ts, phases.ts and programs.ts. */
+/** Beside the measures of guests.ts: everything of stacks.ts, scale.ts, forwarding.ts, phases.ts and programs.ts. */
 const STACKS = "stacks";
 const SCALE = "scale";
+const FORWARDING = "forwarding";
 const PHASES = "phases";
 const PROGRAMS = "guests";
 
@@ -28,7 +30,7 @@ export interface BenchOptions {
  * is not measured this time stays in that file.
  */
 export async function bench({ rounds, only, nics }: BenchOptions): Promise<void> {
-  const known: string[] = [...MEASURES, STACKS, SCALE, PHASES, PROGRAMS];
+  const known: string[] = [...MEASURES, STACKS, SCALE, FORWARDING, PHASES, PROGRAMS];
   const unknown = only?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
@@ -42,6 +44,9 @@ export async function bench({ rounds, only, nics }: BenchOptions): Promise<void>
   }
   if (wanted.has(STACKS)) found.stacks = { date, machine, ...(await benchStacks(rounds)) };
   if (wanted.has(SCALE)) found.scale = { date, machine, samples: await benchScale() };
+  if (wanted.has(FORWARDING)) {
+    found.forwarding = { date, machine, ...(await benchForwarding(rounds)) };
+  }
   if (wanted.has(PROGRAMS)) {
     found.programs = { date, machine, ...(await benchPrograms(rounds)) };
   }

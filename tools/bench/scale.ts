@@ -4,6 +4,7 @@ import { buildHostedBoth } from "../cli/build.ts";
 import { DEFAULT_APP, Failure, project, root } from "../cli/project.ts";
 import { note } from "../cli/progress.ts";
 import { buildTestProgram } from "../hosted/programs.ts";
+import { plotCourses } from "./plot.ts";
 import { figure, printTable } from "./table.ts";
 
 /**
@@ -51,47 +52,6 @@ const COURSES = [
   { key: "random", name: "over any of them", colour: "#d55e00" },
 ] as const;
 
-/** The courses as a picture: ns a packet over the number of connections. */
-function plot(samples: Sample[]): string {
-  const [width, height, left, right, top, bottom] = [760, 400, 70, 150, 56, 56];
-  const last = Math.log10(COUNTS.at(-1)!);
-  const first = Math.log10(COUNTS[0]!);
-  const most = Math.max(...samples.flatMap(({ active, random }) => [active, random])) * 1.1;
-  const x = (count: number): string =>
-    (left + ((Math.log10(count) - first) / (last - first)) * (width - left - right)).toFixed(1);
-  const y = (ns: number): string =>
-    (height - bottom - (ns / most) * (height - top - bottom)).toFixed(1);
-  const rough = most / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const each = [1, 2, 5, 10].find((step) => step * power >= rough)! * power;
-  const parts = [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
-    `<rect width="${width}" height="${height}" fill="#fff"/>`,
-    `<text x="${left}" y="28" font-size="16">A packet among so many connections, ns</text>`,
-  ];
-  for (let ns = 0; ns <= most; ns += each) {
-    parts.push(
-      `<path d="M${left} ${y(ns)}H${width - right}" stroke="#e5e7eb"/>`,
-      `<text x="${left - 8}" y="${y(ns)}" text-anchor="end" dy="4">${ns}</text>`,
-    );
-  }
-  for (const count of COUNTS) {
-    const label = count.toLocaleString("en");
-    parts.push(
-      `<text x="${x(count)}" y="${height - bottom + 20}" text-anchor="middle">${label}</text>`,
-    );
-  }
-  for (const { key, name, colour } of COURSES) {
-    const points = samples.map((sample) => `${x(sample.connections)},${y(sample[key])}`);
-    const end = samples.at(-1)!;
-    parts.push(
-      `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="2"/>`,
-      `<text x="${width - right + 8}" y="${y(end[key])}" dy="4" fill="${colour}">${name}</text>`,
-    );
-  }
-  return [...parts, "</svg>", ""].join("\n");
-}
-
 /** A number of bytes that a source of net/tcp states. */
 function constant(file: string, name: string): number {
   const source = readFileSync(project(`net/tcp/${file}.ts`), "utf8");
@@ -131,6 +91,11 @@ export async function benchScale(): Promise<Sample[]> {
   const keys = ["connections", "bytes", "active", "random", "single", "instructions"] as const;
   const lines = samples.map((sample) => keys.map((key) => sample[key]).join(","));
   writeFileSync(project("build/scale.csv"), [keys.join(","), ...lines, ""].join("\n"));
-  writeFileSync(project("build/scale.svg"), plot(samples));
+  const courses = COURSES.map(({ key, ...look }) => ({
+    ...look,
+    values: samples.map((sample) => sample[key]),
+  }));
+  const title = "A packet among so many connections, ns";
+  writeFileSync(project("build/scale.svg"), plotCourses(title, COUNTS, courses));
   return samples;
 }

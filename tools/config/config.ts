@@ -63,31 +63,34 @@ export class ConfigFailure extends Failure {
   }
 }
 
+/** The table [network]. */
+export interface NetworkTable {
+  ip?: string;
+  fallback?: string;
+  gateway?: string;
+  dns?: string[];
+  search?: string[];
+  ndots?: number;
+  dnssec?: "off" | "on" | "strict";
+  anchors?: string[];
+  insecure?: string[];
+  hosts?: string;
+  interfaces?: { [name: string]: string[] };
+  routes?: { to: string; via: string; metric?: number }[];
+  forward?: boolean;
+  redirects?: boolean;
+  advertise?: { [name: string]: Advertised };
+  ip6?: string;
+  gateway6?: string;
+  hostname?: string;
+  congestion?: string;
+  ecn?: string;
+}
+
 /** What the schema lets through. */
 interface Raw {
   guests: { [name: string]: RawGuest };
-  network?: {
-    ip?: string;
-    fallback?: string;
-    gateway?: string;
-    dns?: string[];
-    search?: string[];
-    ndots?: number;
-    dnssec?: "off" | "on" | "strict";
-    anchors?: string[];
-    insecure?: string[];
-    hosts?: string;
-    interfaces?: { [name: string]: string[] };
-    routes?: { to: string; via: string; metric?: number }[];
-    forward?: boolean;
-    redirects?: boolean;
-    advertise?: { [name: string]: Advertised };
-    ip6?: string;
-    gateway6?: string;
-    hostname?: string;
-    congestion?: string;
-    ecn?: string;
-  };
+  network?: NetworkTable;
   log?: { level?: string };
   machine?: {
     machine?: MachineType;
@@ -449,7 +452,14 @@ function lineOf(
   return { text: `${shownPath(file)}:${line}:${column}: ${message}`, order: line * 1e6 + column };
 }
 
-function commandLineOf({ network = {}, log = {} }: Raw): string {
+/** The words of the kernel's command line that say the same. */
+export function commandLineOf({
+  network = {},
+  log = {},
+}: {
+  network?: NetworkTable;
+  log?: { level?: string };
+}): string {
   const words: [string, string | undefined][] = [
     ["ip", network.ip],
     ["fallback", network.fallback],

@@ -66,6 +66,8 @@ interface Plug {
   port: Port;
   /** When the sender's last frame has left. */
   free: number;
+  /** Nothing of it passes, either way. */
+  silent: boolean;
 }
 
 /**
@@ -98,13 +100,28 @@ export class Link {
   }
 
   attach(port: Port): void {
-    this.plugs.push({ port, free: 0 });
+    this.plugs.push({ port, free: 0, silent: false });
     port.carrier?.(this.up);
   }
 
   detach(port: Port): void {
     const at = this.plugs.findIndex((plug) => plug.port === port);
     if (at >= 0) this.plugs.splice(at, 1);
+  }
+
+  /**
+   * Loses all frames from and to a port, or none any more: as behind a switch whose other side is broken, which
+   * the port does not see. With `carrier` its own cable is out, or in again.
+   */
+  silence(port: Port, silent: boolean, carrier = false): void {
+    this.plugOf(port).silent = silent;
+    if (carrier) port.carrier?.(!silent);
+  }
+
+  private plugOf(port: Port): Plug {
+    const plug = this.plugs.find((candidate) => candidate.port === port);
+    if (!plug) throw new Error(`${port.name} is not attached to the link`);
+    return plug;
   }
 
   observe(observer: Observer): void {
@@ -131,8 +148,11 @@ export class Link {
       this.counts.lost++;
       return;
     }
-    const plug = this.plugs.find((candidate) => candidate.port === from);
-    if (!plug) throw new Error(`${from.name} sends on a link that it is not attached to`);
+    const plug = this.plugOf(from);
+    if (plug.silent) {
+      this.counts.lost++;
+      return;
+    }
     const start = Math.max(at, plug.free);
     const waiting = ((start - at) * conditions.rate) / 8e9;
     if (waiting > conditions.queue) {
@@ -141,8 +161,8 @@ export class Link {
     }
     if (conditions.markAbove && waiting > conditions.markAbove) frame = this.mark(frame);
     plug.free = start + ((Math.max(frame.length, 60) + WIRE_OVERHEAD) * 8e9) / conditions.rate;
-    for (const { port } of this.plugs) {
-      if (port === from) continue;
+    for (const { port, silent } of this.plugs) {
+      if (port === from || silent) continue;
       if (random.chance(conditions.loss)) {
         this.counts.lost++;
         continue;
@@ -181,7 +201,7 @@ export class Link {
     const damaged = random.chance(conditions.damage);
     if (damaged) flip(frame, 0, 1, random);
     this.simulation.at(arrival, () => {
-      if (!this.up || !this.plugs.some((plug) => plug.port === port)) return;
+      if (!this.up || !this.plugs.some((plug) => plug.port === port && !plug.silent)) return;
       this.counts.delivered++;
       port.receive(frame, damaged);
     });

@@ -32,13 +32,27 @@ function start(): void {
     // As the Internet's table has them, roughly: three in five as long as they are taken, the rest up to there.
     const short = <u32>(bits & 0xff) % 5 < 2;
     // 16.0.0.0 to 79.255.255.255.
-    prefix.setV4((<u32>(bits >> 32) & 0x3fff_ffff) + 0x1000_0000);
+    prefix.setV4(((<u32>(bits >> 32)) & 0x3fff_ffff) + 0x1000_0000);
     gateway.setV4(0x0a00_0102);
-    routeAdd(prefix, short ? 16 + <u32>((bits >> 8) & 7) : 24, gateway, iface, METRIC, RouteOrigin.Static);
+    routeAdd(
+      prefix,
+      short ? 16 + <u32>((bits >> 8) & 7) : 24,
+      gateway,
+      iface,
+      METRIC,
+      RouteOrigin.Static,
+    );
     // 2000::/3
     prefix.set((bits >> 3) | 0x2000_0000_0000_0000, 0);
     gateway.set(0xfd00_0001_0000_0000, 2);
-    routeAdd(prefix, short ? 32 + <u32>((bits >> 8) & 15) : 48, gateway, iface, METRIC, RouteOrigin.Static);
+    routeAdd(
+      prefix,
+      short ? 32 + <u32>((bits >> 8) & 15) : 48,
+      gateway,
+      iface,
+      METRIC,
+      RouteOrigin.Static,
+    );
   }
 }
 
