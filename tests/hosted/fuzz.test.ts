@@ -10,6 +10,7 @@ import { test } from "node:test";
 /** Inputs for each target, and which kernel has it. */
 const TARGETS = {
   frames: { kernel: "kernel", runs: 20_000 },
+  router: { kernel: "kernel", runs: 4000 },
   dhcp: { kernel: "kernel", runs: 2000 },
   dns: { kernel: "kernel", runs: 2000 },
   connection: { kernel: "kernel", runs: 6000 },

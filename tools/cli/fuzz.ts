@@ -7,6 +7,7 @@ import { note } from "./progress.ts";
 /** What tests/hosted/fuzz can fuzz, and the app that the kernel has with it. */
 export const FUZZ_TARGETS: { [name: string]: string | null } = {
   frames: null,
+  router: null,
   dhcp: null,
   dns: null,
   connection: null,

@@ -2,6 +2,7 @@
 // what an input is:
 //
 //     frames       frames on the wire, whole or as contents of right headers, checksums mended or not
+//     router       packets of both families for a router with two cards, or for who is behind it
 //     dhcp         messages of a DHCP server, with the right transaction
 //     dns          answers to a lookup, with the right id, port and question
 //     connection   a script of segments, system calls and time, relative to where a connection stands
@@ -82,9 +83,12 @@ static uint32_t take(struct input *in, uint8_t *into, uint32_t most) {
 
 // ---- The machine, and back to where it was --------------------------------------------------------
 
+/// Cards of the machine: those of a router are two.
+static uint32_t links = 1;
+
 static struct skerry *start(const char *line, const void *pack, uint32_t pack_length) {
   struct skerry_config config = {
-      .ram = 16 << 20, .seed = 1, .command_line = line, .pack = pack, .pack_length = pack_length,
+      .links = links, .ram = 16 << 20, .seed = 1, .command_line = line, .pack = pack, .pack_length = pack_length,
       .console = on_console, .ended = on_ended,
   };
   memcpy(config.mac, mac_machine, 6);
@@ -134,16 +138,17 @@ static uint64_t run(void) {
     struct skerry_frame frame;
     uint8_t bytes[FRAME_MOST];
     bool any = false;
-    while (skerry_take(machine, 0, &frame) == 1) {
-      uint32_t length = 0;
-      for (uint32_t i = 0; i < frame.runs; i++) {
-        if (length + frame.run[i].length > sizeof bytes) finding("a frame of more than %zu bytes", sizeof bytes);
-        memcpy(bytes + length, frame.run[i].bytes, frame.run[i].length);
-        length += frame.run[i].length;
+    for (uint32_t link = 0; link < links; link++)
+      while (skerry_take(machine, link, &frame) == 1) {
+        uint32_t length = 0;
+        for (uint32_t i = 0; i < frame.runs; i++) {
+          if (length + frame.run[i].length > sizeof bytes) finding("a frame of more than %zu bytes", sizeof bytes);
+          memcpy(bytes + length, frame.run[i].bytes, frame.run[i].length);
+          length += frame.run[i].length;
+        }
+        heard(bytes, length);
+        any = true;
       }
-      heard(bytes, length);
-      any = true;
-    }
     if (!any && deadline > skerry_now(machine)) return deadline;
     if (rounds > 10000) finding("the machine is busy for ever");
   }
@@ -161,11 +166,13 @@ static void pass(uint64_t ns) {
   }
 }
 
-static void inject(const uint8_t *bytes, uint32_t length) {
+static void inject_by(uint32_t link, const uint8_t *bytes, uint32_t length) {
   if (length < SKERRY_FRAME_LEAST || length > SKERRY_FRAME_MOST) return;
   struct skerry_frame frame = {.runs = 1, .run = {{bytes, length}}};
-  while (skerry_inject(machine, 0, &frame) == -EAGAIN) run();
+  while (skerry_inject(machine, link, &frame) == -EAGAIN) run();
 }
+
+static void inject(const uint8_t *bytes, uint32_t length) { inject_by(0, bytes, length); }
 
 static void introduce(void) {
   uint8_t frame[60];
@@ -263,6 +270,89 @@ static void frames_run(struct input *in) {
     struct skerry_memory memory = skerry_memory(machine);
     while (call(SYSCALL_RECEIVE_FROM, (uint32_t)datagrams, memory.address + 64, 2048, memory.address) >= 0) {}
   }
+}
+
+// ---- router -----------------------------------------------------------------------------------------------
+
+/// The machine is .2 of both networks, the peer .1; the peer's address on the second card's network is behind it.
+#define ROUTER "eth0=10.0.0.2/24,fd00::2/64 eth1=10.1.0.2/24,fd00:1::2/64 forward=on"
+static const uint8_t peer6[2][16] = {{0xfd, [15] = 1}, {0xfd, 0, 0, 1, [15] = 1}};
+static const uint8_t machine6[2][16] = {{0xfd, [15] = 2}, {0xfd, 0, 0, 1, [15] = 2}};
+
+/// The peer says where it is: RFC 826, and as an echo request is answered by asking (RFC 4861, 7.2.5).
+static void router_introduce(uint32_t link) {
+  uint8_t mac[6], frame[ETHERNET_HEADER + 40 + 32] = {0}, *ip = frame + ETHERNET_HEADER;
+  memcpy(mac, mac_machine, 6);
+  mac[5] += (uint8_t)link;
+  wire_arp(frame, mac, 1, mac_peer, ADDRESS_PEER + (link << 16), mac, ADDRESS_MACHINE + (link << 16));
+  inject_by(link, frame, 60);
+  memset(frame, 0, sizeof frame);
+  memcpy(frame, mac, 6), memcpy(frame + 6, mac_peer, 6);
+  put16(frame + 12, ETHERTYPE_IPV6);
+  ip[0] = 0x60, ip[5] = 32, ip[6] = 58, ip[7] = 255;
+  memcpy(ip + 8, peer6[link], 16), memcpy(ip + 24, machine6[link], 16);
+  ip[40] = 135, memcpy(ip + 48, machine6[link], 16); // neighbour solicitation, with the source's address
+  ip[64] = 1, ip[65] = 1, memcpy(ip + 66, mac_peer, 6);
+  wire_mend(frame, sizeof frame);
+  inject_by(link, frame, sizeof frame);
+  run();
+}
+
+static void router_set_up(void) {
+  links = 2;
+  machine = start(ROUTER, NULL, 0);
+  pass(4 * SECOND);
+  for (uint32_t link = 0; link < links; link++) router_introduce(link);
+  pass(SECOND);
+  before = holdings();
+  snapshot();
+}
+
+/// What it sends on is as right as who sent it; what it says itself has one of its addresses.
+static bool is_routers(const uint8_t *frame, uint32_t length) {
+  const uint8_t *ip = frame + ETHERNET_HEADER;
+  if (get16(frame + 12) == ETHERTYPE_IPV4 && length >= ETHERNET_HEADER + IPV4_HEADER)
+    return get32(ip + 12) == ADDRESS_MACHINE || get32(ip + 12) == ADDRESS_MACHINE + (1 << 16);
+  if (get16(frame + 12) != ETHERTYPE_IPV6 || length < ETHERNET_HEADER + 40) return true;
+  return !memcmp(ip + 8, machine6[0], 16) || !memcmp(ip + 8, machine6[1], 16) || ip[8] == 0xfe;
+}
+
+/// An input is packets: how each is wrapped and by which card it comes, time after it, next header, length, bytes.
+static void router_run(struct input *in) {
+  enum { BY_SECOND = 1, KIND = 6, RAW = 0, TO_MACHINE4 = 2, BEHIND = 4, LAST_HOP = 8, FRAGMENT = 16, UNMENDED = 128 };
+  for (int n = 0; n < 32 && in->at < in->end; n++) {
+    uint32_t how = take8(in), wait = take8(in), next = take8(in), most = take16(in) % 1501, length = ETHERNET_HEADER;
+    uint32_t link = how & BY_SECOND, other = (how & KIND) >= BEHIND ? !link : link;
+    bool behind = (how & KIND) >= BEHIND, v4 = (how & KIND) == TO_MACHINE4 || (how & KIND) == KIND;
+    uint8_t frame[FRAME_MOST + 64] = {0}, *ip = frame + ETHERNET_HEADER;
+    memcpy(frame, mac_machine, 6), memcpy(frame + 6, mac_peer, 6);
+    frame[5] += (uint8_t)link;
+    if (!(how & KIND) && next) { // the whole packet, its first half-byte says which
+      length += take(in, ip, most);
+      put16(frame + 12, ip[0] >> 4 == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+    } else if (v4) {
+      length += IPV4_HEADER + take(in, ip + IPV4_HEADER, most > 1480 ? 1480 : most);
+      put16(frame + 12, ETHERTYPE_IPV4);
+      ip[0] = 0x45, ip[8] = how & LAST_HOP ? 1 : 64, ip[9] = (uint8_t)next;
+      put16(ip + 2, length - ETHERNET_HEADER);
+      if (how & FRAGMENT) put16(ip + 4, 7), put16(ip + 6, 0x2000 | (n & 7));
+      put32(ip + 12, ADDRESS_PEER + (link << 16));
+      put32(ip + 16, (behind ? ADDRESS_PEER : ADDRESS_MACHINE) + (other << 16));
+    } else {
+      length += 40 + take(in, ip + 40, most > 1460 ? 1460 : most);
+      put16(frame + 12, ETHERTYPE_IPV6);
+      ip[0] = 0x60, ip[6] = (uint8_t)next, ip[7] = how & LAST_HOP ? 1 : 255;
+      put16(ip + 4, length - ETHERNET_HEADER - 40);
+      memcpy(ip + 8, peer6[link], 16);
+      memcpy(ip + 24, behind ? peer6[other] : machine6[link], 16);
+    }
+    if (!(how & UNMENDED)) wire_mend(frame, length);
+    inject_by(link, frame, length);
+    pass(wait < 200 ? wait * 1000 : (wait - 199) * 100 * MILLISECOND);
+  }
+  // Until fragments are given up, and neighbours that nobody answers for.
+  pass(120 * SECOND);
+  all_back();
 }
 
 // ---- dhcp ----------------------------------------------------------------------------------------------------
@@ -798,7 +888,7 @@ static const struct target {
   void (*set_up)(void);
   void (*run)(struct input *);
 } targets[] = {
-    {"frames", frames_set_up, frames_run}, {"dhcp", dhcp_set_up, dhcp_run}, {"dns", dns_set_up, dns_run},
+    {"frames", frames_set_up, frames_run}, {"router", router_set_up, router_run}, {"dhcp", dhcp_set_up, dhcp_run}, {"dns", dns_set_up, dns_run},
     {"connection", connection_set_up, connection_run}, {"config", NULL, config_run},
     {"pack", NULL, pack_run}, {"http", http_set_up, http_run},
 }, *target;
@@ -806,6 +896,7 @@ static const struct target {
 static void heard(const uint8_t *frame, uint32_t length) {
   struct segment segment;
   const char *complaint;
+  if (links > 1 && !is_routers(frame, length)) return;
   enum kind kind = wire_parse(frame, length, &segment, &complaint);
   if (kind == KIND_WRONG) finding("a frame that no correct host sends: %s", complaint);
   if (shows && kind == KIND_TCP) fprintf(stderr, "%12.6f %s\n", (double)skerry_now(machine) / 1e9, wire_describe(&segment));
@@ -828,7 +919,7 @@ int LLVMFuzzerInitialize(int *count, char ***words) {
       if (!strcmp((*words)[i] + 9, targets[t].name)) target = &targets[t];
   }
   if (!target) {
-    fprintf(stderr, "Usage: %s --target=frames|dhcp|dns|connection|config|pack|http [--show] [libFuzzer's options]\n", **words);
+    fprintf(stderr, "Usage: %s --target=frames|router|dhcp|dns|connection|config|pack|http [--show] [libFuzzer's options]\n", **words);
     exit(2);
   }
   if (target->set_up) target->set_up();

@@ -163,7 +163,28 @@ uint32_t wire_frame(uint8_t *frame, const uint8_t to[6], const uint8_t from[6], 
   return ETHERNET_HEADER + total;
 }
 
+/// The same of an IPv6 packet, whose extension headers are gone through (RFC 8200, 4 and 8.1).
+static void mend6(uint8_t *ip, uint32_t length) {
+  enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60, ICMPV6 = 58, HEADER = 40 };
+  if (length < HEADER) return;
+  uint32_t next = ip[6], at = HEADER, end = HEADER + get16(ip + 4);
+  if (end > length) return;
+  while (at + 8 <= end && (next == HOP_BY_HOP || next == ROUTING || next == DESTINATION || next == FRAGMENT)) {
+    if (next == FRAGMENT && get16(ip + at + 2)) return; // no sum of one is of use
+    uint32_t size = next == FRAGMENT ? 8 : (ip[at + 1] + 1u) * 8;
+    next = ip[at];
+    at += size;
+  }
+  uint32_t field = next == PROTOCOL_TCP ? 16 : next == PROTOCOL_UDP ? 6 : next == ICMPV6 ? 2 : 0;
+  if (!field || at > end || end - at < field + 2) return;
+  put16(ip + at + field, 0);
+  uint32_t sum = wire_fold(wire_sum(ip + 8, 32, 0) + next + (end - at));
+  put16(ip + at + field, (uint16_t)~wire_fold(wire_sum(ip + at, end - at, sum)));
+}
+
 void wire_mend(uint8_t *frame, uint32_t length) {
+  if (length > ETHERNET_HEADER && get16(frame + 12) == ETHERTYPE_IPV6)
+    return mend6(frame + ETHERNET_HEADER, length - ETHERNET_HEADER);
   if (length < ETHERNET_HEADER + IPV4_HEADER || get16(frame + 12) != ETHERTYPE_IPV4) return;
   uint8_t *ip = frame + ETHERNET_HEADER;
   uint32_t header = (ip[0] & 15) * 4u, total = get16(ip + 2);
