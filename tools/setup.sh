@@ -97,6 +97,10 @@ need_test() {
   need tshark tshark
   need socat socat
   need traceroute traceroute
+  need tracepath iputils-tracepath
+  need mtr mtr-tiny
+  need nmap nmap
+  need bird bird2
   [ -e /usr/lib/python3/dist-packages/scapy ] || packages="$packages python3-scapy"
   [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"
 }
