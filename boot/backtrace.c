@@ -3,62 +3,87 @@
 // tools/image/symbols.ts makes the table, and describes it; this reads it from the start, which is
 // fast enough for what happens once. Frames are walked by RBP, as long as they lie on a stack.
 
-#include "boot.h"
+#include "coder.h"
 
-enum { MOST_FRAMES = 24 };
-static const u8 *at; // what `number` reads next
+enum { MOST_FRAMES = 24, RECENT = 32 };
 
-static u32 number(void) { // LEB128
-  u32 value = 0;
-  for (u32 shift = 0;; shift += 7) {
-    const u8 byte = *at++;
-    value |= (u32)(byte & 0x7f) << shift;
-    if (byte < 0x80) return value;
+enum kind {
+  SHARED_LETTERS,
+  UP,
+  CALL_LINE,
+  STEP,
+  LINE,
+  FIRST_LINE,
+  FUNCTION,
+  FILE_NAME = FUNCTION + 5,
+  SCOPE = FILE_NAME + 5,
+};
+_Static_assert(SCOPE + 5 <= CODER_KINDS, "kinds");
+
+struct met { u32 index, line; };
+struct recent { u32 same; struct met last[RECENT]; };
+
+// The next one, now the first of the last. True if it was among them, with its line.
+static bool recall(struct recent *recent, enum kind kind, u32 expected) {
+  const u32 place = coder_number(kind + recent->same);
+  const bool known = place < RECENT;
+  const struct met met = known ? recent->last[place] : (struct met){expected + (u32)coder_signed(kind + 4), 0};
+  recent->same = (recent->same << 1 | !place) & 3;
+  for (u32 i = known ? place : RECENT - 1; i; i--) recent->last[i] = recent->last[i - 1];
+  recent->last[0] = met;
+  return known;
+}
+
+static void print_name(u32 index) {
+  static char name[160];
+  coder_begin(symbols.names);
+  for (u32 i = 0; i <= index; i++) {
+    u32 at = coder_number(SHARED_LETTERS);
+    char last = at ? name[at - 1] : 0;
+    while ((last = coder_letter(last)))
+      if (at < sizeof name - 1) name[at++] = last;
+    name[at] = 0;
   }
+  print("%s", name);
 }
 
-static u32 difference(void) { // zigzag; sums wrap
-  const u32 value = number();
-  return value >> 1 ^ -(value & 1);
-}
-
-static const char *string(u32 index) {
-  const char *text = symbols.strings;
-  for (; index; text++) index -= !*text;
-  return text;
-}
-
-struct place { u32 scope, file, line; }; // a scope is a function, or one inlined into another scope
+struct place { u32 scope, line; }; // a scope is a function, or one inlined into another scope
 
 // Prints the function at `p`, and makes `p` the place where it was inlined. False if it was not.
 static bool print_scope(struct place *p) {
-  u32 up = 0, function = 0, file = 0, line = 0;
-  at = (const u8 *)&symbols + symbols.scopes;
+  struct recent functions = {0}, files = {0};
+  u32 up = 0, line = 0;
+  coder_begin((const u8 *)&symbols + symbols.scopes);
   for (u32 i = 0; i <= p->scope; i++) {
-    up = number();
-    function = number();
-    if (!up) continue;
-    file = number();
-    line = number();
+    recall(&functions, FUNCTION, 0);
+    recall(&files, FILE_NAME, 0);
+    up = coder_number(UP);
+    if (up) line = coder_number(CALL_LINE);
   }
-  print(" %s  %s:%llu\n", string(function), string(p->file), (u64)p->line);
-  *p = (struct place){p->scope - up, file, line};
+  print(" ");
+  print_name(functions.last[0].index);
+  print("  ");
+  print_name(files.last[0].index);
+  print(":%llu\n", (u64)p->line);
+  *p = (struct place){p->scope - up, line};
   return up;
 }
 
 static void print_address(const char *mark, u64 address) {
-  struct place p = {0, 0, 0}, found = p;
+  struct place found = {0};
+  struct recent scopes = {0};
   u64 row = (u64)image_start;
+  u32 newest = 0; // from 1
   bool known = false;
-  at = (const u8 *)&symbols + symbols.rows;
+  coder_begin((const u8 *)&symbols + symbols.rows);
   for (u32 i = 0; i < symbols.row_count; i++) {
-    const u32 step = number();
-    row += step >> 2;
+    row += coder_number(STEP);
     if (row > address) break;
-    if (step & 1) p.scope += difference();
-    if (step & 2) p.file += difference();
-    p.line += difference();
-    found = p;
+    struct met *const met = &scopes.last[0];
+    const bool met_before = recall(&scopes, SCOPE, newest);
+    met->line = met_before ? met->line + (u32)coder_signed(LINE) : coder_number(FIRST_LINE);
+    if (met->index >= newest) newest = met->index + 1;
+    found = (struct place){met->index, met->line};
     known = true;
   }
   print("    %s", mark);

@@ -107,6 +107,6 @@ extern u8 pack_start[], pack_end[], setup_start[], setup_end[];
 extern u8 kernel_stack_guard[], kernel_stack_top[], ist_stacks[];
 extern const struct { // tools/image/symbols.ts
   u32 scopes, rows, row_count;
-  char strings[];
+  u8 names[];
 } symbols;
 enum { IST_STACKS = 5, IST_INTERRUPTS = 5, IST_STACK_BYTES = 8192 };
