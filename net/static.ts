@@ -10,7 +10,7 @@ import {
   removeAddress,
 } from "./interface";
 import { Claim, claimAddress } from "./link/conflict";
-import { RouteOrigin, defaultAdd, routesRemove } from "./route/table";
+import { RouteOrigin, defaultAdd, defaultRemove } from "./route/table";
 
 /** The address, router and DNS servers of the command line: for good, or while no DHCP server answers. */
 
@@ -47,7 +47,7 @@ export function staticStart(iface: Interface): bool {
 export function staticStop(iface: Interface): void {
   const record = staticOf(iface);
   if (record === null) return;
-  routesRemove(iface, RouteOrigin.Static);
+  if (!config.gateway.isAny) defaultRemove(iface, config.gateway, RouteOrigin.Static);
   iface.dnsCount = 0;
   removeAddress(record);
 }

@@ -158,6 +158,12 @@ export function defaultAdd(iface: Interface, gateway: IpAddress, origin: RouteOr
   return routeAdd(everything, 0, gateway, iface, METRIC + iface.index, origin);
 }
 
+/** Takes away what `defaultAdd` added with these. */
+export function defaultRemove(iface: Interface, gateway: IpAddress, origin: RouteOrigin): void {
+  everything.set(0, gateway.isV4 ? V4_ANY : 0);
+  routeRemove(everything, 0, gateway, iface, origin);
+}
+
 /** Whether a route goes by this router. */
 @inline function isBy(entry: RouteEntry, gateway: IpAddress | null): bool {
   return gateway === null ? entry.gateway.isAny : entry.gateway.equals(gateway);

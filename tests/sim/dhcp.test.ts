@@ -21,7 +21,7 @@ import {
 import type { Machine } from "../../tools/sim/machine.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
-import { Sockets } from "../../tools/sim/sockets.ts";
+import { Domain, Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held } from "./counters.ts";
 import { simulate, type World } from "./harness.ts";
 
@@ -35,10 +35,10 @@ interface Bench {
   server: DhcpServer;
 }
 
-function bench(world: World, options: DhcpServerOptions = {}, words = ""): Bench {
+function bench(world: World, options: DhcpServerOptions = {}, words = "", ip6 = "off"): Bench {
   const peer = world.peer();
   const server = new DhcpServer(peer, options);
-  const { machine } = world.station({ ip: "dhcp", commandLine: words });
+  const { machine } = world.station({ ip: "dhcp", ip6, commandLine: words });
   return { machine, peer, server };
 }
 
@@ -167,6 +167,29 @@ describe("DHCP: getting a lease (RFC 2131, 3.1)", () => {
     assert.ok(answers(world, peer, "10.0.0.50"));
     assert.ok(!answers(world, peer, "10.0.0.9"));
   });
+
+  simulate(
+    "a lease takes the fallback's router away, and no other route of the operator's",
+    (world) => {
+      const words = "fallback=10.0.0.9/24 gw=10.0.0.1 gw6=2001:db8:1::1 route=10.9.0.0/16,10.0.0.1";
+      const { machine, peer, server } = bench(world, { lease: 86400 }, words, "2001:db8:1::2/64");
+      peer.ip6 = "2001:db8:1::1";
+      server.silent.add(DISCOVER);
+      machine.expectLine(/net: eth0 10\.0\.0\.9\/24/, MINUTE);
+      server.silent.delete(DISCOVER);
+      machine.expectLine(/net: eth0 10\.0\.0\.50\/24/, 2 * MINUTE);
+      const sockets = new Sockets(machine);
+      for (const [to, domain] of [
+        ["2001:db8:99::1", Domain.Inet6],
+        ["10.9.0.1", Domain.Inet],
+      ] as const) {
+        peer.inbox = [];
+        const socket = sockets.datagram(domain);
+        sockets.sendTo(socket, Uint8Array.of(1), to, 4000);
+        peer.expectUdp(4000);
+      }
+    },
+  );
 
   simulate(
     "a wrong mask gives way to the class's, T1 and T2 without sense to 1/2 and 7/8",
