@@ -13,15 +13,16 @@ const COLD = [
   "drivers/rtl8139/chip",
   "net/(configured|dhcp|dhcpv6|igmp|mld|ndp|static)",
   "net/dns/secure/(anchors|security)",
-  "net/ip/source6",
   "net/link/(conflict|linklocal)",
-  "net/icmp/redirect",
+  "net/icmp/(error|errorv6|limit|redirect)",
+  "net/ip/(groups|listener|route6|route/compute(V4)?|source6)",
+  "net/(membership|dns/(anchors|hosts|order|search|servers))",
   "net/route/(arrays|redirect|table)",
   "net/route/trie/trie(Set|Remove|Init)",
   "net/stack/(netInit|addInterfaces|linkChanged)",
   "net/tcp/sockopt",
   "apps/[^/]*/main/start",
-  "apps/http/status",
+  "apps/http/(counters|status)",
 ];
 const PATTERN = new RegExp(`^(${COLD.join("|")})(/|$)`);
 
