@@ -81,6 +81,7 @@ need_test() {
   need_wasi
   need dpkg-source dpkg-dev
   [ -e /usr/lib/rustlib/wasm32-wasi ] || packages="$packages rustc libstd-rust-dev-wasm32"
+  need llvm-dwarfdump llvm
   need gdb gdb
   need clang clang
   need ld.lld lld

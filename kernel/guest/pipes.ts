@@ -118,7 +118,8 @@ export function pipesInit(guests: u32): void {
   const bytes = CAPACITY + <u32>offsetof<Ring>();
   const room = (unreserved() >> SHARE) / bytes;
   const count = max<u32>(RINGS_LEAST, min<u32>(RINGS_MOST, room));
-  share = max<u32>(2, count / guests);
+  // Specs that are refused leave none.
+  share = max<u32>(2, count / max<u32>(guests, 1));
   for (let i: u32 = 0; i < count; i++) ringFree(changetype<Ring>(reserveUncleared(bytes, 64)));
 }
 

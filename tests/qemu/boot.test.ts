@@ -56,7 +56,7 @@ function boot(
     const limit = setTimeout(() => {
       qemu.kill("SIGKILL");
       failed(new Error(`"${commandLine}" on ${machine} did not end; it said:\n${output}`));
-    }, 30_000);
+    }, 120_000);
     options.meanwhile?.().then(
       () => qemu.kill("SIGKILL"),
       (error: unknown) => (qemu.kill("SIGKILL"), failed(error)),
@@ -127,7 +127,12 @@ before(async () => {
 
 describe("faults are named, with the TypeScript that made them", () => {
   const faults: [string, number, RegExp, string][] = [
-    ["null", STATUS.exception, /#PF page fault.*\n.*read at 10: null pointer/, 'told("null")'],
+    [
+      "null",
+      STATUS.exception,
+      /#PF page fault.*\n.*read at 10: null pointer/,
+      "return load<u32>(at)",
+    ],
     ["wild", STATUS.exception, /read at e0000000: wild pointer/, 'told("wild")'],
     [
       "beyond",
@@ -253,10 +258,10 @@ describe("what the kernel is told", () => {
       const most = BigInt(Math.min(memory, 3072)) << 20n;
       assert.ok(get("ramLength") > most - (10n << 20n) && get("ramLength") < most);
       assert.equal(said.has("badPage"), false);
-      assert.ok(get("bootNs") > 0n && get("bootNs") < 5_000_000_000n);
+      assert.ok(get("bootNs") > 0n && get("bootNs") < 60_000_000_000n);
       const now = BigInt(Date.now()) * 1_000_000n;
       const off = now - get("wallClock");
-      assert.ok(off > -5_000_000_000n && off < 30_000_000_000n, `wall clock off by ${off} ns`);
+      assert.ok(off > -5_000_000_000n && off < 120_000_000_000n, `wall clock off by ${off} ns`);
       assert.equal(get("packLength"), BigInt(PACK.length));
       assert.equal(
         get("packSum"),

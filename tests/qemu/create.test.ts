@@ -115,8 +115,8 @@ test("a program that aborts says why and where", async () => {
     network: null,
   });
   try {
-    await image.waitFor(/guest: hasty aborted: one argument at main\.ts:2:1\b/, 30_000);
-    await image.waitFor(/guest: hasty ended code=134/, 5000);
+    await image.waitFor(/guest: hasty aborted: one argument at main\.ts:2:1\b/, 60_000);
+    await image.waitFor(/guest: hasty ended code=134/, 60_000);
   } finally {
     await image.stop();
   }

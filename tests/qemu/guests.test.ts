@@ -34,7 +34,7 @@ test("a guest that goes wrong ends alone, and the console says where it was", as
     await scriptModule("lines", script);
     modules.push(script);
     await withGuests(modules, {}, async (machine) => {
-      await machine.waitFor(/guest: hello ended code=7/, 30_000);
+      await machine.waitFor(/guest: hello ended code=7/, 60_000);
       assert.match(machine.console, /hello from C, pi is 3\.141593/);
       assert.match(machine.console, /slept a second, heap ends in x/);
       for (const [name, report] of FAULTS) {
@@ -63,7 +63,7 @@ test("files are what they are on Linux, call by call", async () => {
     const linux = await runProgram([native, directory]);
     assert.match(linux.stdout.toString(), /-- end\n$/);
     await withGuests([wasi(folder, "files")], {}, async (machine) => {
-      await machine.waitFor(/guest: files ended code=0/, 30_000);
+      await machine.waitFor(/guest: files ended code=0/, 60_000);
       const text = machine.console.replaceAll("\r", "");
       const from = text.indexOf("chdir(");
       assert.equal(text.slice(from, text.indexOf("-- end")), linux.stdout.toString().slice(0, -7));
@@ -106,10 +106,10 @@ test("a server in plain C: one that waits for each call, one that polls, and dat
   await inFolder(async (folder) => {
     const modules = [wasi(folder, "server", "page", "-DPAGE"), wasi(folder, "server", "echo")];
     await withGuests(modules, { network: { kind: "user", forwards } }, async (machine) => {
-      await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 20_000);
+      await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 60_000);
       for (const path of ["/first", "/second"]) {
         assert.equal((await curl(`http://127.0.0.1:${page}${path}`)).toString(), "hello from C!\n");
-        await machine.waitFor(new RegExp(`asked for GET ${path} `), 5000);
+        await machine.waitFor(new RegExp(`asked for GET ${path} `), 60_000);
       }
       const messages = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000, `number ${i} `));
       const clients: Socket[] = [];
@@ -143,7 +143,7 @@ test(
           specs: [...specs, guest("page", "page")],
         };
         await withGuests(modules, tap, async (machine) => {
-          await machine.waitFor(/page on port 80/, 30_000);
+          await machine.waitFor(/page on port 80/, 60_000);
           const ping = ["ping", "-n", "-c", "20", "-i", "0.05", GUEST_ADDRESS];
           await inside(namespace, ...ping);
           for (let i = 0; i < 5; i++) {

@@ -42,7 +42,7 @@ for (const { nic, ownHeader } of CARDS) {
       try {
         const said = await machine.waitFor(/eth0 (fd00:77::[0-9a-f:]+)\/64/, 60_000);
         const address = said[1]!;
-        const linkLocal = (await machine.waitFor(/eth0 (fe80::[0-9a-f:]+)/, 30_000))[1]!;
+        const linkLocal = (await machine.waitFor(/eth0 (fe80::[0-9a-f:]+)/, 60_000))[1]!;
         for (const to of [address, `${linkLocal}%${TAP}`]) {
           const pings = ["-c", "3", "-i", "0.2", "-w", "30", "-s", "1452"];
           await inside(namespace, "ping", "-6", "-n", ...pings, to);

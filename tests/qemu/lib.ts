@@ -40,7 +40,7 @@ export async function runProgram(
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.ms ?? 60_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.ms ?? 240_000);
   const stdout: Buffer[] = [];
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
@@ -89,7 +89,7 @@ function get(port: number, path: string): Promise<number | null> {
 }
 
 /** Waits until something on the loopback's port answers HTTP. */
-export async function answering(machine: Machine, port: number, ms = 30_000): Promise<void> {
+export async function answering(machine: Machine, port: number, ms = 90_000): Promise<void> {
   const end = Date.now() + ms;
   while ((await get(port, "/")) === null) {
     assert.ok(!machine.ending && Date.now() < end, `no answer:\n${machine.tail()}`);
@@ -113,7 +113,7 @@ export async function onUserNetwork(
     ...extra,
   });
   try {
-    await answering(machine, hostPort, extra.disk ? 90_000 : 30_000);
+    await answering(machine, hostPort, 90_000);
     await work(`http://127.0.0.1:${hostPort}`, machine);
     assert.equal(machine.ending, null, `the machine ended:\n${machine.tail()}`);
   } finally {

@@ -18,7 +18,7 @@ test("64 guests of one module, each with its own arguments and environment", asy
     );
     await withGuests([module], { specs }, async (machine) => {
       for (let i = 0; i < 64; i++) {
-        await machine.waitFor(new RegExp(`guest: guest-${i} ended code=0\\r`), 30_000);
+        await machine.waitFor(new RegExp(`guest: guest-${i} ended code=0\\r`), 60_000);
         const odd = i % 2 ? " {ODD=yes} {EMPTY=}" : "";
         const words = `I am guest-${i} of 3: number ${i} last${odd}\r`;
         assert.ok(machine.console.includes(words), `not said: ${words}`);
@@ -49,14 +49,14 @@ test("on the processor, too, a guest reads packets where they lie, and nothing e
   await inFolder(async (folder) => {
     const modules = [wasi(folder, "lease")];
     await withGuests(modules, { specs, network: { kind: "user", forwards } }, async (machine) => {
-      await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 20_000);
-      await machine.waitFor(/sums on port 9/, 5000);
+      await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 60_000);
+      await machine.waitFor(/sums on port 9/, 60_000);
       assert.equal(await ask(port, bytes), `200000 bytes, ${sum}, 0 held\n`);
       assert.match(machine.console, /leased at 0xc0000/);
       const starts = () => machine.console.match(/sums on port 9/g)!.length;
       for (const [i, word] of ["write", "late", "gone"].entries()) {
         await ask(port, Buffer.from(`${word} it`));
-        await machine.waitFor(new RegExp(`(sums on port 9[^]*){${i + 2}}`), 10_000);
+        await machine.waitFor(new RegExp(`(sums on port 9[^]*){${i + 2}}`), 60_000);
         assert.equal(starts(), i + 2);
         assert.equal(await ask(port, bytes), `200000 bytes, ${sum}, 0 held\n`);
       }
@@ -72,7 +72,7 @@ test("a window can be used again and again", async () => {
       guest(`again-${i}`, "crash", { arguments: [i % 2 ? "trap" : "0"], restart: "always" }),
     );
     await withGuests([wasi(folder, "crash")], { specs }, async (machine) => {
-      await machine.waitFor(/(guest: again-59 ended[^]*){5}/, 30_000);
+      await machine.waitFor(/(guest: again-59 ended[^]*){5}/, 60_000);
       assert.doesNotMatch(machine.console, /not started/);
       const ends = machine.console.match(/guest: again-\d+ ended/g)!.length;
       assert.ok(ends >= 5 * 60 - 60, `${ends} ends`);

@@ -95,7 +95,7 @@ test("gets its address from dnsmasq", { skip: noTap }, async () => {
         network: { kind: "tap", interface: TAP },
         prefix: namespace.prefix,
       });
-      const [, address] = await machine.waitFor(/\b(10\.77\.0\.5\d)\b/, 20_000);
+      const [, address] = await machine.waitFor(/\b(10\.77\.0\.5\d)\b/, 60_000);
       const answer = await namespace.runAsync(["curl", "-sS", "-m", "10", `http://${address}/`]);
       assert.match(answer.stdout, /<html/i, answer.stderr + machine.tail());
       assert.match(log, new RegExp(`DHCPACK\\(${TAP}\\) ${address} 52:54:00:12:34:56 lighthouse`));

@@ -59,14 +59,14 @@ describe("one file boots", () => {
       const disk: Disk = { file, as: "cd" };
       const machine = Machine.start({ disk, accel: "tcg", screen: true, network: null });
       try {
-        await machine.waitFor(/executed automatically in/, 30_000);
+        await machine.waitFor(/executed automatically in/, 60_000);
         for (let i = 0; i < entry; i++) await machine.monitor.press("down");
         await machine.monitor.press("ret");
         if (entry === 1) {
           await seen(machine, /http: serving/);
           assert.doesNotMatch(machine.console, /http: serving/);
         } else {
-          await machine.waitFor(/http: serving/, 30_000);
+          await machine.waitFor(/http: serving/, 60_000);
           assert.doesNotMatch(await seen(machine, /^/), /http: serving/);
         }
       } finally {
@@ -79,9 +79,9 @@ describe("one file boots", () => {
 test("the cable pulled and plugged in again", async () => {
   await onUserNetwork("http", { machine: "q35" }, async (_url, machine) => {
     await machine.monitor.setLink(0, false);
-    await machine.waitFor(/eth0 link down/, 5000);
+    await machine.waitFor(/eth0 link down/, 60_000);
     await machine.monitor.setLink(0, true);
-    await machine.waitFor(/link down[^]*eth0 link up/, 5000);
+    await machine.waitFor(/link down[^]*eth0 link up/, 60_000);
   });
 });
 
@@ -91,7 +91,7 @@ describe("the end of the machine", () => {
       const { image: kernel } = imageOf("http");
       const it = Machine.start({ kernel, machine, accel: "tcg", network: null });
       try {
-        await it.waitFor(/http: serving/, 20_000);
+        await it.waitFor(/http: serving/, 60_000);
         await it.monitor.command("system_powerdown");
         assert.deepEqual(await it.exited, { code: 0, signal: null });
         assert.match(it.console, /power: button pressed[^]*power: switching off/);
@@ -115,7 +115,7 @@ describe("the end of the machine", () => {
     try {
       await answering(it, hostPort);
       assert.match(await post("/restart"), /200 OK/);
-      await it.waitFor(/power: restarting[^]*exerciser: serving/, 30_000);
+      await it.waitFor(/power: restarting[^]*exerciser: serving/, 60_000);
       await answering(it, hostPort);
       assert.match(await post("/off"), /200 OK/);
       assert.deepEqual(await it.exited, { code: 0, signal: null });
@@ -153,7 +153,7 @@ describe("memory", () => {
     const extra = ["-cpu", "qemu32"];
     const it = Machine.start({ kernel, accel: "tcg", network: null, screen: true, extra });
     try {
-      await it.waitFor(/64-bit processor/, 20_000);
+      await it.waitFor(/64-bit processor/, 60_000);
       await seen(it, /64-bit processor/);
     } finally {
       await it.stop();
@@ -167,7 +167,7 @@ describe("memory", () => {
     const machine = "microvm";
     const it = Machine.start({ machine, kernel, accel: "tcg", network: null, memory });
     try {
-      await it.waitFor(/too little free RAM/, 20_000);
+      await it.waitFor(/too little free RAM/, 60_000);
     } finally {
       await it.stop();
     }

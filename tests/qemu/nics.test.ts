@@ -71,9 +71,9 @@ async function bothWays(namespace: Namespace, folder: string, seed: number): Pro
 /** The cable is pulled, and put back: each is told once, within a second or so. */
 async function replug(machine: Machine): Promise<void> {
   await machine.monitor.setLink(0, false);
-  await machine.waitFor(/eth0 link down/, 10_000);
+  await machine.waitFor(/eth0 link down/, 60_000);
   await machine.monitor.setLink(0, true);
-  await machine.waitFor(/eth0 link down[^]*eth0 link up/, 10_000);
+  await machine.waitFor(/eth0 link down[^]*eth0 link up/, 60_000);
 }
 
 for (const machine of MACHINES) {

@@ -104,7 +104,7 @@ echo.bind(7, () => echo.send(data, 7, host, () => (ask(), setInterval(ask, 500))
 `;
 
 async function echoed(namespace: Namespace, machine: Machine): Promise<void> {
-  await machine.waitFor(/echo: serving port=7/, 30_000);
+  await machine.waitFor(/echo: serving port=7/, 60_000);
   await inFolder(async (folder) => {
     const file = join(folder, "sent");
     writeFileSync(file, Buffer.alloc(1 << 20, "0123456789abcde\n"));
@@ -120,7 +120,7 @@ async function echoed(namespace: Namespace, machine: Machine): Promise<void> {
 
 /** Until a client has ended well, all that it has said. */
 async function said(machine: Machine, name: keyof typeof CLIENTS): Promise<string> {
-  await machine.waitFor(new RegExp(`guest: ${name} ended code=0`), 30_000);
+  await machine.waitFor(new RegExp(`guest: ${name} ended code=0`), 60_000);
   return machine.console.replaceAll("\r", "");
 }
 

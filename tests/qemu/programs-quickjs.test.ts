@@ -40,7 +40,7 @@ test("a plain JavaScript server answers on Skerry as it does on Node", async () 
       network: userNetwork([{ protocol: "tcp", hostPort, guestPort: 80 }]),
     };
     await withGuests([await quickjs()], options, async (machine) => {
-      await machine.waitFor(/serving on port 80/, 30_000);
+      await machine.waitFor(/serving on port 80/, 60_000);
       await answering(machine, hostPort);
       assert.deepEqual(await said(hostPort), onNode);
     });

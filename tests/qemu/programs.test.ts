@@ -83,8 +83,8 @@ test("programs as guests", async (t: TestContext) => {
   const skip = typeof debian === "string" ? false : `no sources: ${debian.message}`;
   const network = userNetwork([...tcp, udp]);
   await withProject("programs", manifest(!skip), { network }, async (machine) => {
-    await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 30_000);
-    await machine.waitFor(/serving on 0\.0\.0\.0:7071/, 30_000);
+    await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 60_000);
+    await machine.waitFor(/serving on 0\.0\.0\.0:7071/, 60_000);
     await t.test("the web server that is also the kernel's app", () => web(ports.web, site));
     await t.test("Rust over WasmEdge's sockets", () => rust(machine, ports));
     await t.test("a chat over poll", () => chat(ports.chat));
