@@ -1,5 +1,6 @@
 import { error } from "../log";
 import { boot, reserve } from "../memory";
+import { DESCRIPTORS_MOST } from "./descriptors";
 
 /**
  * What the image says of its guests, in the form that tools/guest/spec.ts describes. It is checked once,
@@ -12,6 +13,8 @@ const HEADER_BYTES: u32 = 16;
 const SPEC_BYTES: u32 = 96;
 const RULE_BYTES: u32 = 24;
 const MOUNT_BYTES: u32 = 20;
+/** Descriptors at least, where a number is said: the standard streams. */
+const DESCRIPTORS_LEAST: u32 = 3;
 
 export const enum Restart {
   Never = 0,
@@ -173,6 +176,16 @@ export class GuestSpec {
     return changetype<MountSpec>(base + this.mountsOffset + <usize>index * MOUNT_BYTES);
   }
 
+  /** Whether its numbers are such as tools/guest/spec.ts lets through. */
+  @inline get moderate(): bool {
+    const descriptors = this.descriptors;
+    return (
+      this.cpu <= 100 &&
+      this.restart <= <u32>Restart.Always &&
+      (!descriptors || (descriptors >= DESCRIPTORS_LEAST && descriptors <= DESCRIPTORS_MOST))
+    );
+  }
+
   /** Whether all that it points to lies where it belongs, `to` being the end of everything. */
   valid(from: u32, to: u32): bool {
     if (
@@ -214,12 +227,13 @@ function fault(length: u32): string | null {
     return "they are no such thing";
   if (load<u32>(base, 4) != VERSION) return "they were made for another version of this kernel";
   const bytes = load<u32>(base, 12);
-  if (bytes > length) return "they are cut short";
+  if (bytes < HEADER_BYTES || bytes > length) return "they are cut short";
   const guests = load<u32>(base, 8);
   if (guests > (bytes - HEADER_BYTES) / SPEC_BYTES) return "there are fewer than they say";
   const from = HEADER_BYTES + guests * SPEC_BYTES;
   for (let i: u32 = 0; i < guests; i++) {
     if (!specAt(i).valid(from, bytes)) return "one points to what is not there";
+    if (!specAt(i).moderate) return "one is beyond its limits";
   }
   count = guests;
   return null;

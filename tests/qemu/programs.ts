@@ -4,7 +4,6 @@ import { cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { project, sdkC } from "../../tools/cli/project.ts";
 import { hashOfFile, once } from "../../tools/cli/stamp.ts";
 
@@ -22,7 +21,7 @@ const KEPT = project("build/tests/modules");
 async function made(name: string, key: string, make: (out: string) => string[]): Promise<string> {
   const out = join(KEPT, `${name}.wasm`);
   mkdirSync(KEPT, { recursive: true });
-  const tools = hashOfFile(fileURLToPath(import.meta.url));
+  const tools = hashOfFile(project("tests/qemu/programs.ts"));
   await once(join(KEPT, `${name}.stamp.json`), tools + key, [out], async () => make(out));
   return out;
 }

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { basename } from "node:path";
-import { sdkC } from "../../tools/cli/project.ts";
+import { basename, dirname } from "node:path";
+import { compileSource } from "../../tools/cli/compile.ts";
+import { project, sdkC } from "../../tools/cli/project.ts";
 import type { GuestSpec } from "../../tools/guest/spec.ts";
 import { type GuestProgram, guestFile } from "../../tools/sim/guest/program.ts";
 
@@ -25,6 +26,13 @@ export function cProgram(source: string, name: string, ...flags: string[]): Gues
   const program = guestFile(name, out);
   made.set(key, program);
   return program;
+}
+
+/** A program in AssemblyScript (sdk/assembly), or an app of apps/, called `name`. */
+export async function assemblyProgram(source: string, name: string): Promise<GuestProgram> {
+  const out = project(OUT, `${name}.${process.pid}.wasm`);
+  await compileSource(project(source), dirname(project(source)), out);
+  return guestFile(name, out);
 }
 
 /** The same source as a program of the machine that the tests run on: where it is. */

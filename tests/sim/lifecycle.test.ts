@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Layout, Statistics } from "../../sdk/assembly/syscalls.ts";
 import { encodeSpecs, type GuestSpec } from "../../tools/guest/spec.ts";
+import { call, type ScriptedGuest } from "../../tools/sim/guest/scripted.ts";
 import { RST } from "../../tools/sim/frames.ts";
 import type { Machine } from "../../tools/sim/machine.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
@@ -57,6 +58,35 @@ simulate("a guest is started again by its policy, later each time", (world) => {
     waits.forEach((wait, i) => assert.ok(Math.abs(wait - wanted[i]!) < 0.01, `${name}: ${waits}`));
   }
 });
+
+simulate(
+  "who ran well for ten seconds begins anew when it fails, and who did not does not",
+  (world) => {
+    const runs = [0, 0, 0, 0, 9.9, 10.1, 0, 0, 0];
+    const unsteady: ScriptedGuest = {
+      name: "unsteady",
+      pages: 1,
+      *script() {
+        const seconds = runs.shift();
+        yield* call(
+          "poll",
+          0,
+          0,
+          seconds === undefined ? -1n : BigInt(Math.round(seconds * SECOND)),
+        );
+        yield* call("proc_exit", 1);
+      },
+    };
+    const setup = encodeSpecs([guest("unsteady", "unsteady", { restart: "on-failure" })]);
+    const { machine } = world.ready({ memory: 32 << 20, guests: [unsteady], setup });
+    world.run(40 * SECOND);
+    const waits = machine.console.flatMap(
+      (line) => /unsteady ended code=1, starts again (now|in \d+ ms)$/.exec(line)?.[1] ?? [],
+    );
+    const wanted = ["now", "in 100 ms", "in 200 ms", "in 400 ms", "in 800 ms"];
+    assert.deepEqual(waits, [...wanted, "now", "in 100 ms", "in 200 ms", "in 400 ms"]);
+  },
+);
 
 const CRASHERS = 61;
 const CYCLES = 1000;

@@ -188,7 +188,7 @@ export function instrument(wasm: Uint8Array, options: InstrumentOptions = {}): I
   const module = new Module(wasm);
   const memory: Limits = module.memories[0] ?? { min: 0, max: 0 };
   return {
-    ...new Instrumenter(wasm, module, memory, options).run(),
+    ...new Instrumenter(wasm, module, options).run(),
     pages: memory.min,
     most: memory.max ?? WASM_PAGE,
   };
@@ -217,11 +217,12 @@ class Instrumenter {
   private readonly copy: number;
   private readonly fill: number;
   private readonly grow: number;
+  /** Helpers of `place`. */
+  private readonly places = new Map<string, number>();
 
   constructor(
     private readonly bytes: Uint8Array,
     private readonly module: Module,
-    private readonly memory: Limits,
     private readonly options: InstrumentOptions,
   ) {
     const { calls } = options;
@@ -443,6 +444,32 @@ class Instrumenter {
     return to.op(Code.End).op(Code.End).bytes;
   }
 
+  /**
+   * (address, reach): the kernel's address of the `bytes` bytes that end `reach` behind an address, without the
+   * offset if that is small. A call for each access, and not its instructions: Asyncify's cost grows faster than the
+   * length of a function.
+   */
+  private place(bytes: number, write: boolean, small: boolean): number {
+    const name = `place-${bytes}${write ? "w" : "r"}${small ? "" : "-far"}`;
+    const known = this.places.get(name);
+    if (known !== undefined) return known;
+    const { global, host } = this;
+    const to = new Assembler().u32(0);
+    to.op(Code.LocalGet, 0).op(Code.I64ExtendI32U);
+    to.op(Code.LocalGet, 1).op(Code.I64ExtendI32U).op(Code.I64Add);
+    to.op(Code.GlobalGet, global.bytes).op(Code.I64ExtendI32U).op(Code.I64GtU);
+    to.byte(Code.If, I32).op(Code.LocalGet, 0);
+    to.op(Code.LocalGet, 1).i32(bytes).op(Code.I32Sub);
+    to.i32(bytes).i32(write ? 1 : 0);
+    to.op(Code.Call, host.far).op(Code.Else);
+    to.op(Code.LocalGet, 0).op(Code.GlobalGet, global.base).op(Code.I32Add);
+    if (!small) to.op(Code.LocalGet, 1).i32(bytes).op(Code.I32Sub).op(Code.I32Add);
+    const body = to.op(Code.End).op(Code.End).bytes;
+    const index = this.helper(name, ["i32", "i32"], ["i32"], body);
+    this.places.set(name, index);
+    return index;
+  }
+
   /** Charges the bytes in local `length`. */
   private charge(to: Assembler, length: number): void {
     to.op(Code.GlobalGet, this.global.fuel).op(Code.LocalGet, length).i32(BULK_SHIFT);
@@ -537,7 +564,6 @@ class Instrumenter {
       locals: locals.length,
       frame: FRAME + (locals.length + operands) * vectors,
       results: wrapped ? this.blockType(type.results) : undefined,
-      smallest: this.memory.min * WASM_PAGE,
       lines: this.options.lines,
     }).run();
   }
@@ -562,7 +588,10 @@ class Instrumenter {
   /** What bodies are rewritten with. */
   get indices() {
     const { host, global, range, copy, fill, grow } = this;
-    return { host, global, range, copy, fill, grow, func: (index: number) => this.func(index) };
+    const func = (index: number) => this.func(index);
+    const place = (bytes: number, write: boolean, small: boolean) =>
+      this.place(bytes, write, small);
+    return { host, global, range, copy, fill, grow, func, place };
   }
 }
 
@@ -573,8 +602,6 @@ interface Shape {
   frame: number;
   /** Block type of the function's results, if it is to be wrapped in one. */
   results: Uint8Array | undefined;
-  /** Bytes that the memory always has. */
-  smallest: number;
   /** Of the whole module. */
   lines: LineMap | undefined;
 }
@@ -773,32 +800,13 @@ class BodyRewriter {
   /** A load or store: its operands are on the stack. */
   private access(op: Op, code: number, sub: number): void {
     const { r, out } = this;
-    const { global, host } = this.indices;
     if (code === Code.Vector) r.u32();
     const align = r.u32();
     const offset = r.u32();
     const value = op.params.length > 1 ? this.temporary("value", op.params[1]!) : undefined;
-    const address = this.temporary("address", "i32");
     if (value !== undefined) out.op(Code.LocalSet, value);
-    out.op(Code.LocalSet, address);
-    const reach = offset + op.bytes;
-    if (reach <= this.shape.smallest) {
-      out.op(Code.LocalGet, address).op(Code.GlobalGet, global.bytes).i32(reach);
-      out.op(Code.I32Sub).op(Code.I32GtU);
-    } else {
-      out.op(Code.LocalGet, address).op(Code.I64ExtendI32U).i64(reach).op(Code.I64Add);
-      out.op(Code.GlobalGet, global.bytes).op(Code.I64ExtendI32U).op(Code.I64GtU);
-    }
     const small = offset < SMALL_OFFSET;
-    out.byte(Code.If, I32).op(Code.LocalGet, address);
-    out
-      .i32(offset)
-      .i32(op.bytes)
-      .i32(op.store ? 1 : 0);
-    out.op(Code.Call, host.far).op(Code.Else);
-    out.op(Code.LocalGet, address).op(Code.GlobalGet, global.base).op(Code.I32Add);
-    if (!small) out.i32(offset).op(Code.I32Add);
-    out.op(Code.End);
+    out.i32(offset + op.bytes).op(Code.Call, this.indices.place(op.bytes, op.store, small));
     if (value !== undefined) out.op(Code.LocalGet, value);
     out.byte(code);
     if (code === Code.Vector) out.u32(sub);
