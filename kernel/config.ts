@@ -137,6 +137,9 @@ export class Config {
   ndots: u32;
   /** `DnssecMode`. */
   dnssec: u32;
+  /** Names are asked for from the root servers on, or those at `hint`. */
+  iterative: bool;
+  hintCount: u32;
   /** Domains of the search list, at most `SEARCH_MAX`: where they are, and how long. */
   searchCount: u32;
   private search0: u32;
@@ -180,6 +183,11 @@ export class Config {
   setSearch(index: u32, at: usize, length: u32): void {
     store<u32>(changetype<usize>(this) + (index << 2), <u32>at, offsetof<Config>("search0"));
     store<u8>(changetype<usize>(this) + index, <u8>length, offsetof<Config>("searchLengths"));
+  }
+
+  /** Root server `index`, below `hintCount`, in place of those that are built in. */
+  @inline hint(index: u32): IpAddress {
+    return changetype<IpAddress>(hints + ((<usize>index) << 4));
   }
 
   /** DNS server `index`, below `dnsCount`. */
@@ -265,6 +273,9 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "dns")) {
     if (setDns(value, valueLength)) return;
     expected = "1 to 3 IPv4 or IPv6 addresses apart by commas";
+  } else if (DNSSEC && textEquals(word, keyLength, "hints")) {
+    if (setHints(value, valueLength)) return;
+    expected = "root servers: 1 to 13 IPv4 or IPv6 addresses apart by commas";
   } else if (textEquals(word, keyLength, "search")) {
     if (setSearch(value, valueLength)) return;
     expected = "1 to 6 domains apart by commas";
@@ -496,7 +507,26 @@ function setDnssec(value: usize, length: u32): bool {
   return true;
 }
 
+const hints: usize = memory.data(13 * 16, 8);
+const HINTS_MAX: u32 = 13;
+
+function setHints(value: usize, length: u32): bool {
+  let count: u32 = 0;
+  for (let at: u32 = 0; at <= length; count++) {
+    const part = textFind(value + at, length - at, 0x2c);
+    if (count == HINTS_MAX || !parseServer(value + at, part)) return false;
+    config.hint(count).copy(parsed6);
+    at += part + 1;
+  }
+  config.hintCount = count;
+  return true;
+}
+
 function setDns(value: usize, length: u32): bool {
+  if (DNSSEC && textEquals(value, length, "iterative")) {
+    config.iterative = true;
+    return true;
+  }
   let count: u32 = 0;
   for (let at: u32 = 0; at <= length; count++) {
     const part = textFind(value + at, length - at, 0x2c);
@@ -510,6 +540,7 @@ function setDns(value: usize, length: u32): bool {
     at += part + 1;
   }
   config.dnsCount = count;
+  config.iterative = false;
   return true;
 }
 

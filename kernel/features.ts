@@ -15,5 +15,5 @@ export const PIPES: bool = !isDefined(WITHOUT_PIPES);
 /** WasmEdge's sockets: kernel/guest/wasmedge.ts. */
 export const WASMEDGE: bool = !isDefined(WITHOUT_WASMEDGE);
 
-/** Validation of what it is told: net/dns/secure/, kernel/crypto/. */
+/** Validation of what it is told, and asking from the root on: net/dns/secure/ and delegation.ts, kernel/crypto/. */
 export const DNSSEC: bool = !isDefined(WITHOUT_NAMES) && !isDefined(WITHOUT_DNSSEC);

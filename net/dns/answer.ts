@@ -83,6 +83,17 @@ const spare: usize = memory.data(256, 8);
 /** With room for the numbers before a name. */
 const text: usize = memory.data(6 + DNS_TEXT_MAX, 8);
 
+/** The zone whose servers said it: of names outside it they know nothing. The root, of one that asks others. */
+let zone: usize = 0;
+let zoneLength: u32 = 0;
+const everything: usize = memory.data(1);
+
+/** Believes what `answerTake` takes from now on of names in a zone alone, which stays where it is; 0 for of all names. */
+export function answerWithin(name: usize, length: u32): void {
+  zone = name ? name : everything;
+  zoneLength = name ? length : 1;
+}
+
 /** Where the authority section begins, once `follow` has read all answers. */
 let authorityAt: u32 = 0;
 
@@ -103,6 +114,8 @@ export function answerTake(message: usize, length: u32, nameLength: u32, type: u
   answer.targetLength = nameLength;
   const records = dnsBehindQuestion(nameLength);
   if (!follow(message, length, records, header.answers, type)) return Verdict.Malformed;
+  // Whoever answers for the chain's end has to be asked (RFC 2181, 5.4.1).
+  if (!dnsWithin(end, answer.targetLength, zone, zoneLength)) return Verdict.Elsewhere;
   if (!collect(message, length, records, header.answers, type)) return Verdict.Malformed;
   if (answer.dataLength) {
     answer.kind = AnswerKind.Records;
@@ -129,6 +142,7 @@ function follow(message: usize, length: u32, records: u32, count: u32, type: u32
     offset = dnsRecord(message, length, offset, record);
     if (!offset) return false;
     if (!follows(type) || !isOf(DnsType.CNAME)) continue;
+    if (!dnsWithin(end, answer.targetLength, zone, zoneLength)) continue;
     if (++links > CHAIN_MAX) return false;
     const behind = dnsName(message, length, record.dataAt, spare);
     if (behind != record.dataAt + record.dataLength) return false;

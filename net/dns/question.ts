@@ -20,13 +20,24 @@ import {
   DnsCode,
   DnsHeader,
   DNS_TEXT_MAX,
+  DnsType,
   dnsAsked,
   dnsLower,
   dnsQuery,
   dnsToText,
 } from "../wire/dns";
-import { CHAIN_MAX, Verdict, answer, answerTake } from "./answer";
+import { CHAIN_MAX, Verdict, answer, answerTake, answerWithin } from "./answer";
 import { AnswerKind, CacheEntry, cacheFind, cacheStore, nameHash } from "./cache";
+import {
+  delegationAbove,
+  delegationLabels,
+  referralTake,
+  serverChoose,
+  serverWanted,
+  wanted,
+  wantedType,
+} from "./delegation";
+import { cutTo, labelCount } from "./secure/names";
 import { rrsetInit } from "./secure/rrset";
 import { DnsError, Security, dnsErrorName } from "./secure/security";
 import { Outcome, Work, clockIsSet, isKeyType, validate, validation } from "./secure/validate";
@@ -56,12 +67,21 @@ const WAIT_NETWORK: u64 = 100 * MILLISECOND;
 const FAILURE_TTL: u64 = 5 * SECOND;
 /** Questions under way at a time, a power of two, which is also the table's size. */
 const QUESTIONS: u32 = 64;
-const QUESTION_BYTES: u32 = 704;
+const QUESTION_BYTES: u32 = 736;
 /** Bytes of an answer that waits to be validated: of a datagram's, and of others, which are few. */
 const HELD_SMALL: u32 = 1536;
 const HELD_LARGE: u32 = 4;
 /** Other questions that one answer's validation may lead to: two for each zone above it. */
 const NEEDS_MOST: u32 = 64;
+/** Queries for one name, those for its servers' names included: a referral to very many leads no further (NXNSAttack). */
+const QUERIES_MOST: u32 = 64;
+/** Names of servers that are asked for on the way, and how deep that goes. */
+const WANTED_MOST: u32 = 5;
+const DEPTH_MOST: u32 = 4;
+/** Times that all servers of a zone are asked. */
+const ROUNDS: u32 = 2;
+/** Labels that are asked for one by one, before the whole name (RFC 9156, 2.3). */
+const MINIMISED_MOST: u32 = 7;
 /** How long keys are believed at least: while the answer that they are for is validated. */
 const KEYS_LEAST: u64 = 15 * SECOND;
 
@@ -120,6 +140,27 @@ export class Question {
   private work2: u64;
   private work3: u64;
   private work4: u32;
+  /** When it was sent. */
+  sentAt: u64;
+  /** Servers of the zone at hand that were asked: how many, and their places. */
+  private tried0: u64;
+  private tried1: u64;
+  /** Labels of the zone whose servers are asked, and of the part of the name that they are asked for. */
+  zoneLabels: u8;
+  sentLabels: u8;
+  /** Times that all of them were asked, names of servers that were asked for, and for how many others this one is. */
+  rounds: u8;
+  wants: u8;
+  depth: u8;
+  /** It goes on where it was. */
+  paused: bool;
+  /** Queries that may still be sent. */
+  budget: u16;
+
+  /** A number, and as many places of servers. */
+  @inline get tried(): usize {
+    return changetype<usize>(this) + offsetof<Question>("tried0");
+  }
 
   /** What has been verified of the answer at hand. */
   @inline get work(): Work {
@@ -220,7 +261,8 @@ export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type:
     dnsStats.noRoom++;
     return -Errno.ENOBUFS;
   }
-  if (!serversList() && !networkMayCome()) return -Errno.ENETUNREACH;
+  const iterative = DNSSEC && config.iterative;
+  if (!iterative && !serversList() && !networkMayCome()) return -Errno.ENETUNREACH;
   free = q.next;
   const timer = q.timer;
   const fields = offsetof<Question>("until");
@@ -230,6 +272,7 @@ export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type:
   q.nameLength = <u8>nameLength;
   q.ttl = u32.MAX_VALUE;
   q.until = now() + WAIT_ALL;
+  q.budget = <u16>QUERIES_MOST;
   q.error = Errno.ENETUNREACH;
   q.security = <u8>(DNSSEC && config.dnssec ? Security.Secure : Security.Unchecked);
   memory.copy(q.name, name, nameLength);
@@ -282,7 +325,10 @@ function aim(q: Question, name: usize, length: u32): void {
 function build(q: Question): u32 {
   const payload = serverAtPlace(q.server).plain ? 0 : PAYLOAD;
   const secure = DNSSEC && config.dnssec != 0;
-  return dnsQuery(query, q.id, q.asked, q.askedLength, q.type, payload, secure);
+  const from = sentFrom(q);
+  const length = q.askedLength - from;
+  const recursion = !(DNSSEC && config.iterative);
+  return dnsQuery(query, q.id, q.asked + from, length, sentType(q), payload, secure, recursion);
 }
 
 /** Whether there is no server only because no DHCP server has been heard of yet. */
@@ -303,6 +349,7 @@ function awaitNetwork(q: Question): void {
 
 /** Sends the question by UDP and waits. */
 function send(q: Question): void {
+  if (DNSSEC && config.iterative) return step(q);
   const servers = serversList();
   if (!servers) return awaitNetwork(q);
   if (!q.tries) {
@@ -355,6 +402,7 @@ function hangUp(q: Question): void {
 
 /** Asks the next server, or the same one again. */
 function goOn(q: Question): void {
+  if (DNSSEC && config.iterative) return step(q);
   const servers = serversList();
   if (!servers || now() >= q.until) return fail(q);
   const next = serverAfter(q.server);
@@ -370,6 +418,7 @@ function goOn(q: Question): void {
 function refused(q: Question, error: Errno): void {
   dnsStats.refused++;
   q.error = error;
+  if (DNSSEC && config.iterative) return step(q);
   if (<u32>++q.refusals >= serversList()) return fail(q);
   goOn(q);
 }
@@ -387,7 +436,8 @@ function askByStream(q: Question): void {
 function timeUp(context: usize, time: u64): void {
   const q = changetype<Question>(context);
   if (DNSSEC && q.checking) return check(q);
-  if (DNSSEC && q.needs) return unneeded(q);
+  if (q.needs) return unneeded(q);
+  if (DNSSEC && q.paused) return step(q);
   if (!q.tries) return time < q.until ? send(q) : fail(q);
   dnsStats.timeouts++;
   serverAtPlace(q.server).timedOut();
@@ -432,7 +482,8 @@ function accepts(q: Question, message: usize, length: u32): DnsAsked {
   const deaf = code == DnsCode.FormatError || code == DnsCode.NotImplemented;
   if (!header.questions && length == DNS_HEADER && deaf) return DnsAsked.Same;
   if (header.questions != 1) return DnsAsked.Other;
-  return dnsAsked(message, length, q.asked, q.askedLength, q.type);
+  const from = sentFrom(q);
+  return dnsAsked(message, length, q.asked + from, q.askedLength - from, sentType(q));
 }
 
 function streamAnswered(context: usize, message: usize, length: i32): void {
@@ -455,13 +506,14 @@ function streamAnswered(context: usize, message: usize, length: i32): void {
 function take(q: Question, message: usize, length: u32): void {
   const server = serverAtPlace(q.server);
   server.answered();
+  if (DNSSEC && config.iterative && heard(q, message, length)) return;
   const code = changetype<DnsHeader>(message).code;
   if (DNSSEC && config.dnssec && (code == DnsCode.NoError || code == DnsCode.NameError)) {
     if (hold(q, message, length)) return check(q);
     dnsStats.noRoom++;
     return refused(q, Errno.ENOBUFS);
   }
-  understand(q, answerTake(message, length, q.askedLength, q.type));
+  understand(q, read(q, message, length));
 }
 
 /** Goes on with what `answerTake` made of a message. */
@@ -513,6 +565,7 @@ function redirect(q: Question): void {
   }
   hangUp(q);
   aim(q, q.asked, answer.targetLength);
+  if (DNSSEC && config.iterative) q.tries = 0;
   send(q);
 }
 
@@ -554,12 +607,162 @@ function settle(
   while (waiter !== null) {
     const next = waiter.next;
     waiter.question = null;
-    if (DNSSEC && isInside(waiter)) resume(waiter);
+    if (isInside(waiter)) resume(waiter);
     else call_indirect<void>(answeredFn, waiter, entry);
     waiter = next;
   }
   q.next = free;
   free = q;
+}
+
+/** What `answerTake` makes of a message. */
+function read(q: Question, message: usize, length: u32): Verdict {
+  if (DNSSEC && config.iterative) {
+    dnsLower(around, q.asked, q.askedLength);
+    const from = cutTo(around, q.zoneLabels);
+    answerWithin(around + from, q.askedLength - from);
+  } else {
+    answerWithin(0, 0);
+  }
+  return answerTake(message, length, q.askedLength, q.type);
+}
+
+const around: usize = memory.data(256, 8);
+
+// ---- From the root on ----------------------------------------------------------------------
+
+/** Where the part of the name that servers are asked for begins. */
+function sentFrom(q: Question): u32 {
+  return DNSSEC && config.iterative ? cutTo(q.asked, q.sentLabels) : 0;
+}
+
+/** The type that they are asked for: of a part any will do (RFC 9156, 2.1). */
+function sentType(q: Question): u32 {
+  return sentFrom(q) ? <u32>DnsType.A : <u32>q.type;
+}
+
+/**
+ * Asks one of the servers of the deepest zone around the name whose servers are known (RFC 1034, 5.3.3), for no more
+ * of the name than they need to see (RFC 9156).
+ */
+function step(q: Question): void {
+  q.paused = false;
+  hangUp(q);
+  if (networkMayCome()) return awaitNetwork(q);
+  dnsLower(around, q.asked, q.askedLength);
+  const entry = delegationAbove(around, q.askedLength, q.type == DnsType.DS);
+  if (!q.tries || delegationLabels != q.zoneLabels) {
+    q.zoneLabels = <u8>delegationLabels;
+    q.sentLabels = q.zoneLabels;
+    reveal(q);
+    q.rounds = 0;
+    store<u8>(q.tried, 0);
+  } else if (load<u8>(q.tried)) {
+    dnsStats.retries++;
+  }
+  if (q.tries < 255) q.tries++;
+  while (now() < q.until && q.budget) {
+    const place = serverChoose(entry, q.tried);
+    if (place < 0) return searchServers(q, around);
+    const count = load<u8>(q.tried) + 1;
+    store<u8>(q.tried, count);
+    store<u8>(q.tried + count, <u8>place);
+    q.server = <u8>place;
+    aim(q, q.asked, q.askedLength);
+    const server = serverAtPlace(place);
+    const u = udpOpen();
+    if (u === null) break;
+    q.budget--;
+    if (udpConnect(u, server.address, DNS_PORT) < 0 || udpSendTo(u, query, build(q), null, 0) < 0) {
+      udpClose(u);
+      continue;
+    }
+    u.handler = datagram.index;
+    u.context = changetype<usize>(q);
+    q.udp = u;
+    q.error = Errno.ETIMEDOUT;
+    q.sentAt = now();
+    q.timer.arm(min<u64>(now() + server.patience, q.until));
+    dnsStats.sent++;
+    return;
+  }
+  fail(q);
+}
+
+/** Asks for one more label of the name, or for all of it. */
+function reveal(q: Question): void {
+  const labels = labelCount(q.asked);
+  const next = <u32>q.sentLabels + 1;
+  q.sentLabels = <u8>(next >= labels || next > MINIMISED_MOST ? labels : next);
+}
+
+/** All servers of the zone whose addresses are known have been asked: looks for the addresses of others. */
+function searchServers(q: Question, name: usize): void {
+  const from = cutTo(name, q.zoneLabels);
+  const entry = delegationAbove(name, q.askedLength, q.type == DnsType.DS);
+  if (q.wants < WANTED_MOST && q.depth < DEPTH_MOST && q.budget > 1) {
+    const size = serverWanted(entry, name + from, q.askedLength - from);
+    if (size) {
+      q.wants++;
+      if (questionJoin(q.waiter, wanted, size, wantedType) < 0) return fail(q);
+      const other = q.waiter.question!;
+      if (waitsFor(other, q)) {
+        questionLeave(q.waiter);
+        return fail(q);
+      }
+      if (!other.tries) {
+        // All that one name leads to has one budget.
+        other.depth = q.depth + 1;
+        other.budget = q.budget >> 1;
+        q.budget -= other.budget;
+      }
+      q.needs = true;
+      q.timer.arm(q.until);
+      return;
+    }
+  }
+  if (!load<u8>(q.tried) || <u32>++q.rounds >= ROUNDS) return fail(q);
+  store<u8>(q.tried, 0);
+  q.paused = true;
+  q.timer.arm(now());
+}
+
+/** Whether a question waits, perhaps by way of others, for `q`: zones whose servers lie in each other. */
+function waitsFor(other: Question, q: Question): bool {
+  let at: Question | null = other;
+  while (at !== null) {
+    if (at === q) return true;
+    at = at.waiter.question;
+  }
+  return false;
+}
+
+/** Takes what a zone's server said, unless it is an answer to the whole question; whether that is all. */
+function heard(q: Question, message: usize, length: u32): bool {
+  const header = changetype<DnsHeader>(message);
+  if (q.sentAt) serverAtPlace(q.server).heard(now() - q.sentAt);
+  q.sentAt = 0;
+  if (header.code != DnsCode.NoError && header.code != DnsCode.NameError) return false;
+  const from = sentFrom(q);
+  if (!header.authoritative) {
+    dnsLower(around, q.asked + from, q.askedLength - from);
+    const refers =
+      !header.answers &&
+      header.code == DnsCode.NoError &&
+      referralTake(message, length, around, q.askedLength - from, q.zoneLabels);
+    // Nothing, or to where it came from: it does not know the zone that it was said to serve (RFC 1912, 2.8).
+    if (!refers) refused(q, Errno.EIO);
+    else step(q);
+    return true;
+  }
+  if (!from) return false;
+  dnsStats.answers++;
+  // Some say that there is no name where there are only others below it: all of it tells (RFC 9156, 3).
+  if (header.code == DnsCode.NameError) q.sentLabels = <u8>labelCount(q.asked);
+  else reveal(q);
+  store<u8>(q.tried, 0);
+  step(q);
+  return true;
 }
 
 // ---- Validation ----------------------------------------------------------------------------
@@ -573,7 +776,8 @@ function settle(
 function resume(waiter: Waiter): void {
   const q = changetype<Question>(changetype<usize>(waiter) - offsetof<Question>("waiterNext"));
   q.needs = false;
-  q.checking = true;
+  q.checking = q.held != 0;
+  q.paused = !q.checking;
   q.timer.arm(now());
 }
 
@@ -611,7 +815,7 @@ function release(q: Question): void {
 /** Validates the answer at hand as far as that goes. */
 function check(q: Question): void {
   q.checking = false;
-  const verdict = answerTake(q.held, q.heldLength, q.askedLength, q.type);
+  const verdict = read(q, q.held, q.heldLength);
   if (verdict != Verdict.Taken && verdict != Verdict.Elsewhere) {
     release(q);
     return understand(q, verdict);
@@ -662,10 +866,12 @@ function need(q: Question): void {
   fail(q);
 }
 
-/** What validation needed has not come in time. */
+/** What is needed first has not come in time. */
 function unneeded(q: Question): void {
+  questionLeave(q.waiter);
+  q.needs = false;
   q.error = Errno.ETIMEDOUT;
-  q.reason = <u16>DnsError.KeyMissing;
+  if (DNSSEC && q.held) q.reason = <u16>DnsError.KeyMissing;
   fail(q);
 }
 

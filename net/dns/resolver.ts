@@ -20,6 +20,7 @@ import {
   dnsToText,
 } from "../wire/dns";
 import { AnswerKind, CacheEntry, cacheInit } from "./cache";
+import { DELEGATION } from "./delegation";
 import { hostsAddress, hostsFind, hostsOpen } from "./hosts";
 import { orderAddresses } from "./order";
 import { Waiter, known, questionJoin, questionLeave, questionsInit } from "./question";
@@ -218,6 +219,7 @@ export function resolve(name: usize, length: u32, what: u32, sink: u32, token: u
     putAddress(lookup, literal);
     return take(lookup, State.Done);
   }
+  if (type == DELEGATION) return -Errno.EINVAL;
   if (what & Resolve.Numeric) return -Errno.ENOENT;
   lookup.nameLength = dnsFromText(name, length, lookup.name);
   if (!lookup.nameLength) return -Errno.EINVAL;

@@ -1,5 +1,6 @@
 import { now } from "../../kernel/clock";
 import { config } from "../../kernel/config";
+import { random32 } from "../../kernel/random";
 import { SECOND } from "../../kernel/timer";
 import { INTERFACE_DNS_MAX, Interface, interfaceAt, interfaceCount } from "../interface";
 import { dhcpv6Dns } from "../dhcpv6/client";
@@ -26,11 +27,34 @@ export class Server {
   /** It does not give letters back as they were sent, and has no TCP to make up for it. */
   blind: bool;
   private listed: bool;
-  private spare: u32;
+  /** Smoothed round trip, µs; 0 while it is not known. */
+  private time: u32;
 
 
   @inline get address(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this));
+  }
+
+  /** How long it can be expected to take, µs, for one who chooses among servers. */
+  @inline get expected(): u32 {
+    return this.time + (this.failing ? TIME_MOST : 0);
+  }
+
+  /** How long to wait for it, ns. */
+  get patience(): u64 {
+    if (!this.time) return SECOND;
+    return <u64>min<u32>(max<u32>(this.time << 2, 300_000), 2_000_000) * 1000;
+  }
+
+  /** It has answered after `ns` (RFC 1034, 5.3.3: servers by how soon they answer). */
+  heard(ns: u64): void {
+    const time = <u32>min<u64>(ns / 1000 + 1, TIME_MOST);
+    this.time = this.time ? (this.time * 7 + time) >> 3 : time;
+  }
+
+  /** Another was chosen: it seems nearer each time, until it is tried again. */
+  age(): void {
+    this.time -= this.time >> 6;
   }
 
   /** It has answered, whatever it said. */
@@ -41,6 +65,7 @@ export class Server {
 
   /** It has not: one lost packet proves nothing, two in a row are a reason to begin with others. */
   timedOut(): void {
+    this.time = min<u32>(max<u32>(this.time, 200_000) << 1, TIME_MOST);
     if (this.silent < SILENT_MAX) this.silent++;
     if (this.silent == SILENT_MAX) this.failedUntil = now() + RETRY_AFTER;
   }
@@ -61,8 +86,13 @@ export class Server {
 export const SERVERS_MAX: u32 = 8;
 const SILENT_MAX: u32 = 2;
 const RETRY_AFTER: u64 = 30 * SECOND;
+/** 10 s, in µs. */
+const TIME_MOST: u32 = 10_000_000;
+/** Places in all: behind those that are listed, servers of zones, by their address. */
+const PLACES: u32 = 256;
+const PROBES: u32 = 8;
 
-const table: usize = memory.data(8 * 32, 8);
+const table: usize = memory.data(256 * 32, 8);
 /** The places in the table of those to be asked, in turn. */
 const order: usize = memory.data(8);
 let count: u32 = 0;
@@ -144,4 +174,21 @@ export function serverAfter(place: u32): u32 {
 /** The server at a place. It may not be one of those listed any more. */
 @inline export function serverAtPlace(place: u32): Server {
   return serverOf(place);
+}
+
+/** The place of a zone's server: what is known of others may be forgotten for it. Cost: a few comparisons. */
+export function infraPlace(address: IpAddress): u32 {
+  const mixed = (address.hi ^ address.lo ^ (address.lo >> 17)) * 0x9e37_79b9_7f4a_7c15;
+  const start = <u32>(mixed >> 40);
+  let free: u32 = 0;
+  for (let i: u32 = 0; i < PROBES; i++) {
+    const place = SERVERS_MAX + ((start + i) % (PLACES - SERVERS_MAX));
+    const server = serverOf(place);
+    if (server.address.equals(address)) return place;
+    if (!free && server.address.isAny) free = place;
+  }
+  if (!free) free = SERVERS_MAX + ((start + (random32() & (PROBES - 1))) % (PLACES - SERVERS_MAX));
+  memory.fill(changetype<usize>(serverOf(free)), 0, offsetof<Server>());
+  serverOf(free).address.copy(address);
+  return free;
 }

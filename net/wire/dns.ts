@@ -106,6 +106,11 @@ export class DnsHeader {
     return (this.word(2) & FLAG_TRUNCATED) != 0;
   }
 
+  /** The server answers for itself. */
+  @inline get authoritative(): bool {
+    return (this.word(2) & FLAG_AUTHORITATIVE) != 0;
+  }
+
   /** The server answers for itself, or would ask others for us: its word is final. */
   @inline get complete(): bool {
     return (this.word(2) & (FLAG_AUTHORITATIVE | FLAG_AVAILABLE)) != 0;

@@ -20,6 +20,8 @@ export function treeTrouble(): string | null {
 export interface Zone {
   /** Without a dot at its end; empty for the root. */
   name: string;
+  /** Address of its server, as its parent tells it. */
+  server?: string;
   /** As dnssec-keygen says; unsigned without. */
   algorithm?: string;
   bits?: number;
@@ -33,6 +35,9 @@ export interface Zone {
   spoil?: (file: string) => string;
   spoilDs?: (ds: string) => string;
 }
+
+/** Of zones that do not say. */
+export const SERVER = "10.0.0.55";
 
 /** What every zone has. */
 export const COMMON = [
@@ -65,8 +70,16 @@ export class Tree {
   constructor(readonly zones: Zone[]) {
     process.on("exit", this.onExit);
     for (const zone of zones) this.make(zone);
+    if (!zones.length) return;
     this.anchor = this.ds("");
     this.trustAnchor = this.anchor.replace(",", " DS ").replaceAll(",", " ");
+  }
+
+  /** Takes a zone as it is, with its signatures; its DS record as `anchor=` takes it. */
+  put(name: string, text: string): string {
+    writeFileSync(join(this.folder, fileOf(name)), text);
+    const ds = run(this.folder, "dnssec-dsfromkey", "-2", "-f", fileOf(name), `${name}.`);
+    return [name, ...ds.replace(/.*\sDS\s+/, "").split(/\s+/)].join(",");
   }
 
   /** A zone's DS record as `anchor=` takes it. */
@@ -80,7 +93,17 @@ export class Tree {
     return [name || ".", tag, algorithm, type, digest.join("")].join(",");
   }
 
-  private make({ name, algorithm, bits, nsec3, sign = [], lines, spoil, spoilDs }: Zone): void {
+  private make({
+    name,
+    server,
+    algorithm,
+    bits,
+    nsec3,
+    sign = [],
+    lines,
+    spoil,
+    spoilDs,
+  }: Zone): void {
     const { folder } = this;
     const origin = `${name}.`;
     const file = fileOf(name);
@@ -94,10 +117,10 @@ export class Tree {
         `$ORIGIN ${origin}`,
         `@ SOA ns admin 1 7200 900 1209600 300`,
         "@ NS ns",
-        "ns A 127.0.0.1",
+        `ns A ${server ?? SERVER}`,
         ...children.flatMap((child) => {
           const label = child.name.split(".")[0]!;
-          return [`${label} NS ns.${label}`, `ns.${label} A 127.0.0.1`];
+          return [`${label} NS ns.${label}`, `ns.${label} A ${child.server ?? SERVER}`];
         }),
         ...(lines ?? COMMON),
         "",
@@ -137,7 +160,7 @@ export class Tree {
   /** Starts named for some of the zones at an address of loopback. */
   async serve(address: string, port: number, zones = this.zones): Promise<void> {
     const { folder } = this;
-    const path = join(folder, `named-${address}.conf`);
+    const path = join(folder, `named-${port}.conf`);
     const config = [
       `options { directory "${folder}"; listen-on port ${port} { ${address}; }; listen-on-v6 { none; };`,
       `  pid-file none; session-keyfile none; recursion no; allow-transfer { none; }; notify no; dnssec-validation no;`,

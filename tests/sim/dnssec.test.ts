@@ -6,7 +6,7 @@ import type { Machine } from "../../tools/sim/machine.ts";
 import { SECOND } from "../../tools/sim/simulation.ts";
 import { type Resolved, SocketError, Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held } from "./counters.ts";
-import { COMMON, Exchanger, Tree, type Zone, treeTrouble } from "./dns-tree.ts";
+import { COMMON, Exchanger, SERVER, Tree, type Zone, treeTrouble } from "./dns-tree.ts";
 import { inWorld } from "./harness.ts";
 
 /** Validation (RFC 4033 to 4035, 5155, 6840) of what BIND has signed and serves, with unbound for a second opinion. */
@@ -24,6 +24,13 @@ const NOTHING = 0x8000_0000;
 
 const PORT = 20000 + (process.pid % 20000);
 const UNBOUND = PORT + 1;
+/** Servers of the root, of what is right below it, and of all else: where named stands in for each. */
+const SERVERS: [string, number, (name: string) => boolean][] = [
+  ["10.0.0.53", PORT + 2, (name) => name === ""],
+  ["10.0.0.54", PORT + 3, (name) => name !== "" && !name.includes(".")],
+  [SERVER, PORT + 4, (name) => name.includes(".")],
+];
+const serverOf = (name: string): string => SERVERS.find(([, , has]) => has(name))![0];
 
 /** What a script may do to an answer on its way. */
 type Meddle = (answer: Uint8Array, query: DnsQuery) => Uint8Array | null;
@@ -167,9 +174,16 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
   let exchanger: Exchanger;
 
   before(async () => {
-    tree = new Tree(ZONES);
+    tree = new Tree(ZONES.map((zone) => ({ ...zone, server: serverOf(zone.name) })));
     exchanger = new Exchanger();
     await tree.serve("127.0.0.1", PORT);
+    for (const [, port, has] of SERVERS) {
+      await tree.serve(
+        "127.0.0.1",
+        port,
+        tree.zones.filter(({ name }) => has(name)),
+      );
+    }
     await tree.unbound(UNBOUND, "127.0.0.1", PORT);
   });
   after(async () => {
@@ -188,6 +202,9 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
         const answer = exchanger.ask(query.bytes, "127.0.0.1", PORT);
         return meddle ? meddle(answer, query) : answer;
       });
+      for (const [address, port] of SERVERS) {
+        new DnsServer(world.peer(address), ({ bytes }) => exchanger.ask(bytes, "127.0.0.1", port));
+      }
       const { machine } = world.ready({
         commandLine: `gw=10.0.0.1 dns=10.0.0.1 ${words}`,
         wallClock: wallClock ?? BigInt(Date.now()) * 1_000_000n,
@@ -224,8 +241,9 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
     }
   }
 
-  test("what unbound takes for secure, insecure and bogus is so here", () => {
-    withMachine(`dnssec=on anchor=${tree.anchor}`, (bench) => {
+  /** Everything that this machine takes for something else than unbound does. */
+  function compare(words: string): void {
+    withMachine(`dnssec=on anchor=${tree.anchor} ${words}`, (bench) => {
       const differences: string[] = [];
       for (const [name, type] of NAMES) {
         const theirs = exchanger.ask(query(name, TYPES[type]), "127.0.0.1", UNBOUND);
@@ -247,9 +265,15 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
         }
       }
       assert.deepEqual(differences, []);
+      if (words) assert.equal(bench.server.log.length, 0, "asked who is not asked");
+      else assert.ok(bench.server.log.length > NAMES.length / 2);
       assert.equal(held(bench.machine), 0);
     });
-  });
+  }
+
+  test("what unbound takes for secure, insecure and bogus is so here", () => compare(""));
+
+  test("from the root on it is the same", () => compare(`dns=iterative hints=${serverOf("")}`));
 
   /** How a machine fails to find a name: with what, and what it says of it. */
   function refusal({ machine, find }: Bench, name: string, what = V4): string {

@@ -308,9 +308,11 @@ class Checker {
     } else if (gateway !== undefined && own && !isOnLink(own, gateway, "ipv4")) {
       refuse("gateway", `it is not on the link of ${own.address}/${own.prefix}`);
     }
-    this.checkItems(["network", "dns"], (server) =>
-      isIP(server) ? null : 'write an address, as in "1.1.1.1"',
-    );
+    const validates = /^(on|strict)$/.test(this.at<string>("network", "dnssec") ?? "");
+    this.checkItems(["network", "dns"], (server) => {
+      if (server !== "iterative") return isIP(server) ? null : 'write an address, as in "1.1.1.1"';
+      return validates ? null : 'write dnssec = "on" or "strict" beside it';
+    });
     for (const card of this.keys("network", "interfaces")) {
       const families = new Set<number>();
       this.checkItems(["network", "interfaces", card], (text) => {
@@ -464,7 +466,11 @@ export function commandLineOf({
     ["ip", network.ip],
     ["fallback", network.fallback],
     ["gw", network.gateway],
-    ["dns", network.dns?.join(",")],
+    ["dns", network.dns?.[0] === "iterative" ? "iterative" : network.dns?.join(",")],
+    [
+      "hints",
+      network.dns?.[0] === "iterative" ? network.dns.slice(1).join(",") || undefined : undefined,
+    ],
     ["search", network.search?.join(",")],
     ["ndots", network.ndots?.toString()],
     ["dnssec", network.dnssec],

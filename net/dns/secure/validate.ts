@@ -367,7 +367,9 @@ function setSecurity(at: usize, length: u32, type: u32, authority: bool): Outcom
   if (type == DnsType.DNSKEY && !authority) return ownKeys(at, length);
   if (!setSignatures()) return unsigned(at, length, DnsError.SignaturesMissing);
   let why = DnsError.Bogus;
+  const settled = isSettled();
   for (let i: u32 = 0; i < setSignatures(); i++) {
+    if (settled && !work.isVerified(signatureRecord(i))) continue;
     if (!signatureRead(signatureAt(i), signatureLength(i))) continue;
     const signer = signature.signer;
     const signerLength = signature.signerLength;
@@ -395,6 +397,14 @@ function setSecurity(at: usize, length: u32, type: u32, authority: bool): Outcom
     return say(Security.Secure, 0);
   }
   return bogus(why);
+}
+
+/** Whether a signature over the set at hand has been verified: others need not be tried again. */
+function isSettled(): bool {
+  for (let i: u32 = 0; i < setSignatures(); i++) {
+    if (work.isVerified(signatureRecord(i))) return true;
+  }
+  return false;
 }
 
 /** Whether a zone can have signed what an owner has: it is the owner's, or above; of DS records above (RFC 4035, 5.2). */
@@ -554,7 +564,7 @@ function keysSignedBy(zone: usize, length: u32, ds: usize, size: u32): Outcome {
       }
       const offset = signatureRecord(j);
       if (!work.isVerified(offset)) {
-        if (tryKey(key, keyLength, offset)) return Outcome.Again;
+        if (!isSettled() && tryKey(key, keyLength, offset)) return Outcome.Again;
         continue;
       }
       limitTtl();
