@@ -3,6 +3,7 @@ import { cpus } from "node:os";
 import { Failure, project } from "../cli/project.ts";
 import { benchForwarding } from "./forwarding.ts";
 import { MEASURES, benchGuests } from "./guests.ts";
+import { benchNames } from "./names.ts";
 import { benchPhases } from "./phases.ts";
 import { benchPrograms } from "./programs.ts";
 import { benchScale } from "./scale.ts";
@@ -10,10 +11,11 @@ import { benchStacks } from "./stacks.ts";
 
 /** `skerry bench`: what is measured, in which order, and where the figures are kept. */
 
-/** Beside the measures of guests.ts: everything of stacks.ts, scale.ts, forwarding.ts, phases.ts and programs.ts. */
+/** Beside the measures of guests.ts: everything of stacks.ts, scale.ts, forwarding.ts, names.ts, phases.ts and programs.ts. */
 const STACKS = "stacks";
 const SCALE = "scale";
 const FORWARDING = "forwarding";
+const NAMES = "names";
 const PHASES = "phases";
 const PROGRAMS = "guests";
 
@@ -30,7 +32,7 @@ export interface BenchOptions {
  * is not measured this time stays in that file.
  */
 export async function bench({ rounds, only, nics }: BenchOptions): Promise<void> {
-  const known: string[] = [...MEASURES, STACKS, SCALE, FORWARDING, PHASES, PROGRAMS];
+  const known: string[] = [...MEASURES, STACKS, SCALE, FORWARDING, NAMES, PHASES, PROGRAMS];
   const unknown = only?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
@@ -47,6 +49,7 @@ export async function bench({ rounds, only, nics }: BenchOptions): Promise<void>
   if (wanted.has(FORWARDING)) {
     found.forwarding = { date, machine, ...(await benchForwarding(rounds)) };
   }
+  if (wanted.has(NAMES)) found.names = { date, machine, ...(await benchNames(rounds)) };
   if (wanted.has(PROGRAMS)) {
     found.programs = { date, machine, ...(await benchPrograms(rounds)) };
   }
