@@ -133,6 +133,9 @@ export class Config {
   redirects: bool;
   /** Most routes that the table is to hold; 0: as befits the machine. */
   routes: u32;
+  /** `hostname=` was given; and names of the link are asked for and answered to (net/mdns/). */
+  named: bool;
+  mdns: bool;
   /** Dots that a name must have to be looked for as it is before the search list is tried. */
   ndots: u32;
   /** `DnssecMode`. */
@@ -217,6 +220,7 @@ export function configParse(text: usize, length: u32): void {
   config.ecn = EcnMode.Passive;
   config.ndots = 1;
   config.redirects = true;
+  config.mdns = true;
   setHostnameText("skerry");
   virtioMmioClear();
   configuredClear();
@@ -298,6 +302,10 @@ function parseWord(word: usize, length: u32): void {
   } else if (textEquals(word, keyLength, "hostname")) {
     if (setHostname(value, valueLength)) return;
     expected = "1 to 63 letters, digits or hyphens, no hyphen at an end";
+  } else if (textEquals(word, keyLength, "mdns")) {
+    config.mdns = !textEquals(value, valueLength, "off");
+    if (!config.mdns || textEquals(value, valueLength, "on")) return;
+    expected = "on or off";
   } else if (textEquals(word, keyLength, "loglevel")) {
     if (setLevel(value, valueLength)) return;
     expected = "error, warn, info or debug";
@@ -579,6 +587,7 @@ function setHostname(value: usize, length: u32): bool {
     if (!letterOrDigit && (byte != 0x2d || i == 0 || i == length - 1)) return false;
   }
   memory.copy(hostname, value, length);
+  config.named = true;
   config.hostnameLength = length;
   return true;
 }

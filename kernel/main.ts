@@ -5,6 +5,7 @@ import { linesInit } from "../drivers/lines";
 import { loopbackStart } from "../drivers/loopback";
 import { devicesStart } from "../drivers/manager";
 import { dnsInit } from "../net/dns/resolver";
+import { mdnsCheck, mdnsInit } from "../net/mdns/responder";
 import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
@@ -55,6 +56,7 @@ export function init(): void {
   const endpoints = endpointCapacity(SOCKETS_MAX);
   socketsInit(endpoints);
   netInit(endpoints);
+  mdnsInit();
   appStart();
   if (NAMES) dnsInit();
   if (GUESTS) guestsInit();
@@ -105,5 +107,6 @@ function work(at: u64, woken: bool): bool {
 function checkDevices(_context: usize, at: u64): void {
   for (let i: u32 = 0; i < deviceCount(); i++) healthCheck(deviceAt(i), at);
   powerCheck();
+  mdnsCheck();
   deviceCheck.arm(at + SECOND);
 }

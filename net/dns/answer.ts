@@ -134,6 +134,27 @@ export function answerTake(message: usize, length: u32, nameLength: u32, type: u
   return Verdict.Taken;
 }
 
+/**
+ * Takes from `count` records at `offset` those of one name, in lower case, and type, whoever says them; whether there
+ * are any. Cost: the records.
+ */
+export function answerFrom(
+  message: usize,
+  length: u32,
+  offset: u32,
+  count: u32,
+  name: usize,
+  nameLength: u32,
+  type: u32,
+): bool {
+  answer.dataLength = 0;
+  answer.chained = false;
+  answer.ttl = TTL_MOST;
+  memory.copy(end, name, nameLength);
+  answer.targetLength = nameLength;
+  return collect(message, length, offset, count, type) && answer.dataLength != 0;
+}
+
 /** Goes along the CNAMEs from the name asked for; false if a record is malformed or there is no end. */
 function follow(message: usize, length: u32, records: u32, count: u32, type: u32): bool {
   let links: u32 = 0;

@@ -5,7 +5,7 @@ import { DNSSEC } from "../../kernel/features";
 import { warn } from "../../kernel/log";
 import { reserve, reserveUncleared } from "../../kernel/memory";
 import { Packet } from "../../kernel/packet";
-import { random32 } from "../../kernel/random";
+import { random32, randomBelow } from "../../kernel/random";
 import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
 import { datagramError } from "../datagram";
 import { TokenBucket } from "../ratelimit";
@@ -41,6 +41,7 @@ import { cutTo, labelCount } from "./secure/names";
 import { rrsetInit } from "./secure/rrset";
 import { DnsError, Security, dnsErrorName } from "./secure/security";
 import { Outcome, Work, clockIsSet, isKeyType, validate, validation } from "./secure/validate";
+import { answers, isLocalName, mdnsAsk } from "../mdns/querier";
 import { Server, serverAfter, serverAtPlace, serverFirst, serversList } from "./servers";
 import { dnsStats } from "./stats";
 import { MESSAGE_MAX, Stream, streamBegin, streamsInit } from "./stream";
@@ -65,6 +66,9 @@ const PAYLOAD: u32 = 1232;
 const WAIT_NETWORK: u64 = 100 * MILLISECOND;
 /** How long a failure is believed (RFC 9520, 3.2: a second at least). */
 const FAILURE_TTL: u64 = 5 * SECOND;
+/** Of the link: for how long it is asked, and what is waited for when it has said something else of a name. */
+const WAIT_LINK: u64 = 5 * SECOND;
+const WAIT_OTHER: u64 = SECOND;
 /** Questions under way at a time, a power of two, which is also the table's size. */
 const QUESTIONS: u32 = 64;
 const QUESTION_BYTES: u32 = 736;
@@ -124,6 +128,9 @@ export class Question {
   redirects: u8;
   /** It is asked by TCP because an answer had other letters. */
   doubted: bool;
+  /** The link is asked (net/mdns/); it has said that there is such a name. */
+  local: bool;
+  exists: bool;
   /** Validation waits for another question, or for its next turn. */
   needs: bool;
   checking: bool;
@@ -261,8 +268,9 @@ export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type:
     dnsStats.noRoom++;
     return -Errno.ENOBUFS;
   }
-  const iterative = DNSSEC && config.iterative;
-  if (!iterative && !serversList() && !networkMayCome()) return -Errno.ENETUNREACH;
+  const local = config.mdns && isLocalName(name, nameLength);
+  const served = local || (DNSSEC && config.iterative);
+  if (!served && !serversList() && !networkMayCome()) return -Errno.ENETUNREACH;
   free = q.next;
   const timer = q.timer;
   const fields = offsetof<Question>("until");
@@ -271,10 +279,13 @@ export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type:
   q.type = <u16>type;
   q.nameLength = <u8>nameLength;
   q.ttl = u32.MAX_VALUE;
-  q.until = now() + WAIT_ALL;
+  q.local = local;
+  q.until = now() + (local ? WAIT_LINK : WAIT_ALL);
   q.budget = <u16>QUERIES_MOST;
   q.error = Errno.ENETUNREACH;
-  q.security = <u8>(DNSSEC && config.dnssec ? Security.Secure : Security.Unchecked);
+  // Nobody signs names of the link.
+  const signed = DNSSEC && config.dnssec != 0 && !local;
+  q.security = <u8>(signed ? Security.Secure : Security.Unchecked);
   memory.copy(q.name, name, nameLength);
   memory.copy(q.asked, name, nameLength);
   q.askedLength = <u8>nameLength;
@@ -284,7 +295,8 @@ export function questionJoin(waiter: Waiter, name: usize, nameLength: u32, type:
   dnsStats.questionsOpen++;
   wait(waiter, q);
   // Sent from the timer, so that nobody is answered before he waits.
-  timer.arm(now());
+  // Of the link not at the same time as others who have seen the same (RFC 6762, 5.2).
+  timer.arm(local ? now() + <u64>(20 + randomBelow(100)) * MILLISECOND : now());
   return 0;
 }
 
@@ -437,11 +449,59 @@ function timeUp(context: usize, time: u64): void {
   const q = changetype<Question>(context);
   if (DNSSEC && q.checking) return check(q);
   if (q.needs) return unneeded(q);
+  if (q.local) return askLink(q, time);
   if (DNSSEC && q.paused) return step(q);
   if (!q.tries) return time < q.until ? send(q) : fail(q);
   dnsStats.timeouts++;
   serverAtPlace(q.server).timedOut();
   goOn(q);
+}
+
+/** Asks all on the link, 1, 2 … seconds apart (RFC 6762, 5.2), until they have had time to answer. */
+function askLink(q: Question, time: u64): void {
+  if (time >= q.until) {
+    // Nobody denies a name that nobody has.
+    const kind = q.exists ? AnswerKind.NoData : AnswerKind.NoName;
+    return settle(q, q.type, kind, time, answer.data, 0);
+  }
+  mdnsAsk(q.name, q.nameLength, q.type, q.tries == 0);
+  dnsStats.sent++;
+  if (q.tries) dnsStats.retries++;
+  q.timer.arm(min<u64>(time + (SECOND << q.tries), q.until));
+  q.tries++;
+}
+
+/** A response of the link, its records at `offset`: the end of those questions that it answers. */
+export function questionsHear(
+  message: usize,
+  length: u32,
+  offset: u32,
+  count: u32,
+  zone: u32,
+): void {
+  for (let i: u32 = 0; i < QUESTIONS; i++) {
+    let q = changetype<Question | null>(load<usize>(bucketOf(i)));
+    while (q !== null) {
+      const next = q.next;
+      if (q.local && q.tries) hear(q, message, length, offset, count, zone);
+      q = next;
+    }
+  }
+}
+
+function hear(q: Question, message: usize, length: u32, offset: u32, count: u32, zone: u32): void {
+  if (answers(message, length, offset, count, q.name, q.nameLength, q.type, zone)) {
+    dnsStats.answers++;
+    const until = now() + <u64>answer.ttl * SECOND;
+    return settle(q, q.type, <AnswerKind>answer.kind, until, answer.data, answer.dataLength);
+  }
+  const other = q.type == DnsType.A ? DnsType.AAAA : q.type == DnsType.AAAA ? DnsType.A : 0;
+  if (!other || q.exists) return;
+  // A host whose other addresses are told has none of these, mostly, but need not say so.
+  if (!answers(message, length, offset, count, q.name, q.nameLength, other, zone)) return;
+  q.exists = true;
+  q.until = min<u64>(q.until, now() + WAIT_OTHER);
+  q.timer.arm(q.until);
 }
 
 // ---- Answers -------------------------------------------------------------------------------

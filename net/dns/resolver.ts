@@ -7,6 +7,7 @@ import { boot, reserve, unreserved } from "../../kernel/memory";
 import { packCount, packEntry, packFind, packOpen } from "../../kernel/pack";
 import { parseDecimal, textEquals, textFind } from "../../kernel/text";
 import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
+import { isBelowLocal } from "../mdns/querier";
 import { AddressState, LinkKind, interfaceAt, interfaceCount } from "../interface";
 import { IpAddress, isV6LinkLocal } from "../wire/address";
 import {
@@ -230,7 +231,9 @@ export function resolve(name: usize, length: u32, what: u32, sink: u32, token: u
   const number = take(lookup, State.Busy);
   if (isSpecial(lookup, what)) return number;
   lookup.prompt = (what & Resolve.Prompt) != 0;
-  lookup.asIs = absolute ? ALONE : asIsFirst ? 0 : searchCount();
+  // Names of the link are nobody's search list's.
+  const local = isBelowLocal(lookup.name, lookup.nameLength);
+  lookup.asIs = absolute || local ? ALONE : asIsFirst ? 0 : searchCount();
   lookup.step = 0;
   chooseParts(lookup, what);
   advance(lookup);
@@ -331,13 +334,18 @@ function isSpecial(lookup: Lookup, what: u32): bool {
     if (!(what & TYPE_MASK) && isWanted(literal, what)) putAddress(lookup, literal);
     literal.setV4(LOOPBACK);
     if (!(what & TYPE_MASK) && isWanted(literal, what)) putAddress(lookup, literal);
-  } else if (endsIn(lookup, "invalid") || endsIn(lookup, "onion")) {
+  } else if (endsIn(lookup, "invalid") || endsIn(lookup, "onion") || isUnasked(lookup)) {
     lookup.error = Errno.ENOENT;
   } else {
     return false;
   }
   lookup.state = State.Done;
   return true;
+}
+
+/** Names of the link, which the DNS has not (RFC 6762, 22.1), where the link is not to be asked. */
+function isUnasked(lookup: Lookup): bool {
+  return !config.mdns && isBelowLocal(lookup.name, lookup.nameLength);
 }
 
 // ---- Names to try ----------------------------------------------------------------------------

@@ -83,6 +83,7 @@ export interface NetworkTable {
   ip6?: string;
   gateway6?: string;
   hostname?: string;
+  mdns?: boolean;
   congestion?: string;
   ecn?: string;
 }
@@ -479,6 +480,7 @@ export function commandLineOf({
     ["ip6", network.ip6],
     ["gw6", network.gateway6],
     ["hostname", network.hostname],
+    ["mdns", network.mdns === undefined ? undefined : network.mdns ? "on" : "off"],
     ["congestion", network.congestion],
     ["ecn", network.ecn],
     ["loglevel", log.level],
