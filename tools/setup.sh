@@ -92,6 +92,7 @@ need_test() {
   need dnsmasq dnsmasq-base
   need radvd radvd
   need unbound unbound
+  need avahi-daemon avahi-daemon
   need named bind9
   need dnssec-signzone bind9-utils
   need iperf3 iperf3

@@ -54,6 +54,19 @@ describe("the command line", () => {
     expect(consoleText()).toBe("");
   });
 
+  it("has a name on its links only if one is given, and none with mdns=off", () => {
+    parse("ip=dhcp");
+    expect(config.named).toBe(false);
+    expect(config.mdns).toBe(true);
+    parse("hostname=web mdns=off");
+    expect(config.named).toBe(true);
+    expect(config.mdns).toBe(false);
+    expect(consoleText()).toBe("");
+    parse("mdns=never");
+    expect(config.mdns).toBe(true);
+    mentions(consoleText(), "on or off");
+  });
+
   it("takes virtio devices in the words of QEMU and Firecracker, in the order of their addresses", () => {
     parse("virtio_mmio.device=512@0xfeb00e00:12 virtio_mmio.device=4K@0xd0000000:5:1");
     expect(virtioMmioCount()).toBe(2);
