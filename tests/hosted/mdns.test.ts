@@ -1,7 +1,7 @@
 /** The machine's own name on a link, as avahi sees it. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import {
   namespaceTrouble,
   TAP,
 } from "../../tools/qemu/namespace.ts";
+import { avahiCommand } from "../qemu/avahi.ts";
 
 const PROGRAM = "build/skerry-hosted";
 const trouble =
@@ -56,11 +57,7 @@ describe("multicast DNS beside avahi", { skip: trouble ?? false }, () => {
 
   /** An avahi of this name, with a /run of its own. */
   const avahi = async (name: string): Promise<Output> => {
-    const file = join(folder, `${name}.conf`);
-    const server = `[server]\nhost-name=${name}\nuse-ipv6=no\nallow-interfaces=${TAP}\nenable-dbus=no\n`;
-    writeFileSync(file, `${server}[publish]\npublish-workstation=no\npublish-hinfo=no\n`);
-    const start = `mount -t tmpfs tmpfs /run && mkdir /run/avahi-daemon && exec avahi-daemon --no-drop-root --no-chroot --no-rlimits -f ${file}`;
-    const output = new Output(namespace.spawn(["unshare", "--mount", "sh", "-c", start]));
+    const output = new Output(namespace.spawn(avahiCommand(folder, name)));
     await output.line(/Server startup complete/);
     return output;
   };

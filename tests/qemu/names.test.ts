@@ -4,7 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { HOST_ADDRESS, Namespace, TAP } from "../../tools/qemu/namespace.ts";
-import { wasi, withGuests } from "./guest-images.ts";
+import { avahiCommand } from "./avahi.ts";
+import { guest, wasi, withGuests } from "./guest-images.ts";
 import { namesSays } from "./guests/names.ts";
 import { inFolder, noTap, STATIC } from "./lib.ts";
 
@@ -100,3 +101,32 @@ for (const [name, server] of Object.entries({ dnsmasq, unbound })) {
     }
   });
 }
+
+test("a C program finds the host that avahi has on its link", { skip: noTap }, async () => {
+  const namespace = new Namespace();
+  try {
+    await inFolder(async (folder) => {
+      const process = namespace.spawn(avahiCommand(folder, "peer"));
+      let log = "";
+      process.stderr!.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+      while (!log.includes("startup complete")) await once(process.stderr!, "data");
+      const tap = {
+        append: `${STATIC} dns=${HOST_ADDRESS}`,
+        network: { kind: "tap", interface: TAP },
+        prefix: namespace.prefix,
+        specs: [guest("local", "local", { arguments: ["peer.local", "nobody.local"] })],
+      } as const;
+      await withGuests(
+        [wasi(folder, "local")],
+        { ...tap, specs: [...tap.specs] },
+        async (machine) => {
+          await machine.waitFor(/guest: local ended code=0/, 60_000);
+          assert.match(machine.console, new RegExp(`peer\\.local: ${HOST_ADDRESS}\\.`), log);
+          assert.match(machine.console, /nobody\.local: (?!\d)/);
+        },
+      );
+    });
+  } finally {
+    namespace.delete();
+  }
+});
