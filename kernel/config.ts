@@ -8,6 +8,7 @@ import {
   offersGiven,
   routeNamed,
 } from "../net/configured";
+import { poolNamed, poolsClear } from "../net/dhcp/pool";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import {
   IpAddress,
@@ -19,7 +20,7 @@ import {
   isV6Multicast,
   v4Mask,
 } from "../net/wire/address";
-import { DNSSEC } from "./features";
+import { DHCPD, DNSSEC, RARP } from "./features";
 import { Level, setLogLevel, warn } from "./log";
 import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
 
@@ -30,6 +31,7 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
  *     ip=dhcp fallback=10.0.0.2/24 gw=10.0.0.1 congestion=bbr
  *     virtio_mmio.device=512@0xfeb00e00:12
  *     ip6=2001:db8::2/64 gw6=fe80::1 search=lab.example,example ndots=1
+ *     dhcpd=eth1,10.1.0.100-10.1.0.200,lease=3600,router=10.1.0.1,52:54:00:12:34:56=10.1.0.5
  *     eth1=10.1.0.1/24,2001:db8:1::1/64 route=10.2.0.0/16,10.1.0.254 forward=on
  *     redirects=off advertise=eth1,dns=2001:db8:1::1
  *
@@ -41,6 +43,8 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
 export const enum AddressMode {
   Dhcp = 0,
   Static = 1,
+  /** By RARP, and if nobody answers by DHCP. */
+  Rarp = 2,
 }
 
 /** The same of IPv6. */
@@ -225,6 +229,7 @@ export function configParse(text: usize, length: u32): void {
   virtioMmioClear();
   configuredClear();
   if (DNSSEC) anchorsClear();
+  if (DHCPD) poolsClear();
   if (length > COMMAND_LINE_MAX) {
     warn("config")
       .text("command line cut")
@@ -258,7 +263,9 @@ function parseWord(word: usize, length: u32): void {
   let expected: string;
   if (textEquals(word, keyLength, "ip")) {
     if (setAddress(value, valueLength)) return;
-    expected = "dhcp or a host's IPv4 address with prefix length, as in 10.0.0.2/24";
+    expected = RARP
+      ? "dhcp, rarp or a host's IPv4 address with prefix length, as in 10.0.0.2/24"
+      : "dhcp or a host's IPv4 address with prefix length, as in 10.0.0.2/24; for rarp write it into skerry.toml";
   } else if (textEquals(word, keyLength, "fallback")) {
     if (setFallback(value, valueLength)) return;
     expected = "a host's IPv4 address with prefix length, as in 10.0.0.2/24, beside ip=dhcp";
@@ -328,6 +335,11 @@ function parseWord(word: usize, length: u32): void {
   } else if (linkNumber(word, keyLength) >= 0) {
     if (linkNamed(linkNumber(word, keyLength), value, valueLength)) return;
     expected = "addresses of the card and its MTU, as in 10.1.0.1/24,2001:db8:1::1/64,mtu=1400";
+  } else if (textEquals(word, keyLength, "dhcpd")) {
+    if (DHCPD && poolNamed(value, valueLength)) return;
+    expected = !DHCPD
+      ? "nothing: this image has no DHCP server, write [[network.dhcp-server]] into its skerry.toml"
+      : "a card and its range, as in eth1,10.1.0.100-10.1.0.200, then lease=3600, router=, dns=, ntp=, domain= or MAC=address; at most 8 of them with 4096 addresses";
   } else if (textEquals(word, keyLength, "route")) {
     if (routeNamed(value, valueLength)) return;
     expected =
@@ -387,12 +399,13 @@ function isHost(address: u32): bool {
 }
 
 function setAddress(value: usize, length: u32): bool {
-  if (textEquals(value, length, "dhcp")) {
+  const rarp = RARP && textEquals(value, length, "rarp");
+  if (rarp || textEquals(value, length, "dhcp")) {
     if (config.mode == AddressMode.Static) {
       config.address.set(0, 0);
       config.prefix = 0;
     }
-    config.mode = AddressMode.Dhcp;
+    config.mode = rarp ? AddressMode.Rarp : AddressMode.Dhcp;
     return true;
   }
   if (!setHost(value, length)) return false;
@@ -402,7 +415,7 @@ function setAddress(value: usize, length: u32): bool {
 
 /** For when DHCP gives nothing: a machine with a static address needs none. */
 function setFallback(value: usize, length: u32): bool {
-  return config.mode == AddressMode.Dhcp && setHost(value, length);
+  return config.mode != AddressMode.Static && setHost(value, length);
 }
 
 /** Takes over an address with its prefix length. */

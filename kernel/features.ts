@@ -17,3 +17,9 @@ export const WASMEDGE: bool = !isDefined(WITHOUT_WASMEDGE);
 
 /** Validation of what it is told, and asking from the root on: net/dns/secure/ and delegation.ts, kernel/crypto/. */
 export const DNSSEC: bool = !isDefined(WITHOUT_NAMES) && !isDefined(WITHOUT_DNSSEC);
+
+/** The DHCP server, which answers RARP, too: net/dhcp/server.ts. */
+export const DHCPD: bool = !isDefined(WITHOUT_DHCPD);
+
+/** Asking by RARP what this machine is called: net/dhcp/rarp.ts. */
+export const RARP: bool = !isDefined(WITHOUT_RARP);

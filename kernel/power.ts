@@ -1,6 +1,6 @@
 import { DeviceState, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { deviceUnload } from "../drivers/manager";
-import { netEnd } from "../net/stack";
+import { netEnd, netLeave } from "../net/stack";
 import { acpiLength, acpiTable } from "./acpi";
 import { now } from "./clock";
 import { exit, portIn16, portOut16, portOut8, restart } from "./host";
@@ -37,12 +37,14 @@ const HW_REDUCED_ACPI: u32 = 1 << 20;
 const PWRBTN: u32 = 1 << 8;
 const SCI_EN: u32 = 1;
 
-/** Time for answers under way to leave. */
+/** Time for answers under way to leave, and then for leases to be given back. */
 const GRACE: u64 = 100 * MILLISECOND;
+const LEAVING: u64 = 20 * MILLISECOND;
 
 let status: u32 = 0;
 let pressed: bool = false;
 let way: Power = Power.Off;
+let left: bool = false;
 const last = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 
 /** Finds the button. After `memoryInit`. */
@@ -80,10 +82,16 @@ export function powerCheck(): void {
 export function powerDown(how: Power): void {
   way = how;
   netEnd();
+  // Who comes again at once wants the same addresses.
+  left = how == Power.Restart;
   last.arm(now() + GRACE);
 }
 
-function end(_context: usize, _at: u64): void {
+function end(_context: usize, at: u64): void {
+  if (!left) {
+    left = true;
+    if (netLeave()) return last.arm(at + LEAVING);
+  }
   info("power")
     .text(way == Power.Restart ? "restarting" : "switching off")
     .end();

@@ -1,5 +1,6 @@
 import { Domain, Layout, Statistics, Syscall } from "../sdk/assembly/syscalls";
-import { DhcpStats, dhcpStats } from "../net/dhcp/stats";
+import { dhcpNtpList } from "../net/dhcp/client";
+import { DhcpServerStats, DhcpStats, dhcpServerStats, dhcpStats } from "../net/dhcp/stats";
 import { Dhcpv6Stats, dhcpv6Stats } from "../net/dhcpv6/stats";
 import { resolve, resolveEnd, resolved } from "../net/dns/resolver";
 import { DnsStats, dnsStats } from "../net/dns/stats";
@@ -219,6 +220,12 @@ function statistics(what: u32, into: u32, length: u32, index: u32): i32 {
       return copy(at, length, changetype<usize>(neighbourStats), offsetof<NeighbourStats>());
     case Statistics.Dhcp:
       return copy(at, length, changetype<usize>(dhcpStats), offsetof<DhcpStats>());
+    case Statistics.DhcpServer: {
+      const from = changetype<usize>(dhcpServerStats);
+      return copy(at, length, from, offsetof<DhcpServerStats>());
+    }
+    case Statistics.Ntp:
+      return dhcpNtpList(at, length);
     case Statistics.Dhcpv6:
       return copy(at, length, changetype<usize>(dhcpv6Stats), offsetof<Dhcpv6Stats>());
     case Statistics.Dns:

@@ -104,6 +104,8 @@ export class Interface {
   up: bool;
   /** Takes UDP to any unicast address: a DHCP server may already use the one that it offers (RFC 2131, 4.1). */
   acceptAny: bool;
+  /** Takes broadcast UDP of stations that have no address yet: there is a DHCP server (RFC 1122, 3.2.1.3 a). */
+  serves: bool;
   /** First assigned IPv4 address, its mask and its subnet's broadcast address; 0 without one. */
   v4Address: u32;
   v4Mask: u32;

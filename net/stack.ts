@@ -1,12 +1,15 @@
 import { Device, DeviceState, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { AddressMode, config, EcnMode } from "../kernel/config";
+import { DHCPD, RARP } from "../kernel/features";
 import { warn } from "../kernel/log";
 import { unreserved } from "../kernel/memory";
 import { Packet } from "../kernel/packet";
 import { random64 } from "../kernel/random";
 import { datagramsInit } from "./datagram";
-import { dhcpLinkChanged, dhcpStart } from "./dhcp/client";
-import { dhcpv6Init, dhcpv6LinkChanged } from "./dhcpv6/client";
+import { dhcpLinkChanged, dhcpRelease, dhcpStart } from "./dhcp/client";
+import { rarpLinkChanged, rarpStart } from "./dhcp/rarp";
+import { dhcpServerInit, dhcpServerStart } from "./dhcp/server";
+import { dhcpv6Init, dhcpv6LinkChanged, dhcpv6Release } from "./dhcpv6/client";
 import { hashInit } from "./hash";
 import { sendReassemblyTimeout } from "./icmp/error";
 import { icmpInit } from "./icmp/icmp";
@@ -84,6 +87,7 @@ export function netInit(endpoints: u32): void {
   dhcpv6Init();
   datagramsInit();
   udpInit(UDP_ENDPOINTS);
+  if (DHCPD) dhcpServerInit();
   rawInit(RAW_ENDPOINTS);
   ecnDefault(<EcnMode>config.ecn);
   tcpInit(endpoints - DATAGRAM_ENDPOINTS);
@@ -103,6 +107,8 @@ function addInterfaces(): u32 {
     nics++;
     const own = linkStart(iface);
     if (!own && config.mode == AddressMode.Dhcp) dhcpStart(iface);
+    if (RARP && !own && config.mode == AddressMode.Rarp) rarpStart(iface);
+    if (DHCPD) dhcpServerStart(iface);
     v6Start(iface);
     groupsFilter(iface);
   }
@@ -126,6 +132,16 @@ function firstNic(): u32 {
     if (nic && device.state == DeviceState.Running) return i + 1;
   }
   return 0;
+}
+
+/** Gives back what servers have leased, for the machine is about to be off. Whether there was something to give. */
+export function netLeave(): bool {
+  let left = false;
+  for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
+    if (dhcpRelease(interfaceAt(i))) left = true;
+    if (dhcpv6Release(interfaceAt(i))) left = true;
+  }
+  return left;
 }
 
 /** Takes what `device` has received. */
@@ -180,6 +196,7 @@ function linkChanged(iface: Interface): void {
   neighboursFlush(iface);
   redirectsFlush(iface);
   dhcpLinkChanged(iface);
+  if (RARP) rarpLinkChanged(iface);
   if (iface.up) conflictLinkUp(iface);
   dhcpv6LinkChanged(iface);
   v6LinkChanged(iface);

@@ -1,5 +1,7 @@
+import { DHCPD } from "../../kernel/features";
 import { copyStats } from "../../kernel/copies";
-import { dhcpStats } from "../../net/dhcp/stats";
+import { poolCount } from "../../net/dhcp/pool";
+import { dhcpServerStats, dhcpStats } from "../../net/dhcp/stats";
 import { dhcpv6Stats } from "../../net/dhcpv6/stats";
 import { IcmpStats, icmpStats, icmpv6Stats } from "../../net/icmp/stats";
 import { IpStats, ipStats, ipv6Stats } from "../../net/ip/stats";
@@ -149,7 +151,9 @@ function writeDhcp(json: JsonWriter): void {
   json.count("discovers", d.discovers).count("offers", d.offers);
   json.count("requests", d.requests).count("acks", d.acks).count("naks", d.naks);
   json.count("declines", d.declines).count("ignored", d.ignored);
-  json.count("expired", d.expired).count("noBuffer", d.noBuffer).endObject();
+  json.count("expired", d.expired).count("noBuffer", d.noBuffer);
+  json.count("releases", d.releases).endObject();
+  if (DHCPD && poolCount()) writeDhcpServer(json);
   const six = dhcpv6Stats;
   json.key("dhcpv6").object();
   json.count("solicits", six.solicits).count("advertises", six.advertises);
@@ -158,4 +162,15 @@ function writeDhcp(json: JsonWriter): void {
   json.count("declines", six.declines).count("releases", six.releases);
   json.count("replies", six.replies).count("ignored", six.ignored);
   json.count("expired", six.expired).count("noBuffer", six.noBuffer).endObject();
+}
+
+function writeDhcpServer(json: JsonWriter): void {
+  const d = dhcpServerStats;
+  json.key("dhcpServer").object();
+  json.count("leases", d.leases).count("discovers", d.discovers).count("offers", d.offers);
+  json.count("requests", d.requests).count("acks", d.acks).count("naks", d.naks);
+  json.count("declines", d.declines).count("releases", d.releases).count("informs", d.informs);
+  json.count("conflicts", d.conflicts).count("exhausted", d.exhausted);
+  json.count("limited", d.limited).count("expired", d.expired).count("ignored", d.ignored);
+  json.count("rarpReplies", d.rarpReplies).count("noBuffer", d.noBuffer).endObject();
 }

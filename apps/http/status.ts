@@ -7,9 +7,13 @@ import { socketCapacity, socketsOpen } from "../../kernel/socket";
 import { formatIp } from "../../kernel/text";
 import { timersArmed } from "../../kernel/timer";
 import { VERSION } from "../../kernel/version";
+import { dhcpNtp } from "../../net/dhcp/client";
+import { dhcpv6Dns } from "../../net/dhcpv6/client";
 import { AddressState, interfaceAt } from "../../net/interface";
 import { SERVERS, serverAt } from "../../net/ndp/link";
 import { IpAddress } from "../../net/wire/address";
+import { DHCP_NTP_MAX } from "../../net/wire/dhcp";
+import { DHCPV6_DNS_MAX } from "../../net/wire/dhcpv6";
 import { ANSWER_MAX, beginOk } from "../lib/http/response";
 import { Connection, httpStats, replyCopied } from "../lib/http/server";
 import { JsonWriter } from "../lib/json";
@@ -101,6 +105,15 @@ function writeInterface(index: u32): void {
   for (let i: u32 = 0; i < SERVERS; i++) {
     const server = serverAt(iface, i);
     if (server !== null) writeServer(server);
+  }
+  for (let i: u32 = 0; i < DHCPV6_DNS_MAX; i++) {
+    const server = dhcpv6Dns(iface, i);
+    if (server !== null) writeServer(server);
+  }
+  json.endArray().key("ntp").array();
+  for (let i: u32 = 0; i < DHCP_NTP_MAX; i++) {
+    address.setV4(dhcpNtp(iface, i));
+    if (address.v4) writeServer(address);
   }
   json.endArray();
   json.key("linkUp").boolean(device.linkUp).count("speedMbps", device.speed);

@@ -13,6 +13,7 @@ import {
   InterfaceAddress,
   addAddress,
   interfaceAt,
+  interfaceCount,
   interfacesChanged,
   linkMtu,
   removeAddress,
@@ -27,8 +28,9 @@ import {
   DHCP_BUILD_MAX,
   DHCP_CLIENT_PORT,
   DHCP_INFINITY,
+  DHCP_NTP_MAX,
   DHCP_SERVER_PORT,
-  DhcpReply,
+  DhcpMessage,
   DhcpRequest,
   DhcpRoute,
   DhcpType,
@@ -54,6 +56,9 @@ import { dhcpStats } from "./stats";
  * The first offer is taken: to wait for others would slow every start for a choice that nobody
  * configures. For the same reason the first message goes out without the random delay of 4.4.1.
  * While nobody answers, the interface gets a link-local address and the client goes on asking.
+ *
+ * INIT-REBOOT (3.2) is for a link that comes back; after a start there is nothing to reboot with, for an image keeps
+ * nothing. Servers give a station the same address again all the same, by its identifier (2132, 9.14).
  */
 const enum State {
   /** No link. */
@@ -114,7 +119,20 @@ class Client {
   server: u32;
   /** Refusals in a row. */
   naks: u32;
-  private spare: u32;
+  ntpCount: u32;
+  private ntp0: u32;
+  private ntp1: u32;
+  private ntp2: u32;
+
+
+  @inline ntp(index: u32): u32 {
+    return load<u32>(changetype<usize>(this) + ((<usize>index) << 2), offsetof<Client>("ntp0"));
+  }
+
+
+  @inline setNtp(index: u32, address: u32): void {
+    store<u32>(changetype<usize>(this) + (index << 2), address, offsetof<Client>("ntp0"));
+  }
 
 
   @inline get timer(): Timer {
@@ -123,7 +141,7 @@ class Client {
 }
 
 const clients: usize = memory.data(33 * 128, 8);
-const reply = changetype<DhcpReply>(memory.data(offsetof<DhcpReply>(), 8));
+const reply = changetype<DhcpMessage>(memory.data(offsetof<DhcpMessage>(), 8));
 const request = changetype<DhcpRequest>(memory.data(offsetof<DhcpRequest>(), 8));
 const local = changetype<IpAddress>(memory.data(16, 8));
 const remote = changetype<IpAddress>(memory.data(16, 8));
@@ -171,6 +189,40 @@ export function dhcpLinkChanged(iface: Interface): void {
   if (client.record !== null && now() < client.expiresAt) return reboot(client);
   release(client);
   discover(client);
+}
+
+/** The NTP server that a server told of (RFC 2132, 8.3) in place `index`; 0 without one. For programs: there is no client. */
+export function dhcpNtp(iface: Interface, index: u32): u32 {
+  const client = clientOf(iface);
+  return index < client.ntpCount ? client.ntp(index) : 0;
+}
+
+/** Writes the NTP servers of all interfaces, an `IpAddress` each, into `length` bytes at `into`: how many bytes. */
+export function dhcpNtpList(into: usize, length: u32): u32 {
+  let written: u32 = 0;
+  for (let i: u32 = 0; i < interfaceCount(); i++) {
+    for (let j: u32 = 0; j < DHCP_NTP_MAX && length - written >= 16; j++) {
+      const server = dhcpNtp(interfaceAt(i), j);
+      if (!server) break;
+      changetype<IpAddress>(into + written).setV4(server);
+      written += 16;
+    }
+  }
+  return written;
+}
+
+/** Gives the lease back, for the machine is about to end (RFC 2131, 4.4.6). Whether there was one. */
+export function dhcpRelease(iface: Interface): bool {
+  const client = clientOf(iface);
+  const state = client.state;
+  if (client.record === null || !iface.up || state < State.Bound || state > State.Rebinding) {
+    return false;
+  }
+  client.xid = random32();
+  send(client, DhcpType.Release);
+  client.timer.cancel();
+  client.state = State.Stopped;
+  return true;
 }
 
 // ---- States --------------------------------------------------------------------------------
@@ -317,6 +369,7 @@ function release(client: Client): void {
   if (record === null) return;
   routesRemove(iface, RouteOrigin.Dhcp);
   iface.dnsCount = 0;
+  client.ntpCount = 0;
   if (NAMES) searchForget(SearchSource.Dhcp);
   iface.mtu = linkMtu(iface);
   removeAddress(record);
@@ -384,7 +437,7 @@ function take(client: Client): bool {
 }
 
 /** An address that a host can have (RFC 1122, 3.2.1.3). */
-function isHost(address: u32): bool {
+export function isHost(address: u32): bool {
   return address >>> 24 != 0 && address < 0xe000_0000 && !isV4Loopback(address);
 }
 
@@ -432,7 +485,7 @@ function bind(client: Client): void {
     }
     client.record = added;
   }
-  setParameters(iface);
+  setParameters(client);
   enter(client, State.Bound);
   client.timer.arm(client.renewAt);
   const bound = client.record;
@@ -445,6 +498,7 @@ function bind(client: Client): void {
   line.text(" (dhcp, lease ");
   if (reply.leaseTime == DHCP_INFINITY) line.text("for ever)");
   else line.number(reply.leaseTime).text(" s)");
+  for (let i: u32 = 0; i < client.ntpCount; i++) line.key("ntp").ipv4(client.ntp(i));
   line.end();
 }
 
@@ -460,22 +514,31 @@ function setTimes(client: Client, time: u64): void {
   let rebinding = <u64>reply.rebindingTime * SECOND;
   let renewal = <u64>reply.renewalTime * SECOND;
   if (rebinding == 0 || rebinding >= lease) rebinding = lease - (lease >> 3);
-  if (renewal == 0 || renewal >= rebinding) renewal = min<u64>(lease >> 1, rebinding);
+  if (renewal == 0 || renewal >= rebinding) {
+    // A bit less, at random, lest all that start together renew together (4.4.5).
+    const early = (lease >> 15) * randomBelow(1024);
+    renewal = min<u64>((lease >> 1) - early, rebinding);
+  }
   client.renewAt = time + renewal;
   client.rebindAt = time + rebinding;
   client.expiresAt = time + lease;
 }
 
 /** The mask's length; without a valid mask the one of the address's class (RFC 950, 2.1). */
-function prefixOf(address: u32, mask: u32): u32 {
+export function prefixOf(address: u32, mask: u32): u32 {
   const prefix = <u32>popcnt(mask);
   if (prefix != 0 && clz(~mask) == prefix) return prefix;
   return address < 0x8000_0000 ? 8 : address < 0xc000_0000 ? 16 : 24;
 }
 
 /** What else the server told of the network. */
-function setParameters(iface: Interface): void {
+function setParameters(client: Client): void {
+  const iface = client.iface;
   setRoutes(iface);
+  client.ntpCount = 0;
+  for (let i: u32 = 0; i < reply.ntpCount; i++) {
+    if (isHost(reply.ntp(i))) client.setNtp(client.ntpCount++, reply.ntp(i));
+  }
   iface.dnsCount = 0;
   for (let i: u32 = 0; i < reply.dnsCount && iface.dnsCount < INTERFACE_DNS_MAX; i++) {
     if (isHost(reply.dns(i))) iface.dns(iface.dnsCount++).setV4(reply.dns(i));
@@ -540,13 +603,15 @@ function send(client: Client, type: DhcpType): void {
   }
   assert(packet.tailroom >= UDP_HEADER + DHCP_BUILD_MAX);
   const state = client.state;
+  const releasing = type == DhcpType.Release;
   const extending =
-    type == DhcpType.Request && (state == State.Renewing || state == State.Rebinding);
-  const named = type == DhcpType.Decline || state == State.Requesting;
+    releasing ||
+    (type == DhcpType.Request && (state == State.Renewing || state == State.Rebinding));
+  const named = releasing || type == DhcpType.Decline || state == State.Requesting;
   request.type = type;
   request.xid = client.xid;
   request.mac = iface.device.mac;
-  request.seconds = type == DhcpType.Decline ? 0 : client.seconds;
+  request.seconds = releasing || type == DhcpType.Decline ? 0 : client.seconds;
   request.clientAddress = extending ? client.address : 0;
   request.requestedAddress = extending ? 0 : client.address;
   request.server = named ? client.server : 0;
@@ -555,7 +620,7 @@ function send(client: Client, type: DhcpType): void {
   request.hostnameLength = config.hostnameLength;
   const bytes = UDP_HEADER + dhcpBuild(packet.data + UDP_HEADER, request);
   packet.length = bytes;
-  const unicast = extending && state == State.Renewing;
+  const unicast = releasing || (extending && state == State.Renewing);
   local.setV4(extending ? client.address : 0);
   remote.setV4(unicast ? client.server : V4_BROADCAST);
   const pseudo = pseudoHeaderSum(local, remote, Protocol.UDP, bytes);
@@ -565,6 +630,7 @@ function send(client: Client, type: DhcpType): void {
   packet.checksumOffset = <u16>UDP_CHECKSUM_OFFSET;
   if (type == DhcpType.Discover) dhcpStats.discovers++;
   else if (type == DhcpType.Request) dhcpStats.requests++;
+  else if (releasing) dhcpStats.releases++;
   else dhcpStats.declines++;
   if (unicast) ipSend(packet, Protocol.UDP, local, remote, DEFAULT_TTL);
   else ipBroadcast(iface, packet, Protocol.UDP, local.v4, remote.v4);

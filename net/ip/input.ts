@@ -1,4 +1,5 @@
 import { config } from "../../kernel/config";
+import { DHCPD } from "../../kernel/features";
 import { Packet, PacketFlag, PoolId, poolFor } from "../../kernel/packet";
 import { sendError } from "../icmp/error";
 import { rawInput, rawListens, rawListensTo } from "../raw/raw";
@@ -77,7 +78,8 @@ function anyInput(iface: Interface, packet: Packet): void {
   const toGroup = to != iface.v4Address && isGroup(iface, to);
   const protocol = header.protocol;
   // Switches ask for groups, too, and have no address (RFC 4541, 2.1.1).
-  if (badSource(iface, from) && (from || protocol != Protocol.IGMP)) {
+  const served = DHCPD && iface.serves && toGroup && protocol == Protocol.UDP;
+  if (badSource(iface, from) && (from || (protocol != Protocol.IGMP && !served))) {
     ipStats.badSource++;
     return packet.release();
   }

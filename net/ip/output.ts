@@ -222,6 +222,18 @@ export function ipBroadcast(
   source: u32,
   destination: u32,
 ): i32 {
+  return ipSendTo(iface, packet, protocol, source, destination, MAC_BROADCAST);
+}
+
+/** The same to one station, which answers no ARP yet: a DHCP server's answer (RFC 2131, 4.1). */
+export function ipSendTo(
+  iface: Interface,
+  packet: Packet,
+  protocol: u32,
+  source: u32,
+  destination: u32,
+  mac: u64,
+): i32 {
   const length = packet.totalLength + IPV4_HEADER;
   if (length > iface.mtu) {
     ipStats.tooBig++;
@@ -231,5 +243,5 @@ export function ipBroadcast(
   packet.checksumStart += <u16>IPV4_HEADER;
   ipv4Build(packet.prepend(IPV4_HEADER), length, 0, DEFAULT_TTL, protocol, source, destination);
   ipStats.sent++;
-  return ethernetSend(iface, packet, MAC_BROADCAST, EtherType.IPv4);
+  return ethernetSend(iface, packet, mac, EtherType.IPv4);
 }

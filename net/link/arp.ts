@@ -1,3 +1,4 @@
+import { DHCPD } from "../../kernel/features";
 import { HEADROOM, Packet, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { AddressState, Interface, findAddress } from "../interface";
 import { V4_BROADCAST, isV4Loopback, isV4Multicast, v4Lo } from "../wire/address";
@@ -31,6 +32,13 @@ export class ArpStats {
 
 export const arpStats = changetype<ArpStats>(memory.data(offsetof<ArpStats>(), 8));
 
+let watchFn: u32 = 0;
+
+/** Has `(iface: Interface, address: u32, mac: u64) => void` hear who has which address: a table index, 0 for nobody. */
+export function arpWatch(hears: u32): void {
+  watchFn = hears;
+}
+
 /** Takes an ARP packet from the link. Owns it. */
 export function arpInput(iface: Interface, packet: Packet): void {
   const arp = changetype<ArpPacket>(packet.data);
@@ -46,6 +54,7 @@ export function arpInput(iface: Interface, packet: Packet): void {
   const target = arp.targetAddress;
   // Our own broadcast, come back through a loop in the network or a mirroring port.
   if (mac == iface.device.mac) return packet.release();
+  if (DHCPD && watchFn && sender) call_indirect<void>(watchFn, iface, sender, mac);
   if (conflictCheck(iface, operation, sender, target, mac)) return packet.release();
   // RFC 826, "Packet Reception": an entry that exists takes what the sender says of itself. A new
   // one is made only for a sender that asked for us: nobody can fill or poison the cache unasked.

@@ -1,3 +1,4 @@
+import { DHCPD, RARP } from "../../kernel/features";
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { Interface } from "../interface";
 import { ipv4Input } from "../ip/input";
@@ -12,6 +13,7 @@ import {
 } from "../wire/ethernet";
 import { arpInput } from "./arp";
 import { linkQueue } from "./output";
+import { rarpInput } from "./rarp";
 
 /** Takes every packet that the interface's device has received. */
 export function ethernetInput(iface: Interface): void {
@@ -50,6 +52,7 @@ export function ethernetInput(iface: Interface): void {
   if (type == EtherType.IPv4) return ipv4Input(iface, packet);
   if (type == EtherType.IPv6) return ipv6Input(iface, packet);
   if (type == EtherType.ARP) return arpInput(iface, packet);
+  if ((DHCPD || RARP) && type == EtherType.RARP) return rarpInput(iface, packet);
   iface.unknownType++;
   packet.release();
 }

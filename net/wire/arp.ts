@@ -17,6 +17,9 @@ export const ARP_LENGTH: u32 = 28;
 export const enum ArpOperation {
   Request = 1,
   Reply = 2,
+  /** RFC 903 */
+  ReverseRequest = 3,
+  ReverseReply = 4,
 }
 
 /** ar$hrd of Ethernet. */

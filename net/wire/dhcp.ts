@@ -41,6 +41,7 @@ export const enum DhcpType {
   Ack = 5,
   Nak = 6,
   Release = 7,
+  Inform = 8,
 }
 
 /** Option codes, with their sections of RFC 2132. */
@@ -59,6 +60,8 @@ const enum Option {
   DomainName = 15,
   /** 5.1 */
   InterfaceMtu = 26,
+  /** 8.3 */
+  TimeServers = 42,
   /** 9.1 */
   RequestedAddress = 50,
   /** 9.2 */
@@ -95,8 +98,9 @@ const enum Option {
 const OVERLOAD_FILE: u32 = 1;
 const OVERLOAD_SNAME: u32 = 2;
 
-/** DNS servers that are kept. */
+/** DNS servers, and NTP servers, that are kept. */
 export const DHCP_DNS_MAX: u32 = 3;
+export const DHCP_NTP_MAX: u32 = 3;
 
 /** Bytes of a search list that are kept: what one option holds, twice. */
 const SEARCH_MOST: u32 = 510;
@@ -105,12 +109,12 @@ export const dhcpSearch: usize = memory.data(510);
 /** The lease time that never ends (RFC 2131, 3.3). */
 export const DHCP_INFINITY: u32 = 0xffff_ffff;
 
-/** What a server's message says. A number is 0, a length is 0, where it does not say. */
+/** What a message says. A number is 0, a length is 0, where it does not say. */
 @unmanaged
-export class DhcpReply {
+export class DhcpMessage {
   /** `DhcpType`. */
   type: u32;
-  /** yiaddr: the address for us. */
+  /** yiaddr: the address for the client. */
   address: u32;
   server: u32;
   mask: u32;
@@ -119,6 +123,10 @@ export class DhcpReply {
   private dns0: u32;
   private dns1: u32;
   private dns2: u32;
+  ntpCount: u32;
+  private ntp0: u32;
+  private ntp1: u32;
+  private ntp2: u32;
   /** Seconds. */
   leaseTime: u32;
   /** T1, seconds. */
@@ -138,16 +146,43 @@ export class DhcpReply {
   routesLength: u32;
   /** Bytes of the search list, at `dhcpSearch`: names, compressed as if a message began with them. */
   searchLength: u32;
+  /** What a client says: option 50, and its identifier, in the message. */
+  requested: u32;
+  clientId: usize;
+  clientIdLength: u32;
+  /** The header of a client's message: ciaddr, giaddr, chaddr. */
+  clientAddress: u32;
+  relay: u32;
+  xid: u32;
+  flags: u32;
+  mac: u64;
 
 
   @inline dns(index: u32): u32 {
-    return load<u32>(changetype<usize>(this) + ((<usize>index) << 2), offsetof<DhcpReply>("dns0"));
+    return load<u32>(
+      changetype<usize>(this) + ((<usize>index) << 2),
+      offsetof<DhcpMessage>("dns0"),
+    );
   }
 
 
   @inline setDns(index: u32, address: u32): void {
     const at = changetype<usize>(this) + ((<usize>index) << 2);
-    store<u32>(at, address, offsetof<DhcpReply>("dns0"));
+    store<u32>(at, address, offsetof<DhcpMessage>("dns0"));
+  }
+
+
+  @inline ntp(index: u32): u32 {
+    return load<u32>(
+      changetype<usize>(this) + ((<usize>index) << 2),
+      offsetof<DhcpMessage>("ntp0"),
+    );
+  }
+
+
+  @inline setNtp(index: u32, address: u32): void {
+    const at = changetype<usize>(this) + ((<usize>index) << 2);
+    store<u32>(at, address, offsetof<DhcpMessage>("ntp0"));
   }
 }
 
@@ -156,12 +191,34 @@ export class DhcpReply {
  * others are dropped); then what they say is in `into`. False too when an option runs out of its
  * field or has a length that its kind cannot have.
  */
-export function dhcpParse(at: usize, length: u32, xid: u32, mac: u64, into: DhcpReply): bool {
+export function dhcpParse(at: usize, length: u32, xid: u32, mac: u64, into: DhcpMessage): bool {
   if (length < OPTIONS) return false;
   if (load<u8>(at) != REPLY || load<u8>(at, 1) != ETHERNET || load<u8>(at, 2) != 6) return false;
   if (bswap(load<u32>(at, 4)) != xid || bswap(load<u64>(at, 28)) >> 16 != mac) return false;
+  return parseOptions(at, length, into);
+}
+
+/**
+ * Whether `length` bytes at `at` are a client's message, from Ethernet; then what they say is in `into`. False as in
+ * `dhcpParse`.
+ */
+export function dhcpRead(at: usize, length: u32, into: DhcpMessage): bool {
+  if (length < OPTIONS) return false;
+  if (load<u8>(at) != REQUEST || load<u8>(at, 1) != ETHERNET || load<u8>(at, 2) != 6) return false;
+  const mac = bswap(load<u64>(at, 28)) >> 16;
+  if (!mac || (mac >> 40) & 1 || !parseOptions(at, length, into)) return false;
+  into.xid = bswap(load<u32>(at, 4));
+  into.flags = bswap(load<u16>(at, 10));
+  into.clientAddress = bswap(load<u32>(at, 12));
+  into.relay = bswap(load<u32>(at, 24));
+  into.mac = mac;
+  return true;
+}
+
+/** Reads the options of a message of `OPTIONS` bytes at least. */
+function parseOptions(at: usize, length: u32, into: DhcpMessage): bool {
   if (bswap(load<u32>(at + COOKIE)) != COOKIE_VALUE) return false;
-  memory.fill(changetype<usize>(into), 0, offsetof<DhcpReply>());
+  memory.fill(changetype<usize>(into), 0, offsetof<DhcpMessage>());
   into.address = bswap(load<u32>(at, 16));
   overload = 0;
   // RFC 2131, 4.1: the options field first, then `file`, then `sname`, if an option says so.
@@ -192,7 +249,7 @@ export class DhcpRoute {
  * Reads the route at `offset` of those of a reply, just parsed: where the next begins, or 0 when there is none or it
  * makes no sense.
  */
-export function dhcpRoute(reply: DhcpReply, offset: u32, into: DhcpRoute): u32 {
+export function dhcpRoute(reply: DhcpMessage, offset: u32, into: DhcpRoute): u32 {
   if (offset >= reply.routesLength) return 0;
   const bits: u32 = load<u8>(routes + offset);
   const octets = (bits + 7) >> 3;
@@ -209,7 +266,7 @@ export function dhcpRoute(reply: DhcpReply, offset: u32, into: DhcpRoute): u32 {
   return end;
 }
 
-function parseField(at: usize, length: u32, into: DhcpReply): bool {
+function parseField(at: usize, length: u32, into: DhcpMessage): bool {
   for (let offset: u32 = 0; offset < length;) {
     const code: u32 = load<u8>(at + offset++);
     if (code == Option.Pad) continue;
@@ -225,7 +282,7 @@ function parseField(at: usize, length: u32, into: DhcpReply): bool {
 }
 
 /** One option's value; false when it cannot have this length. The first of its kind counts. */
-function takeOption(code: u32, at: usize, size: u32, into: DhcpReply): bool {
+function takeOption(code: u32, at: usize, size: u32, into: DhcpMessage): bool {
   switch (code) {
     case Option.SubnetMask:
       if (size != 4) return false;
@@ -253,6 +310,21 @@ function takeOption(code: u32, at: usize, size: u32, into: DhcpReply): bool {
       if (size != 2) return false;
       into.mtu = bswap(load<u16>(at));
       return true;
+    case Option.TimeServers:
+      if (size < 4 || size & 3) return false;
+      for (let i: u32 = 0; i < size && into.ntpCount < DHCP_NTP_MAX; i += 4) {
+        into.setNtp(into.ntpCount++, bswap(load<u32>(at + i)));
+      }
+      return true;
+    case Option.RequestedAddress:
+      if (size != 4) return false;
+      into.requested = bswap(load<u32>(at));
+      return true;
+    case Option.ClientIdentifier:
+      into.clientId = at;
+      into.clientIdLength = size;
+      // RFC 2132, 9.14
+      return size >= 2;
     case Option.LeaseTime:
       if (size != 4) return false;
       into.leaseTime = bswap(load<u32>(at));
@@ -374,7 +446,7 @@ export function dhcpBuild(at: usize, request: DhcpRequest): u32 {
 
 function putParameterList(at: usize): usize {
   store<u8>(at, Option.ParameterList);
-  store<u8>(at, 10, 1);
+  store<u8>(at, 11, 1);
   store<u8>(at, Option.SubnetMask, 2);
   // Before the router (RFC 3442, "DHCP Client Behavior").
   store<u8>(at, Option.ClasslessRoutes, 3);
@@ -386,5 +458,98 @@ function putParameterList(at: usize): usize {
   store<u8>(at, Option.RenewalTime, 9);
   store<u8>(at, Option.RebindingTime, 10);
   store<u8>(at, Option.DomainSearch, 11);
-  return at + 12;
+  store<u8>(at, Option.TimeServers, 12);
+  return at + 13;
+}
+
+/** What a server's message says (RFC 2131, 4.3.1, table 3). A number that is 0, and a list without length, is left out. */
+@unmanaged
+export class DhcpAnswer {
+  /** `DhcpType`. */
+  type: u32;
+  xid: u32;
+  /** chaddr. */
+  mac: u64;
+  flags: u32;
+  clientAddress: u32;
+  address: u32;
+  relay: u32;
+  server: u32;
+  mask: u32;
+  router: u32;
+  leaseTime: u32;
+  renewalTime: u32;
+  rebindingTime: u32;
+  /** Where the addresses are: u32 each. */
+  dns: usize;
+  dnsCount: u32;
+  ntp: usize;
+  ntpCount: u32;
+  domain: usize;
+  domainLength: u32;
+  /** The client's identifier comes back as it was (RFC 6842, 3). */
+  clientId: usize;
+  clientIdLength: u32;
+}
+
+/** Most bytes that `dhcpAnswer` writes: what every client takes (RFC 2131, 2), a datagram of 576 bytes. */
+export const DHCP_ANSWER_MAX: u32 = 548;
+
+
+@inline function putIf(at: usize, code: Option, value: u32): usize {
+  return value ? put32(at, code, value) : at;
+}
+
+/** Puts `count` addresses, or nothing if there are none or they do not fit before `end`. */
+function putAddresses(at: usize, end: usize, code: Option, from: usize, count: u32): usize {
+  if (!count || at + 2 + 4 * count > end) return at;
+  store<u8>(at, code);
+  store<u8>(at, 4 * count, 1);
+  for (let i: u32 = 0; i < count; i++) {
+    store<u32>(at + (i << 2), bswap(load<u32>(from + (i << 2))), 2);
+  }
+  return at + 2 + 4 * count;
+}
+
+/** The same for bytes. */
+function putBytes(at: usize, end: usize, code: Option, from: usize, length: u32): usize {
+  if (!length || at + 2 + length > end) return at;
+  store<u8>(at, code);
+  store<u8>(at, length, 1);
+  memory.copy(at + 2, from, length);
+  return at + 2 + length;
+}
+
+/** Writes a server's message at `at`; returns its length. What there is no room for, last of all, is left out. */
+export function dhcpAnswer(at: usize, answer: DhcpAnswer): u32 {
+  memory.fill(at, 0, DHCP_ANSWER_MAX);
+  store<u8>(at, REPLY);
+  store<u8>(at, ETHERNET, 1);
+  store<u8>(at, 6, 2);
+  store<u32>(at, bswap(answer.xid), 4);
+  store<u16>(at, bswap(<u16>answer.flags), 10);
+  store<u32>(at, bswap(answer.clientAddress), 12);
+  store<u32>(at, bswap(answer.address), 16);
+  store<u32>(at, bswap(answer.relay), 24);
+  store<u64>(at, bswap(answer.mac << 16), 28);
+  store<u32>(at + COOKIE, bswap(COOKIE_VALUE));
+  // Room for the end.
+  const most = at + DHCP_ANSWER_MAX - 1;
+  let end = at + OPTIONS;
+  store<u8>(end, Option.MessageType);
+  store<u8>(end, 1, 1);
+  store<u8>(end, answer.type, 2);
+  end += 3;
+  end = put32(end, Option.ServerIdentifier, answer.server);
+  end = putIf(end, Option.LeaseTime, answer.leaseTime);
+  end = putIf(end, Option.RenewalTime, answer.renewalTime);
+  end = putIf(end, Option.RebindingTime, answer.rebindingTime);
+  end = putIf(end, Option.SubnetMask, answer.mask);
+  end = putIf(end, Option.Router, answer.router);
+  end = putBytes(end, most, Option.ClientIdentifier, answer.clientId, answer.clientIdLength);
+  end = putAddresses(end, most, Option.DomainServer, answer.dns, answer.dnsCount);
+  end = putAddresses(end, most, Option.TimeServers, answer.ntp, answer.ntpCount);
+  end = putBytes(end, most, Option.DomainName, answer.domain, answer.domainLength);
+  store<u8>(end, Option.End);
+  return max<u32>(<u32>(end + 1 - at), LENGTH_MIN);
 }

@@ -18,6 +18,7 @@ export const ETHERNET_HEADER: u32 = 14;
 export const enum EtherType {
   IPv4 = 0x0800,
   ARP = 0x0806,
+  RARP = 0x8035,
   IPv6 = 0x86dd,
 }
 export const ETHER_TYPE_MIN: u32 = 0x0600;

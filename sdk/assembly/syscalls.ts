@@ -337,6 +337,10 @@ export const enum Statistics {
   Dhcp = 9,
   /** The class `Dhcpv6Stats` of net/dhcpv6/stats.ts. */
   Dhcpv6 = 27,
+  /** The class `DhcpServerStats` of net/dhcp/stats.ts. */
+  DhcpServer = 28,
+  /** NTP servers that DHCP servers told of: an address of 16 bytes each, in the form of `Layout.Address`'s first 16. */
+  Ntp = 29,
   /** The class `DnsStats` of net/dns/stats.ts. */
   Dns = 18,
   /** `IpStats` and `IcmpStats` of IPv6; the class `NdpStats` of net/ndp/stats.ts. */

@@ -54,7 +54,15 @@ const FIELDS = {
       "advertisementsSent routerSolicitationsSent probesSent conflicts limited refused noBuffer " +
       "routerSolicitationsReceived routerAdvertisementsSent inconsistent",
   ],
-  dhcp: [Statistics.Dhcp, "discovers requests declines offers acks naks ignored expired noBuffer"],
+  dhcp: [
+    Statistics.Dhcp,
+    "discovers requests declines offers acks naks ignored expired noBuffer releases",
+  ],
+  dhcpServer: [
+    Statistics.DhcpServer,
+    "discovers offers requests acks naks declines releases informs ignored conflicts exhausted " +
+      "limited expired rarpReplies noBuffer leases",
+  ],
   dhcpv6: [
     Statistics.Dhcpv6,
     "solicits requests confirms renewals informationRequests declines releases advertises replies " +

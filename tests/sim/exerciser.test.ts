@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
+import { DhcpServer, RELEASE } from "../../tools/sim/dhcp.ts";
+import { Dhcpv6Server, RELEASE as RELEASE6 } from "../../tools/sim/dhcpv6.ts";
 import { loadKernel } from "../../tools/sim/kernel.ts";
 import { Program } from "../../tools/sim/program.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
@@ -175,3 +177,29 @@ test("a router that is switched off says so (RFC 4861, 6.2.5)", () =>
     machine.expectLine(/switching off/, SECOND);
     assert.deepEqual(lifetimes, [1800, 0]);
   }));
+
+test("leases are given back when the machine is switched off (RFC 2131, 4.4.6; RFC 8415, 18.2.7), not for a restart", () => {
+  for (const how of ["off", "restart"]) {
+    inWorld(1, (world) => {
+      const peer = world.peer("10.0.0.1", { ip6: "fe80::1" });
+      const server = new DhcpServer(peer);
+      const server6 = new Dhcpv6Server(peer);
+      const { machine } = world.station({ kernel, ip: "dhcp", ip6: "dhcp" });
+      machine.expectLine(/\(dhcpv6, lease/, 10 * SECOND);
+      const { status } = new HttpClient(world.peer("10.0.0.9"), "10.0.0.50", 80).ask(
+        `/${how}`,
+        "",
+        "POST",
+      );
+      assert.equal(status, 200);
+      machine.expectLine(/power: (switching off|restarting)/, SECOND);
+      const [release] = server.of(RELEASE);
+      const [release6] = server6.of(RELEASE6);
+      if (how === "restart") return assert.ok(!release && !release6);
+      assert.equal(release!.ciaddr, "10.0.0.50");
+      assert.equal(release!.server, peer.ip);
+      assert.equal(release!.toAll, false);
+      assert.deepEqual(release6!.addresses, ["2001:db8:1::50"]);
+    });
+  }
+});

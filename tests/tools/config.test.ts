@@ -134,6 +134,30 @@ test("all that can be said is understood", () => {
 
 const GUEST = '[guests.web]\nmodule = "x.wasm"\n';
 
+test("a DHCP server's pools become words of the command line", () => {
+  const text = `${GUEST}[[network.dhcp-server]]
+interface = "eth1"
+range = "10.1.0.100-10.1.0.200"
+lease = 600
+router = "10.1.0.1"
+dns = ["10.1.0.1", "10.1.0.2"]
+ntp = ["10.1.0.3"]
+domain = "lab.example"
+stations = { "52:54:00:12:34:56" = "10.1.0.5" }
+
+[[network.dhcp-server]]
+interface = "eth1"
+range = "10.9.0.10-10.9.0.99/24"
+`;
+  assert.equal(
+    read(text).commandLine,
+    "dhcpd=eth1,10.1.0.100-10.1.0.200,lease=600,router=10.1.0.1,dns=10.1.0.1,dns=10.1.0.2,ntp=10.1.0.3," +
+      "domain=lab.example,52:54:00:12:34:56=10.1.0.5 dhcpd=eth1,10.9.0.10-10.9.0.99/24",
+  );
+});
+
+const POOL = `${GUEST}[[network.dhcp-server]]\ninterface = "eth1"\nrange =`;
+
 for (const [text, ...expected] of [
   ["x = = 1", /^1:5: /],
   [`${GUEST}module = "x.wasm"`, /^3:1: .*multiple times/],
@@ -145,6 +169,14 @@ for (const [text, ...expected] of [
     "[guests.web]",
     /^1:9: guests\.web has no program: write module = "x\.wasm" or source = "main\.ts"$/,
   ],
+  [
+    `${POOL} "10.0.0.1"`,
+    /^5:9: network\.dhcp-server\[0\]\.range is "10\.0\.0\.1": write two addresses/,
+  ],
+  [`${POOL} "10.0.0.9-10.0.0.1"`, /^5:9: .*the last address comes before the first$/],
+  [`${POOL} "10.0.0.0-10.1.0.1"`, /^5:9: .*it is 65538 addresses, and a pool has 4096 at most$/],
+  [`${POOL} "10.0.0.1-10.0.0.9"\nrouter = "x"`, /^6:10: .*router is "x": write an address/],
+  [`${POOL} "10.0.0.1-10.0.0.9"\nntp = ["x"]`, /^6:8: .*ntp\[0\] is "x": write an address/],
   [`${GUEST}source = "main.ts"`, /^3:1: guests\.web\.source is one program too many: /],
   [
     '[guests.web]\nmodule = "y.wasm"',
@@ -192,7 +224,7 @@ for (const [text, ...expected] of [
   ],
   [
     `${GUEST}[network]\nip = "10.0.0.2"\ngateway = "10.0.0.1"`,
-    /^4:6: network\.ip is "10\.0\.0\.2": write "dhcp", or an address with prefix length/,
+    /^4:6: network\.ip is "10\.0\.0\.2": write "dhcp", "rarp", or an address with prefix length/,
   ],
   [`${GUEST}[network]\ngateway = "10.0.0.1"`, /^4:11: .*goes with a static ip or a fallback$/],
   [

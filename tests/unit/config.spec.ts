@@ -1,3 +1,4 @@
+import { fixedAt, fixedCount, poolAt, poolCount } from "../../net/dhcp/pool";
 import { AddressMode, AddressMode6, config, configParse, EcnMode } from "../../kernel/config";
 import { virtioMmioAt, virtioMmioCount } from "../../drivers/virtio/bus";
 import { CongestionId } from "../../net/tcp/congestion/controls";
@@ -189,6 +190,65 @@ describe("the command line", () => {
     expect(config.address.v4).toBe(0x0a000002);
     mentions(complaint("fallback=10.0.0.0/24"), "key=fallback value=10.0.0.0/24");
     expect(config.address.isAny).toBe(true);
+  });
+
+  it("takes pools of the DHCP server, with stations of their own", () => {
+    parse(
+      "dhcpd=eth1,10.1.0.100-10.1.0.199,lease=7200,t1=600,t2=900,router=10.1.0.1,dns=10.1.0.2,dns=10.1.0.3," +
+        "ntp=10.1.0.4,domain=lab.example,52:54:00:12:34:56=10.1.0.5 dhcpd=eth0,10.9.0.10-10.9.0.19/16",
+    );
+    expect(poolCount()).toBe(2);
+    const pool = poolAt(0);
+    expect(pool.link).toBe(1);
+    expect(pool.first).toBe(0x0a01_0064);
+    expect(pool.size).toBe(100);
+    expect(pool.prefix).toBe(0);
+    expect(pool.lease).toBe(7200);
+    expect(pool.renewal).toBe(600);
+    expect(pool.rebinding).toBe(900);
+    expect(pool.router).toBe(0x0a01_0001);
+    expect(pool.dnsCount).toBe(2);
+    expect(pool.dns1).toBe(0x0a01_0003);
+    expect(pool.ntp0).toBe(0x0a01_0004);
+    expect(pool.domainLength).toBe(11);
+    expect(fixedCount()).toBe(1);
+    expect(fixedAt(0).mac).toBe(0x5254_0012_3456);
+    expect(fixedAt(0).address).toBe(0x0a01_0005);
+    expect(poolAt(1).prefix).toBe(16);
+    expect(poolAt(1).lease).toBe(3600);
+  });
+
+  it("refuses pools that make no sense, whole", () => {
+    const bad = [
+      "",
+      "eth1",
+      "eth32,10.1.0.1-10.1.0.2",
+      "tap0,10.1.0.1-10.1.0.2",
+      "eth1,10.1.0.1",
+      "eth1,10.1.0.2-10.1.0.1",
+      "eth1,10.1.0.0-10.1.16.0",
+      "eth1,224.0.0.1-224.0.0.2",
+      "eth1,10.1.0.1-10.1.1.2/24",
+      "eth1,10.1.0.1-10.1.0.2/31",
+      "eth1,10.1.0.1-10.1.0.2,",
+      "eth1,10.1.0.1-10.1.0.2,lease=119",
+      "eth1,10.1.0.1-10.1.0.2,lease=x",
+      "eth1,10.1.0.1-10.1.0.2,lease=600,t1=600",
+      "eth1,10.1.0.1-10.1.0.2,t1=900,t2=800",
+      "eth1,10.1.0.1-10.1.0.2,router=x",
+      "eth1,10.1.0.1-10.1.0.2,dns=1.1.1.1,dns=1.1.1.1,dns=1.1.1.1,dns=1.1.1.1",
+      "eth1,10.1.0.1-10.1.0.2,domain=",
+      "eth1,10.1.0.1-10.1.0.2,colour=red",
+      "eth1,10.1.0.1-10.1.0.2,52:54:00:12:34=10.1.0.5",
+      "eth1,10.1.0.1-10.1.0.2,53:54:00:12:34:56=10.1.0.5",
+      "eth1,10.1.0.1-10.1.0.2,52:54:00:12:34:56=0.0.0.0",
+      "eth1,10.1.0.1-10.1.0.2,52:54:00:12:34:56=10.1.0.5,lease=1",
+    ];
+    for (let i = 0; i < bad.length; i++) {
+      mentions(complaint("dhcpd=" + bad[i]), "expected a card and its range");
+      expect(poolCount()).toBe(0, bad[i]);
+      expect(fixedCount()).toBe(0, bad[i]);
+    }
   });
 
   it("takes a link of two and one address (RFC 3021)", () => {

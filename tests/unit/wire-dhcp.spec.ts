@@ -1,6 +1,6 @@
 import {
   DHCP_BUILD_MAX,
-  DhcpReply,
+  DhcpMessage,
   DhcpRequest,
   DhcpType,
   dhcpBuild,
@@ -9,7 +9,7 @@ import {
 import { ascii, fromHex, random, toHex } from "./support/host";
 
 const area: usize = memory.data(600, 8);
-const reply = changetype<DhcpReply>(memory.data(offsetof<DhcpReply>(), 8));
+const reply = changetype<DhcpMessage>(memory.data(offsetof<DhcpMessage>(), 8));
 const request = changetype<DhcpRequest>(memory.data(offsetof<DhcpRequest>(), 8));
 const MAC: u64 = 0x5254_0012_3456;
 const XID: u32 = 0xdead_beef;

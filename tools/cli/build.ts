@@ -201,6 +201,14 @@ const CALLS: readonly (readonly [feature: Feature, ...calls: GuestCall[]])[] = [
   ["PIPES", GuestCall.pipe, GuestCall.pair],
 ];
 
+/** What only a word asks for, and the image's own command line does not: the kernel says so of one at boot. */
+function unusedWords(commandLine: string): Feature[] {
+  return [
+    ...(/(^| )dhcpd=/.test(commandLine) ? [] : ["DHCPD" as const]),
+    ...(/(^| )ip=rarp( |$)/.test(commandLine) ? [] : ["RARP" as const]),
+  ];
+}
+
 /** What the guests of an image, whose own words for the kernel these are, have no use for. */
 function unusedByGuests(guests: GuestCode[], commandLine: string): Feature[] {
   const calls = guests.flatMap(({ header }) =>
@@ -208,7 +216,7 @@ function unusedByGuests(guests: GuestCode[], commandLine: string): Feature[] {
   );
   const unused = CALLS.filter(([, ...reach]) => !calls.some((call) => reach.includes(call)));
   const features = unused.map(([feature]) => feature);
-  const validates = !features.includes("NAMES") && /(^| )dnssec=(on|strict)\b/.test(commandLine);
+  const validates = !features.includes("NAMES") && /(^| )(dnssec=(on|strict)|dns=iterative)\b/.test(commandLine);
   const wasmedge = calls.some(
     (call) => call >= GuestCall.sock_open && call <= GuestCall.sock_getaddrinfo,
   );
@@ -363,7 +371,10 @@ async function buildStages(program: Program): Promise<void> {
   const setup = specs && join(folder, "setup");
   if (setup) writeFileSync(setup, setupOf(specs, guests));
   const pack = await packed([...treesOf(site), ...trees], folder);
-  const without = guests.length ? unusedByGuests(guests, commandLine) : unusedBy(entry);
+  const without = [
+    ...(guests.length ? unusedByGuests(guests, commandLine) : unusedBy(entry)),
+    ...unusedWords(commandLine),
+  ];
   const kernelFolder = guests.length ? sharedKernel(folder, without) : folder;
   const link = async (): Promise<void> => {
     const { c, memoryPages } = await translated({ entry, folder: kernelFolder, without });

@@ -78,6 +78,7 @@ export interface NetworkTable {
   interfaces?: { [name: string]: string[] };
   routes?: { to: string; via: string; metric?: number }[];
   forward?: boolean;
+  "dhcp-server"?: RawPool[];
   redirects?: boolean;
   advertise?: { [name: string]: Advertised };
   ip6?: string;
@@ -111,6 +112,17 @@ interface Advertised {
   other?: boolean;
   dns?: string[];
   search?: string[];
+}
+
+interface RawPool {
+  interface: string;
+  range: string;
+  lease?: number;
+  router?: string;
+  dns?: string[];
+  ntp?: string[];
+  domain?: string;
+  stations?: { [mac: string]: string };
 }
 
 interface RawGuest {
@@ -296,8 +308,8 @@ class Checker {
       return undefined;
     };
     const mode = get("ip");
-    const isStatic = mode !== undefined && mode !== "dhcp";
-    const ip = address("ip", ["dhcp"], isIPv4, "10.0.0.2/24");
+    const isStatic = mode !== undefined && mode !== "dhcp" && mode !== "rarp";
+    const ip = address("ip", ["dhcp", "rarp"], isIPv4, "10.0.0.2/24");
     const fallback = address("fallback", [], isIPv4, "10.0.0.2/24");
     const gateway = single("gateway", isIPv4, "10.0.0.1");
     if (get("fallback") !== undefined && isStatic) {
@@ -327,6 +339,8 @@ class Checker {
     }
     const routes = this.at<{ to: string; via: string }[]>("network", "routes") ?? [];
     routes.forEach((_, index) => this.checkRoute(index));
+    const pools = this.at<RawPool[]>("network", "dhcp-server") ?? [];
+    pools.forEach((_, index) => this.checkPool(index));
     const hosts = get("hosts");
     if (hosts !== undefined && !isFile(join(this.folder, hosts))) {
       refuse("hosts", "there is no such file");
@@ -378,6 +392,30 @@ class Checker {
     }
   }
 
+  /** What the kernel would refuse, or could not keep: net/dhcp/pool.ts. */
+  private checkPool(index: number): void {
+    const path = ["network", "dhcp-server", index];
+    const range = this.at<string>(...path, "range");
+    const trouble = range === undefined ? null : rangeTrouble(range);
+    if (trouble) {
+      this.report([...path, "range"], (at) => `${at} is ${shown(range)}: ${trouble}`);
+    }
+    const address = (...key: (string | number)[]): void => {
+      const text = this.at<string>(...path, ...key);
+      if (text === undefined || isIPv4(text)) return;
+      this.report(
+        [...path, ...key],
+        (at) => `${at} is ${shown(text)}: write an address, as in "10.1.0.1"`,
+      );
+    };
+    address("router");
+    for (const key of ["dns", "ntp"]) {
+      (this.at<string[]>(...path, key) ?? []).forEach((_, i) => address(key, i));
+    }
+    const stations = this.at<object>(...path, "stations") ?? {};
+    for (const mac of Object.keys(stations)) address("stations", mac);
+  }
+
   private checkMachine(): void {
     const memory = this.at<string>("machine", "memory");
     if (
@@ -406,6 +444,24 @@ class Checker {
       );
     }
   }
+}
+
+/** Addresses of a DHCP server's pool: POOL_ADDRESSES of net/dhcp/pool.ts. */
+const POOL_MOST = 4096;
+
+/** What is wrong with a pool's range, or null. */
+function rangeTrouble(range: string): string | null {
+  const [, first = "", last = "", bits = "24"] =
+    /^([\d.]+)-([\d.]+)(?:\/(\d+))?$/.exec(range) ?? [];
+  if (!isIPv4(first) || !isIPv4(last)) {
+    return 'write two addresses, as in "10.1.0.100-10.1.0.200"';
+  }
+  const number = (address: string): number =>
+    address.split(".").reduce((sum, octet) => sum * 256 + Number(octet), 0);
+  const size = number(last) - number(first) + 1;
+  if (size < 1) return "the last address comes before the first";
+  if (size > POOL_MOST) return `it is ${size} addresses, and a pool has ${POOL_MOST} at most`;
+  return Number(bits) >= 1 && Number(bits) <= 30 ? null : "a prefix length is from 1 to 30";
 }
 
 /** Where the kernel looks for it in the pack: net/dns/resolver.ts. */
@@ -455,6 +511,20 @@ function lineOf(
   return { text: `${shownPath(file)}:${line}:${column}: ${message}`, order: line * 1e6 + column };
 }
 
+function poolWord(pool: RawPool): string {
+  const { dns = [], ntp = [], stations = {} } = pool;
+  const more: [string, string | number | undefined][] = [
+    ["lease", pool.lease],
+    ["router", pool.router],
+    ...dns.map((server): [string, string] => ["dns", server]),
+    ...ntp.map((server): [string, string] => ["ntp", server]),
+    ["domain", pool.domain],
+    ...Object.entries(stations),
+  ];
+  const said = more.flatMap(([key, value]) => (value === undefined ? [] : `${key}=${value}`));
+  return [pool.interface, pool.range, ...said].join(",");
+}
+
 /** The words of the kernel's command line that say the same. */
 export function commandLineOf({
   network = {},
@@ -492,6 +562,7 @@ export function commandLineOf({
       "route",
       [to, via, ...(metric === undefined ? [] : [metric])].join(","),
     ]),
+    ...(network["dhcp-server"] ?? []).map((pool): [string, string] => ["dhcpd", poolWord(pool)]),
     ["forward", onOff(network.forward)],
     ["redirects", onOff(network.redirects)],
     ...Object.entries(network.advertise ?? {}).map(([card, said]): [string, string] => [

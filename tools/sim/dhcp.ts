@@ -28,6 +28,7 @@ const SUBNET_MASK = 1;
 const ROUTER = 3;
 const DNS = 6;
 const DOMAIN = 15;
+const NTP = 42;
 const REQUESTED_ADDRESS = 50;
 const LEASE_TIME = 51;
 const MESSAGE_TYPE = 53;
@@ -65,6 +66,7 @@ export interface DhcpServerOptions {
   router?: string;
   dns?: string[];
   domain?: string;
+  ntp?: string[];
   /** The search list, as it goes on the wire. */
   search?: Uint8Array;
   /** Seconds. */
@@ -83,7 +85,9 @@ export class DhcpServer {
   readonly silent = new Set<number>();
   /** Answers the next REQUESTs with NAK. */
   refuses = false;
-  options: Required<Omit<DhcpServerOptions, "renewal" | "rebinding" | "domain" | "search">> &
+  options: Required<
+    Omit<DhcpServerOptions, "renewal" | "rebinding" | "domain" | "ntp" | "search">
+  > &
     DhcpServerOptions;
 
   constructor(
@@ -149,6 +153,7 @@ export class DhcpServer {
       put(ROUTER, ...octets(ipNumber(options.router)));
       put(DNS, ...options.dns.flatMap((server) => octets(ipNumber(server))));
       put(LEASE_TIME, ...octets(options.lease));
+      if (options.ntp) put(NTP, ...options.ntp.flatMap((server) => octets(ipNumber(server))));
       if (options.domain) put(DOMAIN, ...Buffer.from(options.domain));
       if (options.search) put(DOMAIN_SEARCH, ...options.search);
       if (options.renewal !== undefined) put(RENEWAL_TIME, ...octets(options.renewal));

@@ -14,6 +14,7 @@ export const BROADCAST = "ff:ff:ff:ff:ff:ff";
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_IPV6 = 0x86dd;
+export const ETHERTYPE_RARP = 0x8035;
 
 export const ICMP = 1;
 export const IGMP = 2;
@@ -133,6 +134,8 @@ export interface Frame {
   type: number;
   length: number;
   arp?: Arp;
+  /** Reverse ARP (RFC 903), which has the same form. */
+  rarp?: Arp;
   ipv4?: Ipv4;
   ipv6?: Ipv6;
   /** `ipv4` or `ipv6`. */
@@ -237,7 +240,10 @@ export function parse(bytes: Uint8Array): Frame {
   const body = bytes.subarray(14);
   let used: number;
   if (frame.type === ETHERTYPE_ARP) {
-    frame.arp = parseArp(body, frame);
+    frame.arp = parseArp(body, frame, 1);
+    used = 28;
+  } else if (frame.type === ETHERTYPE_RARP) {
+    frame.rarp = parseArp(body, frame, 3);
     used = 28;
   } else if (frame.type === ETHERTYPE_IPV4) {
     frame.ipv4 = parseIpv4(body);
@@ -258,14 +264,15 @@ export function parse(bytes: Uint8Array): Frame {
   return frame;
 }
 
-function parseArp(body: Uint8Array, frame: Frame): Arp {
+/** `first`: the number of the request among operations, 1 of ARP, 3 of RARP. */
+function parseArp(body: Uint8Array, frame: Frame, first: number): Arp {
   const view = new DataView(body.buffer, body.byteOffset, body.length);
   check(view.getUint16(0) === 1 && view.getUint16(2) === ETHERTYPE_IPV4, "ARP: address types");
   check(body[4] === 6 && body[5] === 4, "ARP: address lengths");
   const operation = view.getUint16(6);
-  check(operation === 1 || operation === 2, `ARP: operation ${operation}`);
+  check(operation === first || operation === first + 1, `ARP: operation ${operation}`);
   const arp: Arp = {
-    operation: operation === 1 ? "request" : "reply",
+    operation: operation === first ? "request" : "reply",
     senderMac: mac(body, 8),
     senderIp: ip(view.getUint32(14)),
     targetMac: mac(body, 18),
@@ -778,9 +785,10 @@ export function flagNames(flags: number): string {
 
 /** A frame in one line, for messages and traces. */
 export function describe(frame: Frame): string {
-  if (frame.arp) {
-    const { operation, senderIp, targetIp } = frame.arp;
-    return `ARP ${operation} ${senderIp} → ${targetIp}`;
+  const arp = frame.arp ?? frame.rarp;
+  if (arp) {
+    const { operation, senderIp, targetIp } = arp;
+    return `${frame.arp ? "" : "R"}ARP ${operation} ${senderIp} → ${targetIp}`;
   }
   const { source, destination } = frame.ip!;
   if (frame.tcp) {
