@@ -91,6 +91,8 @@ need_test() {
   need ping iputils-ping
   need dnsmasq dnsmasq-base
   need radvd radvd
+  need udhcpc udhcpc
+  need dhclient isc-dhcp-client
   need unbound unbound
   need avahi-daemon avahi-daemon
   need named bind9

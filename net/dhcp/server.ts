@@ -174,15 +174,17 @@ function input(_u: Udp, packet: Packet | null, _source: IpAddress, _sourcePort: 
 /** Reads a message into `message`, and finds its pool and client; false if there is nothing to answer. */
 function understand(iface: Interface, packet: Packet): bool {
   if (!dhcpRead(packet.data, packet.length, message)) return false;
-  // A client speaks for itself; only a relay's frames are its own (RFC 2131, 4.1).
+  // On the link itself a client speaks for itself, and there is no relay (RFC 2131, 4.1).
+  const near = message.relay ? message.relay : message.clientAddress;
+  const onLink = !near || !((near ^ iface.v4Address) & iface.v4Mask);
   const frame = packet.slot + packet.networkOffset - ETHERNET_HEADER;
   const station = changetype<EthernetHeader>(frame).source;
-  if (!message.relay && !message.clientAddress && station != message.mac) return false;
+  if (onLink && (message.relay || station != message.mac)) return false;
   if (!iface.v4Address) {
     complain(iface);
     return false;
   }
-  if (!choosePool(iface, message.relay ? message.relay : message.clientAddress)) {
+  if (!choosePool(iface, near)) {
     // Nothing is known of the relay's or client's subnet: then it is ours that counts.
     if (message.relay || !choosePool(iface, 0)) return false;
   }

@@ -192,7 +192,7 @@ function routersSay(iface: Interface, said: u32): void {
   let wants = client.wants;
   if (config.mode6 == AddressMode6.Dhcp) wants = Managed.Addresses;
   // A static address is the operator's word, but says nothing of DNS servers.
-  else if (config.mode6 == AddressMode6.Static) wants |= said ? said & Managed.Other : 0;
+  else if (config.mode6 == AddressMode6.Static) wants |= said & Managed.Other;
   else wants |= said & (Managed.Addresses | Managed.Other);
   const more = wants & ~client.wants;
   client.wants = wants;
@@ -207,13 +207,12 @@ function routersSay(iface: Interface, said: u32): void {
     client.informationMost = MOST_DEFAULT;
     client.timer.init(advance, changetype<usize>(client));
   }
+  const wait = initialDelay();
+  const off = client.state == State.Off;
+  if (off && client.association.count) return delay(client, Dhcpv6Type.Confirm, wait);
   // The Addresses bit makes the other one redundant (RFC 4861, 4.2).
-  if (client.association.count) delay(client, Dhcpv6Type.Confirm, initialDelay());
-  else if (!(wants & Managed.Addresses))
-    delay(client, Dhcpv6Type.InformationRequest, initialDelay());
-  else if (more & Managed.Addresses || client.state == State.Off) {
-    delay(client, Dhcpv6Type.Solicit, initialDelay());
-  }
+  if (more & Managed.Addresses || (off && wants & Managed.Addresses)) return restart(client, wait);
+  if (off) delay(client, Dhcpv6Type.InformationRequest, wait);
 }
 
 /** The link has gone: what is known stays until it is back (18.2.12). */

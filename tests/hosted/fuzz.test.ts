@@ -12,6 +12,8 @@ const TARGETS = {
   frames: { kernel: "kernel", runs: 20_000 },
   router: { kernel: "kernel", runs: 4000 },
   dhcp: { kernel: "kernel", runs: 2000 },
+  dhcpv6: { kernel: "kernel", runs: 2000 },
+  dhcpd: { kernel: "kernel", runs: 1000 },
   dns: { kernel: "kernel", runs: 2000 },
   connection: { kernel: "kernel", runs: 6000 },
   config: { kernel: "kernel", runs: 1500 },

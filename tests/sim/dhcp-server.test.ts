@@ -358,6 +358,22 @@ describe("DHCP server: relays (RFC 2131, 4.1 and 4.3.1)", () => {
 });
 
 describe("DHCP server: what does not bring it down", () => {
+  simulate("on its own link nobody speaks for another, as a relay or by an address", (world) => {
+    const { machine, client } = bench(world);
+    const hardware = "02:00:00:00:00:09";
+    for (const fields of [
+      { giaddr: "10.0.0.9", from: "10.0.0.9" },
+      { ciaddr: "10.0.0.101", hardware },
+      { hardware },
+    ]) {
+      client.peer.ip = "10.0.0.9";
+      assert.equal(client.ask(REQUEST, { requested: "10.0.0.101", ...fields }), null);
+      assert.equal(client.ask(DISCOVER, fields), null);
+    }
+    assert.equal(counters(machine, "dhcpServer")["ignored"], 6);
+    assert.equal(counters(machine, "dhcpServer")["leases"], 0);
+  });
+
   simulate("the pool is used up: said once a minute; an offer not taken up gives way", (world) => {
     const { machine } = bench(world);
     for (const number of [61, 62, 63, 64]) another(world, number).lease();

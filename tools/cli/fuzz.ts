@@ -9,6 +9,8 @@ export const FUZZ_TARGETS: { [name: string]: string | null } = {
   frames: null,
   router: null,
   dhcp: null,
+  dhcpv6: null,
+  dhcpd: null,
   dns: null,
   connection: null,
   config: null,

@@ -4,6 +4,8 @@
 //     frames       frames on the wire, whole or as contents of right headers, checksums mended or not
 //     router       packets of both families for a router with two cards, or for who is behind it
 //     dhcp         messages of a DHCP server, with the right transaction
+//     dhcpv6       the same of a DHCPv6 server
+//     dhcpd        messages of DHCP clients, and their ARP, to the machine's server
 //     dns          answers to a lookup, with the right id, port and question
 //     connection   a script of segments, system calls and time, relative to where a connection stands
 //     config       the kernel command line
@@ -402,6 +404,130 @@ static void dhcp_run(struct input *in) {
     inject(frame, 42 + length);
     run();
   }
+}
+
+// ---- dhcpv6 --------------------------------------------------------------------------------------------------
+
+/// What the client said last: transaction, DUID, and the address that it spoke from.
+struct solicit { uint8_t transaction[3], duid[10], address[16]; };
+static struct solicit solicit, first_solicit;
+
+static void dhcpv6_heard(const uint8_t *frame, uint32_t length) {
+  if (length < 62 + 18 || get16(frame + 12) != ETHERTYPE_IPV6 || frame[20] != PROTOCOL_UDP || get16(frame + 56) != 547) return;
+  memcpy(solicit.transaction, frame + 63, 3);
+  memcpy(solicit.duid, frame + 70, 10);
+  memcpy(solicit.address, frame + 22, 16);
+}
+
+static void dhcpv6_set_up(void) {
+  machine = start("ip=10.0.0.2/24 ip6=dhcp", NULL, 0);
+  pass(5 * SECOND);
+  first_solicit = solicit;
+  snapshot();
+}
+
+/// An input is messages: time before, what is not as it should be, type, length, options.
+static void dhcpv6_run(struct input *in) {
+  solicit = first_solicit;
+  for (int n = 0; n < 16 && in->at < in->end; n++) {
+    uint32_t wait = take8(in), odd = take8(in);
+    uint8_t frame[FRAME_MOST] = {0}, *ip = frame + 14, *udp = ip + 40, *message = udp + 8;
+    pass(wait < 200 ? wait * MILLISECOND : (uint64_t)(wait - 199) * 100 * SECOND);
+    memcpy(frame, mac_machine, 6);
+    memcpy(frame + 6, mac_peer, 6);
+    put16(frame + 12, ETHERTYPE_IPV6);
+    ip[0] = 0x60;
+    ip[6] = PROTOCOL_UDP;
+    ip[7] = 64;
+    ip[8] = 0xfe, ip[9] = 0x80, ip[23] = 1;
+    memcpy(ip + 24, solicit.address, 16);
+    put16(udp, 547);
+    put16(udp + 2, 546);
+    message[0] = (uint8_t)(odd & 1 ? take8(in) : odd & 2 ? 2 : 7);
+    memcpy(message + 1, solicit.transaction, 3);
+    uint32_t length = 4;
+    if (!(odd & 4)) {
+      put16(message + length, 1), put16(message + length + 2, 10);
+      memcpy(message + length + 4, solicit.duid, 10);
+      length += 14;
+    }
+    if (!(odd & 8)) {
+      put16(message + length, 2), put16(message + length + 2, 10);
+      memcpy(message + length + 4, (const uint8_t[]){0, 3, 0, 1, 2, 0, 0, 0, 0, 1}, 10);
+      length += 14;
+    }
+    if (odd & 16) put16(message + length, 14), put16(message + length + 2, 0), length += 4;
+    length += take(in, message + length, take8(in) * 2);
+    put16(udp + 4, 8 + length);
+    put16(ip + 4, 8 + length);
+    put16(udp + 6, 0);
+    uint32_t sum = wire_sum(ip + 8, 32, PROTOCOL_UDP + 8 + length);
+    put16(udp + 6, (uint16_t)~wire_fold(wire_sum(udp, 8 + length, sum)));
+    inject(frame, 62 + length);
+    run();
+  }
+}
+
+// ---- dhcpd ---------------------------------------------------------------------------------------------------
+
+static void dhcpd_set_up(void) {
+  machine = start("ip=10.0.0.2/24 ip6=off dhcpd=eth0,10.0.0.100-10.0.0.107,lease=600,dns=10.0.0.3,domain=b.test,"
+                  "02:00:00:00:01:07=10.0.0.7 dhcpd=eth0,10.9.0.1-10.9.0.4/24", NULL, 0);
+  pass(3 * SECOND);
+  introduce();
+  before = holdings();
+  snapshot();
+}
+
+/// An input is what stations send: time before, which station, what is not as it should be, and options. In the end
+/// everything runs out, and leaves nothing.
+static void dhcpd_run(struct input *in) {
+  for (int n = 0; n < 24 && in->at < in->end; n++) {
+    uint32_t wait = take8(in), who = take8(in), odd = take8(in), ends = take8(in);
+    uint8_t frame[FRAME_MOST] = {0}, *ip = frame + 14, *udp = ip + 20, *message = udp + 8;
+    uint8_t station[6] = {2, 0, 0, 0, 1, (uint8_t)(who & 15)};
+    pass(wait < 200 ? wait * 10 * MILLISECOND : (uint64_t)(wait - 199) * 20 * SECOND);
+    if (odd & 1) { // it has an address, or asks by RARP
+      wire_arp(frame, mac_machine, odd & 2 ? 2 : 1, station, 0x0a000000 | ends, mac_machine, 0x0a000000 | (who >> 4) << 4);
+      if (odd & 4) put16(frame + 12, ETHERTYPE_RARP), put16(frame + 20, odd & 2 ? 4 : 3);
+      inject(frame, 60);
+      run();
+      continue;
+    }
+    memset(frame, 0xff, 6);
+    memcpy(frame + 6, station, 6);
+    put16(frame + 12, ETHERTYPE_IPV4);
+    ip[0] = 0x45;
+    ip[8] = 64;
+    ip[9] = PROTOCOL_UDP;
+    put32(ip + 12, odd & 2 ? 0x0a000000 | ends : 0);
+    put32(ip + 16, 0xffffffff);
+    put16(udp, 68);
+    put16(udp + 2, 67);
+    message[0] = 1, message[1] = 1, message[2] = 6;
+    message[10] = (uint8_t)(odd & 8 ? 0x80 : 0);
+    if (odd & 2) put32(message + 12, 0x0a000000 | ends);
+    if (odd & 16) put32(message + 24, 0x0a090000 | ends);
+    memcpy(message + 28, station, 6);
+    put32(message + 236, 0x63825363);
+    if (odd & 32) take(in, message, 34);
+    message[240] = 53, message[241] = 1, message[242] = (uint8_t)(1 + (who >> 4 & 7));
+    uint32_t length = 243;
+    if (odd & 64) { // the address that it asks for, and which server
+      message[243] = 50, message[244] = 4, put32(message + 245, 0x0a000000 | ends);
+      message[249] = 54, message[250] = 4, put32(message + 251, ADDRESS_MACHINE);
+      length = 255;
+    }
+    length += take(in, message + length, take8(in));
+    message[length++] = 255;
+    put16(udp + 4, 8 + length);
+    put16(ip + 2, 28 + length);
+    wire_mend(frame, 42 + length);
+    inject(frame, 42 + length);
+    run();
+  }
+  pass(3600 * SECOND);
+  all_back();
 }
 
 // ---- dns -----------------------------------------------------------------------------------------------------
@@ -888,7 +1014,8 @@ static const struct target {
   void (*set_up)(void);
   void (*run)(struct input *);
 } targets[] = {
-    {"frames", frames_set_up, frames_run}, {"router", router_set_up, router_run}, {"dhcp", dhcp_set_up, dhcp_run}, {"dns", dns_set_up, dns_run},
+    {"frames", frames_set_up, frames_run}, {"router", router_set_up, router_run}, {"dhcp", dhcp_set_up, dhcp_run},
+    {"dhcpv6", dhcpv6_set_up, dhcpv6_run}, {"dhcpd", dhcpd_set_up, dhcpd_run}, {"dns", dns_set_up, dns_run},
     {"connection", connection_set_up, connection_run}, {"config", NULL, config_run},
     {"pack", NULL, pack_run}, {"http", http_set_up, http_run},
 }, *target;
@@ -901,6 +1028,7 @@ static void heard(const uint8_t *frame, uint32_t length) {
   if (kind == KIND_WRONG) finding("a frame that no correct host sends: %s", complaint);
   if (shows && kind == KIND_TCP) fprintf(stderr, "%12.6f %s\n", (double)skerry_now(machine) / 1e9, wire_describe(&segment));
   if (!strcmp(target->name, "dhcp")) dhcp_heard(frame, length);
+  if (!strcmp(target->name, "dhcpv6")) dhcpv6_heard(frame, length);
   if (!strcmp(target->name, "dns")) dns_heard(frame, length);
   if (kind != KIND_TCP) return;
   if (!strcmp(target->name, "connection")) connection_heard(&segment);
@@ -919,7 +1047,7 @@ int LLVMFuzzerInitialize(int *count, char ***words) {
       if (!strcmp((*words)[i] + 9, targets[t].name)) target = &targets[t];
   }
   if (!target) {
-    fprintf(stderr, "Usage: %s --target=frames|router|dhcp|dns|connection|config|pack|http [--show] [libFuzzer's options]\n", **words);
+    fprintf(stderr, "Usage: %s --target=frames|router|dhcp|dhcpv6|dhcpd|dns|connection|config|pack|http [--show] [libFuzzer's options]\n", **words);
     exit(2);
   }
   if (target->set_up) target->set_up();

@@ -84,8 +84,8 @@ enum kind wire_parse(const uint8_t *frame, uint32_t length, struct segment *segm
 #define WRONG(text) return *complaint = (text), KIND_WRONG
   if (length < ETHERNET_HEADER || length > FRAME_MOST) WRONG("a frame of no Ethernet length");
   uint32_t type = get16(frame + 12);
-  if (type == ETHERTYPE_ARP) {
-    if (length < 42) WRONG("a short ARP packet (RFC 826)");
+  if (type == ETHERTYPE_ARP || type == ETHERTYPE_RARP) {
+    if (length < 42) WRONG("a short ARP packet (RFC 826, RFC 903)");
     return KIND_OTHER;
   }
   if (type == ETHERTYPE_IPV6) {
