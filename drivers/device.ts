@@ -44,6 +44,10 @@ export const enum Feature {
   Segmentation = 4,
   /** Is the loopback: what is sent on it is received on it. */
   Loopback = 8,
+  /** With `TransmitChecksum`: fills in a checksum wherever it stands, whatever headers lie before it. */
+  ChecksumAnywhere = 16,
+  /** No hardware: it never interrupts, and nobody needs to look whether something has come. */
+  Virtual = 32,
 }
 
 /** How a device says that it wants attention. */
@@ -112,6 +116,8 @@ export class Device {
   features: u32;
   /** Largest layer-3 packet. */
   mtu: u32;
+  /** Bytes by which a frame may be longer than `mtu` and an Ethernet header: a VLAN tag (IEEE 802.3, 3.2.7). */
+  tagRoom: u32;
   /** Mbit/s, 0 without a link. */
   speed: u32;
   /** Number of its interrupt: below `LINES` a line, else a message; `NO_LINE` when it can only be polled. */
@@ -124,7 +130,7 @@ export class Device {
   allMulticast: bool;
   /** Place in the table. */
   index: u8;
-  /** The number in its name. */
+  /** The number in its name; of a link that has a name of its own, from `NICS_MAX` on. */
   number: u8;
   multicastCount: u8;
   /** Whether its message, if it has one, is from a table. */
@@ -140,6 +146,9 @@ export class Device {
   pendingLength: u32;
   /** Address of `MULTICAST_MAX` 48-bit addresses, 8 bytes each. */
   multicast: usize;
+  /** A name that is not `eth` and its number: ASCII, at most `NAME_MAX` bytes, 0 for none. */
+  name: usize;
+  nameLength: u32;
   /** Names of the model and the driver, for people. */
   model: string;
   driver: string;
@@ -216,8 +225,25 @@ export class Device {
 
   /** Writes its name into a log line: `info("net")` becomes `net: eth0 …`. */
   nameIn(line: Line): Line {
-    if (this.features & Feature.Loopback) return line.text("lo");
-    return line.text("eth").number(this.number);
+    return line.bytes(named, this.nameTo(named));
+  }
+
+  /** Writes its name, at most `NAME_MAX` bytes, and returns how many they are. */
+  nameTo(into: usize): u32 {
+    if (this.nameLength) {
+      memory.copy(into, this.name, this.nameLength);
+      return this.nameLength;
+    }
+    if (this.features & Feature.Loopback) {
+      store<u16>(into, 0x6f6c); // lo
+      return 2;
+    }
+    const tens = <u32>this.number / 10;
+    store<u32>(into, 0x0068_7465); // eth
+    if (tens) store<u8>(into + 3, <u8>(0x30 + tens));
+    const length: u32 = tens ? 5 : 4;
+    store<u8>(into + length - 1, <u8>(0x30 + (<u32>this.number % 10)));
+    return length;
   }
 
   /** Takes over what the driver sees of the link: Mbit/s and duplex count while it is up. */
@@ -321,7 +347,7 @@ function ignoreCheck(_device: Device, _now: u64): void {}
 
 function ignore(_device: Device): void {}
 
-/** Interrupts below are lines. From here on each device has a message: this and its index. */
+/** Interrupts below are lines. From here on each NIC has a message: this and its number. */
 export const LINES: u32 = 32;
 
 /** `Device.line` of a device that cannot interrupt. */
@@ -330,16 +356,26 @@ export const NO_LINE: u32 = 0xff;
 /** NICs that the tables have room for. */
 export const NICS_MAX: u32 = 32;
 
-/** Devices that they have room for: the NICs and the loopback. */
-export const DEVICES_MAX: u32 = 33;
+/** Links over links that they have room for (net/virtual/). */
+export const VIRTUALS_MAX: u32 = 15;
+
+/** Devices that they have room for: the NICs, the loopback and the links over links. */
+export const DEVICES_MAX: u32 = 48;
+
+/** Bytes of a name (Linux's IFNAMSIZ, without the zero at its end). */
+export const NAME_MAX: u32 = 15;
+const named: usize = memory.data(16, 8);
 
 /** Link changes that are told one by one until it has been still for a while. */
 export const LINK_LINES: u8 = 6;
 
+/** What every Ethernet station lets a frame be longer for a tag (IEEE 802.3, 3.2.7). */
+const TAG_ROOM: u32 = 4;
+
 /** Bytes of a row. */
 const ROW: u32 = 448;
 
-const devices: usize = memory.data(33 * 448, 64);
+const devices: usize = memory.data(48 * 448, 64);
 let count: u32 = 0;
 
 /** Devices in the table, whatever their state. */
@@ -360,6 +396,7 @@ export function addDevice(): Device | null {
   device.index = <u8>count;
   count++;
   device.linkLines = LINK_LINES;
+  device.tagRoom = TAG_ROOM;
   device.rest();
   return device;
 }

@@ -26,7 +26,8 @@ export function loopbackStart(): Device | null {
   device.model = "loopback";
   device.driver = "loopback";
   device.state = DeviceState.Running;
-  device.features = Feature.Loopback | Feature.ReceiveChecksum | Feature.TransmitChecksum;
+  device.features =
+    Feature.Loopback | Feature.Virtual | Feature.ReceiveChecksum | Feature.TransmitChecksum;
   device.mtu = MTU;
   device.speed = 0;
   device.linkUp = true;

@@ -39,7 +39,7 @@ const RETRY_INTERVAL: u64 = 60 * SECOND;
 /** Bytes kept of what a bus found: the largest class of any bus. */
 const FOUND_BYTES: u32 = 64;
 
-const founds: usize = memory.data(33 * 64, 8);
+const founds: usize = memory.data(48 * 64, 8);
 let nics: u32 = 0;
 
 /** Lists what the buses have on the console and starts what there is a driver for. */

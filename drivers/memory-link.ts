@@ -168,7 +168,9 @@ function start(entry: PciFunction, device: Device): bool {
 
   const features = mmioRead32(registers + FEATURES);
   if (features & FEATURE_RECEIVE_CHECKSUM) device.features |= Feature.ReceiveChecksum;
-  if (features & FEATURE_TRANSMIT_CHECKSUM) device.features |= Feature.TransmitChecksum;
+  if (features & FEATURE_TRANSMIT_CHECKSUM) {
+    device.features |= Feature.TransmitChecksum | Feature.ChecksumAnywhere;
+  }
   if (features & FEATURE_SEGMENTATION) device.features |= Feature.Segmentation;
   device.mac = ((<u64>mmioRead32(registers + MAC_HIGH)) << 32) | mmioRead32(registers + MAC_LOW);
   device.mtu = mmioRead32(registers + MTU);

@@ -47,7 +47,7 @@ const bar = changetype<PciBar>(memory.data(offsetof<PciBar>(), 8));
  */
 export function pciInterrupt(entry: PciFunction, device: Device): InterruptKind {
   // One for each place in the table of devices: nothing to hand out or to take back.
-  const number = LINES + device.index;
+  const number = LINES + device.number;
   const message = interruptMessage(number);
   device.line = entry.line;
   device.messageTable = false;

@@ -100,7 +100,7 @@ u32 host_mmioRead32(u32 at) {
     case FEATURES: return link->features;
     case MAC_LOW: return (u32)link->mac;
     case MAC_HIGH: return (u32)(link->mac >> 32);
-    case MTU: return SKERRY_FRAME_MOST - SKERRY_FRAME_LEAST;
+    case MTU: return 1500;
     case CAUSE: {
       bool cause = link->cause;
       link->cause = false;

@@ -34,9 +34,9 @@ struct skerry;
 /// No deadline: only a frame, or a system call, gives the machine something to do.
 #define SKERRY_NEVER UINT64_MAX
 
-/// Bytes of the smallest and the largest frame, without frame check sequence.
+/// Bytes of the smallest and the largest frame, without frame check sequence: of the largest, four are a VLAN tag's.
 #define SKERRY_FRAME_LEAST 14
-#define SKERRY_FRAME_MOST 1514
+#define SKERRY_FRAME_MOST 1518
 
 /// Most network cards of a machine.
 #define SKERRY_LINKS_MOST 8

@@ -3,12 +3,18 @@ import { anchorNamed, anchorsClear, negativeNamed } from "../net/dns/secure/anch
 import {
   configuredClear,
   linkNamed,
-  linkNumber,
   offerNamed,
   offersGiven,
   routeNamed,
 } from "../net/configured";
 import { poolNamed, poolsClear } from "../net/dhcp/pool";
+import {
+  VirtualKind,
+  linkNumber,
+  virtualAt,
+  virtualCount,
+  virtualNumbered,
+} from "../net/virtual/given";
 import { CongestionId, congestionNamed } from "../net/tcp/congestion/controls";
 import {
   IpAddress,
@@ -34,6 +40,7 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
  *     dhcpd=eth1,10.1.0.100-10.1.0.200,lease=3600,router=10.1.0.1,52:54:00:12:34:56=10.1.0.5
  *     eth1=10.1.0.1/24,2001:db8:1::1/64 route=10.2.0.0/16,10.1.0.254 forward=on
  *     redirects=off advertise=eth1,dns=2001:db8:1::1
+ *     eth0.5=10.5.0.1/24 br0=ports=eth1+eth2,10.6.0.1/24 gre1=remote=192.0.2.1,10.9.0.1,peer=10.9.0.2
  *
  * A word that makes no sense is named on the console and the rest is used: a machine that is
  * half configured can be reached and mended, one that stops cannot.
@@ -133,6 +140,8 @@ export class Config {
   prefix6: u32;
   /** What is not for this machine goes on to where it belongs: it is a router. */
   forwarding: bool;
+  /** So does what is for another station of the link: a bridge has its cards. */
+  bridging: bool;
   /** Routers may say that another is nearer, and we say so as one. */
   redirects: bool;
   /** Most routes that the table is to hold; 0: as befits the machine. */
@@ -250,6 +259,7 @@ export function configParse(text: usize, length: u32): void {
     parseWord(text + start, at - start);
   }
   checkGateways();
+  checkLinks();
 }
 
 function parseWord(word: usize, length: u32): void {
@@ -334,7 +344,7 @@ function parseWord(word: usize, length: u32): void {
     expected = "auto (C+ where the chip has it) or classic";
   } else if (linkNumber(word, keyLength) >= 0) {
     if (linkNamed(linkNumber(word, keyLength), value, valueLength)) return;
-    expected = "addresses of the card and its MTU, as in 10.1.0.1/24,2001:db8:1::1/64,mtu=1400";
+    expected = expectedOf(linkNumber(word, keyLength));
   } else if (textEquals(word, keyLength, "dhcpd")) {
     if (DHCPD && poolNamed(value, valueLength)) return;
     expected = !DHCPD
@@ -385,6 +395,40 @@ function parseWord(word: usize, length: u32): void {
     .key("value")
     .bytes(value, valueLength)
     .end();
+}
+
+/** What may be said of a link. */
+function expectedOf(number: u32): string {
+  const link = virtualNumbered(number);
+  if (link === null) {
+    return "addresses of the card and its MTU, as in 10.1.0.1/24,2001:db8:1::1/64,mtu=1400 or 10.0.0.1,peer=10.0.0.2";
+  }
+  if (link.kind == VirtualKind.Vlan) {
+    return "addresses of the VLAN, mtu=, and proto=802.1ad for a provider's, as in 10.5.0.1/24";
+  }
+  if (link.kind == VirtualKind.Bridge) {
+    return "ports of no other bridge, addresses and mtu=, as in ports=eth1+eth2,10.0.0.1/24";
+  }
+  if (link.kind == VirtualKind.Gre) {
+    return "both ends of one family, and what GRE has, as in local=192.0.2.1,remote=192.0.2.9,key=7,seq,csum,ttl=64,10.9.0.1/30; local may be left out";
+  }
+  return "both ends of one family, as in local=192.0.2.1,remote=192.0.2.9,ttl=64,10.9.0.1/30; local may be left out";
+}
+
+/** Links that were named by others only. */
+function checkLinks(): void {
+  for (let i: u32 = 0; i < virtualCount(); i++) {
+    const link = virtualAt(i);
+    if (link.given && link.kind == VirtualKind.Bridge) config.bridging = true;
+    if (link.given) continue;
+    warn("config")
+      .text("there is no such link: say what it is, as in ")
+      .bytes(link.name, link.nameLength)
+      .text(link.isTunnel ? "=remote=192.0.2.1" : "=10.5.0.1/24")
+      .key("key")
+      .bytes(link.name, link.nameLength)
+      .end();
+  }
 }
 
 /** Not what a host may be called by: RFC 1122, 3.2.1.3. */

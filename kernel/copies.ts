@@ -16,6 +16,8 @@ export class CopyStats {
   /** Bytes, headers included, that drivers copied because their device reads and writes buffers of its own. */
   bouncedIn: u64;
   bouncedOut: u64;
+  /** Bytes, headers included, that links over links copied: what a bridge floods to itself, too, and a tunnel's fragments. */
+  tunnelled: u64;
 }
 
 export const copyStats = changetype<CopyStats>(memory.data(offsetof<CopyStats>(), 64));

@@ -32,6 +32,7 @@ export function info(index: u32, into: usize): i32 {
   store<u32>(into, device.number, 44);
   copyText(into + 48, device.driver, 16);
   copyText(into + 64, device.model, 32);
+  device.nameTo(into + 96);
   return Layout.Device;
 }
 
@@ -68,7 +69,7 @@ export function control(index: u32, command: u32, value: u32): i32 {
   if (index >= deviceCount()) return -Errno.ENODEV;
   const device = deviceAt(index);
   const runs = device.state == DeviceState.Running;
-  if (device.features & Feature.Loopback) return -Errno.EOPNOTSUPP;
+  if (device.features & Feature.Virtual) return -Errno.EOPNOTSUPP;
   switch (command) {
     case DeviceCommand.Load:
       if (runs) return -Errno.EALREADY;

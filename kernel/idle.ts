@@ -205,7 +205,7 @@ export function idleSleep(now: u64): u64 {
   let polled = false;
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
-    if (device.features & Feature.Loopback || device.state != DeviceState.Running) continue;
+    if (device.features & Feature.Virtual || device.state != DeviceState.Running) continue;
     if (device.pendingLength != 0 || !interrupting(device)) polled = true;
   }
   asleep = true;

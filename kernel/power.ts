@@ -97,7 +97,7 @@ function end(_context: usize, at: u64): void {
     .end();
   for (let i: u32 = 0; i < deviceCount(); i++) {
     const device = deviceAt(i);
-    const runs = device.state == DeviceState.Running && !(device.features & Feature.Loopback);
+    const runs = device.state == DeviceState.Running && !(device.features & Feature.Virtual);
     if (runs) deviceUnload(device);
   }
   if (way == Power.Restart) restart();

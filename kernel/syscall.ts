@@ -14,6 +14,7 @@ import { RawStats, rawStats } from "../net/raw/stats";
 import { extentsTaken } from "../net/tcp/queues/sendqueue";
 import { TcpStats, tcpStats } from "../net/tcp/stats";
 import { UdpStats, udpStats } from "../net/udp/stats";
+import { VirtualStats, virtualStats } from "../net/virtual/stats";
 import { CopyStats, copyStats } from "./copies";
 import * as devices from "./devices";
 import { Errno } from "./errno";
@@ -238,6 +239,8 @@ function statistics(what: u32, into: u32, length: u32, index: u32): i32 {
       return copy(at, length, changetype<usize>(ndpStats), offsetof<NdpStats>());
     case Statistics.Raw:
       return copy(at, length, changetype<usize>(rawStats), offsetof<RawStats>());
+    case Statistics.Virtual:
+      return copy(at, length, changetype<usize>(virtualStats), offsetof<VirtualStats>());
     case Statistics.Copies:
       return copy(at, length, changetype<usize>(copyStats), offsetof<CopyStats>());
     case Statistics.Link: {

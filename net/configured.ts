@@ -1,5 +1,6 @@
+import { DEVICES_MAX } from "../drivers/device";
 import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "../kernel/text";
-import { InterfaceAddress } from "./interface";
+import { Interface, InterfaceAddress } from "./interface";
 import { Offer } from "./ndp/offer";
 import { METRIC, RouteOrigin, routeAdd, routeRemove } from "./route/table";
 import {
@@ -11,14 +12,15 @@ import {
   isV6Multicast,
   v4Mask,
 } from "./wire/address";
+import { linkNumber, virtualClear, virtualComplete, virtualPart } from "./virtual/given";
 
 /**
- * What the operator says of one of several cards, and of routes: words of the kernel's command line
+ * What the operator says of one of several links, and of routes: words of the kernel's command line
  * (kernel/config.ts).
  */
 
-/** Cards that can be told of, by number: eth0 to eth31. */
-const LINKS: u32 = 32;
+/** Links that can be told of, by number: eth0 to eth31, and those over them (net/virtual/given.ts). */
+const LINKS: u32 = DEVICES_MAX;
 const ROUTES: u32 = 64;
 const METRIC_MOST: u32 = 0x7fff_ffff;
 /** What every link of IPv6 carries (RFC 8200, 5); what a datagram can be. */
@@ -28,18 +30,26 @@ const COMMA: u32 = 0x2c;
 const SLASH: u32 = 0x2f;
 const PERCENT: u32 = 0x25;
 
-/** An address that a card was given. 24 bytes. */
+/** An address that a link was given. 40 bytes. */
 @unmanaged
 class LinkAddress {
   hi: u64;
   lo: u64;
+  private peerHi: u64;
+  private peerLo: u64;
   /** Bits of the network part; 0: none given. */
   prefix: u32;
-  private spare: u32;
+  /** Bits of the prefix around the peer; 0: there is none. */
+  peerBits: u32;
 
 
   @inline get address(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this));
+  }
+
+  /** The station at the other end, with `peerBits`: what is on the link instead of the address's prefix. */
+  @inline get peer(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<LinkAddress>("peerHi"));
   }
 }
 
@@ -67,10 +77,10 @@ class GivenRoute {
   }
 }
 
-const addresses4: usize = memory.data(32 * 24, 8);
-const offers: usize = memory.data(32 * 32, 8);
-const mtus: usize = memory.data(32 * 4, 4);
-const addresses6: usize = memory.data(32 * 24, 8);
+const addresses4: usize = memory.data(48 * 40, 8);
+const mtus: usize = memory.data(48 * 4, 4);
+const addresses6: usize = memory.data(48 * 40, 8);
+const offers: usize = memory.data(48 * 32, 8);
 const routes: usize = memory.data(64 * 48, 8);
 let routesGiven: u32 = 0;
 /** Something is to be advertised. */
@@ -88,6 +98,7 @@ export function configuredClear(): void {
   memory.fill(offers, 0, LINKS * 32);
   offersGiven = false;
   routesGiven = 0;
+  virtualClear();
 }
 
 /** The largest datagram that the card `number` shall carry, 0 when nothing is said. */
@@ -119,16 +130,9 @@ export function offerNamed(value: usize, length: u32): bool {
   return offersGiven;
 }
 
-/** The number in `eth` and a number, or -1. */
-export function linkNumber(name: usize, length: u32): i32 {
-  return length > 3 && textEquals(name, 3, "eth")
-    ? parseDecimal(name + 3, length - 3, LINKS - 1)
-    : -1;
-}
-
 /**
- * Notes what is said of a card: addresses, of each family at most one, and its MTU, apart by commas. False if
- * something makes no sense.
+ * Notes what is said of a link, apart by commas: addresses, of each family at most one, each perhaps with its peer
+ * behind it, the MTU, and what its kind wants. False if something makes no sense.
  */
 export function linkNamed(number: u32, value: usize, length: u32): bool {
   for (let at: u32 = 0; at <= length;) {
@@ -140,14 +144,46 @@ export function linkNamed(number: u32, value: usize, length: u32): bool {
       at += part + 1;
       continue;
     }
-    if (!readPrefix(value + at, part) || !readBits || !isHostAddress(read, readBits)) return false;
-    const family = read.isV4 ? addresses4 : addresses6;
-    const given = changetype<LinkAddress>(family + <usize>number * offsetof<LinkAddress>());
-    given.address.copy(read);
-    given.prefix = readBits;
+    const special = virtualPart(number, value + at, part);
+    if (special < 0) return false;
+    // An address with its peer behind it needs no prefix.
+    const behind = value + at + part + 1;
+    const peered = at + part + 6 < length && textEquals(behind, 5, "peer=");
+    if (!special && !linkAddress(number, value + at, part, peered)) return false;
     at += part + 1;
   }
+  return virtualComplete(number);
+}
+
+/** Notes `address/bits`, or `peer=address` with perhaps `/bits` of the address before it. */
+function linkAddress(number: u32, at: usize, length: u32, peered: bool): bool {
+  const peer = length > 5 && textEquals(at, 5, "peer=");
+  if (peer) {
+    at += 5;
+    length -= 5;
+  }
+  const whole = textFind(at, length, SLASH) == length;
+  if (whole && (!readAddress(at, length) || (!peer && !peered))) return false;
+  if (whole) readBits = read.isV4 ? 32 : 128;
+  else if (!readPrefix(at, length)) return false;
+  if (!readBits || !isHostAddress(read, peer ? 32 : readBits)) return false;
+  const family = read.isV4 ? addresses4 : addresses6;
+  const given = changetype<LinkAddress>(family + <usize>number * offsetof<LinkAddress>());
+  if (peer) {
+    given.peer.copy(read);
+    given.peerBits = readBits;
+    return given.prefix != 0;
+  }
+  given.address.copy(read);
+  given.prefix = readBits;
+  given.peerBits = 0;
   return true;
+}
+
+/** An address that a link was given is in use: so is the way to its peer, or to those of the peer's prefix. */
+export function configuredPeer(iface: Interface, given: LinkAddress): void {
+  if (!given.peerBits) return;
+  routeAdd(given.peer, given.peerBits, null, iface, 0, RouteOrigin.Static);
 }
 
 /** Notes a route: prefix, router (a link-local one with its link, fe80::1%eth1), and perhaps a metric. */
@@ -212,6 +248,11 @@ function isNear(route: GivenRoute, record: InterfaceAddress): bool {
     return device.number + 1 == route.link && isV6LinkLocal(record.hi);
   }
   if (gateway.isV4 != record.address.isV4) return false;
+  const given = configuredAddress(record.iface.device.number, !gateway.isV4);
+  if (given !== null && given.peerBits && given.address.equals(record.address)) {
+    const peerBits = given.peerBits + (gateway.isV4 ? 96 : 0);
+    return commonPrefix(gateway.hi, gateway.lo, given.peer.hi, given.peer.lo) >= peerBits;
+  }
   const bits = <u32>record.prefix + (gateway.isV4 ? 96 : 0);
   return commonPrefix(gateway.hi, gateway.lo, record.hi, record.lo) >= bits;
 }

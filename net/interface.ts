@@ -18,6 +18,10 @@ export const enum LinkKind {
   Ethernet = 0,
   /** Bare IP datagrams, which come back. */
   Loopback = 1,
+  /** Bare IP datagrams for the one station at the other end: no addresses of the link, none to be asked for. */
+  PointToPoint = 2,
+  /** Ethernet frames of which a bridge disposes (net/virtual/bridge.ts): it takes no part in IP. */
+  Port = 3,
 }
 
 /** Who gave an address. */
@@ -122,6 +126,10 @@ export class Interface {
   retransTime: u64;
   /** `device.linkChanges` as of the last look. */
   linkChanges: u32;
+  /** VLANs ride on it, so its device lets every group pass. */
+  carries: bool;
+  /** Of a port: the bridge that disposes of its frames. */
+  bridge: Interface | null;
   addresses: InterfaceAddress | null;
   /** DNS servers learned or configured. */
   private dns0Hi: u64;
@@ -174,7 +182,7 @@ export const DEVICE_QUEUE_MAX: u32 = 1024;
 const ADDRESSES: u32 = 256;
 const BUCKETS: u32 = 256;
 
-const interfaces: usize = memory.data(33 * 256, 64);
+const interfaces: usize = memory.data(48 * 256, 64);
 const records: usize = memory.data(256 * 128, 64);
 const buckets: usize = memory.data(256 * 4, 64);
 let freeRecords: InterfaceAddress | null = null;
@@ -230,7 +238,7 @@ export function interfacesInit(): void {
 /** The largest IP datagram that the link carries, as far as device and operator say. */
 export function linkMtu(iface: Interface): u32 {
   const device = iface.device;
-  const given = iface.kind == LinkKind.Ethernet ? configuredMtu(device.number) : 0;
+  const given = iface.kind == LinkKind.Loopback ? 0 : configuredMtu(device.number);
   return given ? min<u32>(given, device.mtu) : device.mtu;
 }
 

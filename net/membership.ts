@@ -49,6 +49,11 @@ export function membershipInit(): void {
   return isV4Multicast(v4) || v4 == V4_BROADCAST || (v4 == iface.v4Broadcast && v4 != 0);
 }
 
+/** Whether others are to be reached by the interface. */
+@inline function hasGroups(iface: Interface): bool {
+  return iface.kind == LinkKind.Ethernet || iface.kind == LinkKind.PointToPoint;
+}
+
 /** The interface of a number from 1 on; of 0 that by which `group` is routed. Null when there is none. */
 function interfaceFor(number: u32, group: IpAddress): Interface | null {
   if (!number) {
@@ -57,7 +62,7 @@ function interfaceFor(number: u32, group: IpAddress): Interface | null {
   }
   if (number > interfaceCount()) return null;
   const iface = interfaceAt(number - 1);
-  return iface.kind == LinkKind.Ethernet ? iface : null;
+  return hasGroups(iface) ? iface : null;
 }
 
 /**
@@ -161,7 +166,7 @@ function to(iface: Interface, address: IpAddress): Route {
 /** Chooses the interface of a number, 0 for none, for datagrams to groups. -ENODEV. */
 export function chooseInterface(e: DatagramEndpoint, number: u32): i32 {
   if (number > interfaceCount()) return -Errno.ENODEV;
-  if (number && interfaceAt(number - 1).kind != LinkKind.Ethernet) return -Errno.ENODEV;
+  if (number && !hasGroups(interfaceAt(number - 1))) return -Errno.ENODEV;
   e.multicastInterface = <u8>number;
   return 0;
 }

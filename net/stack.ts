@@ -36,6 +36,14 @@ import { rawInit } from "./raw/raw";
 import { redirectsFlush, redirectsInit } from "./route/redirect";
 import { routesInit } from "./route/table";
 import { advertiseEnd } from "./ndp/advertise";
+import { bridgeInput } from "./virtual/bridge";
+import {
+  kindOf,
+  virtualsFollow,
+  virtualsJoin,
+  virtualsOutput,
+  virtualsStart,
+} from "./virtual/links";
 import { v6LinkChanged, v6Start, v6StaticStart } from "./ndp/link";
 import { ndpInit } from "./ndp/ndp";
 import { linkStart, staticStart } from "./static";
@@ -91,6 +99,7 @@ export function netInit(endpoints: u32): void {
   rawInit(RAW_ENDPOINTS);
   ecnDefault(<EcnMode>config.ecn);
   tcpInit(endpoints - DATAGRAM_ENDPOINTS);
+  virtualsStart();
   const nics = addInterfaces();
   if (!nics) warn("net").text("no network device found: give the machine a NIC (NIC=e1000)").end();
   else if (!firstNic()) warn("net").text("no network device could be started").end();
@@ -101,13 +110,15 @@ function addInterfaces(): u32 {
   let nics: u32 = 0;
   for (let i = interfaceCount(); i < deviceCount(); i++) {
     const device = deviceAt(i);
-    const loopback = device.features & Feature.Loopback;
-    const iface = addInterface(device, loopback ? LinkKind.Loopback : LinkKind.Ethernet);
-    if (loopback) continue;
-    nics++;
+    const kind = kindOf(device);
+    const iface = addInterface(device, kind);
+    if (!(device.features & Feature.Virtual)) nics++;
+    virtualsJoin(iface);
+    if (kind == LinkKind.Loopback || kind == LinkKind.Port) continue;
     const own = linkStart(iface);
-    if (!own && config.mode == AddressMode.Dhcp) dhcpStart(iface);
-    if (RARP && !own && config.mode == AddressMode.Rarp) rarpStart(iface);
+    const ethernet = kind == LinkKind.Ethernet;
+    if (!own && ethernet && config.mode == AddressMode.Dhcp) dhcpStart(iface);
+    if (RARP && !own && ethernet && config.mode == AddressMode.Rarp) rarpStart(iface);
     if (DHCPD) dhcpServerStart(iface);
     v6Start(iface);
     groupsFilter(iface);
@@ -152,6 +163,7 @@ export function netInput(device: Device, _now: u64): void {
     if (!config.forwarding) tcpForesee(device.received.head, device.received.length);
     return ethernetInput(iface);
   }
+  if (iface.kind == LinkKind.Port) return bridgeInput(iface);
   const received = device.received;
   for (let packet = received.pop(); packet !== null; packet = received.pop()) {
     if (isIpv6(packet)) ipv6Input(iface, packet);
@@ -171,6 +183,7 @@ export function netInput(device: Device, _now: u64): void {
 export function netOutput(now: u64): bool {
   const more = tcpOutput(now);
   if (deviceCount() != interfaceCount()) addInterfaces();
+  virtualsOutput();
   for (let i: u32 = 0, n = interfaceCount(); i < n; i++) {
     const iface = interfaceAt(i);
     if (iface.linkChanges != iface.device.linkChanges) linkChanged(iface);
@@ -191,6 +204,7 @@ function linkChanged(iface: Interface): void {
   iface.linkChanges = device.linkChanges;
   iface.up = device.linkUp;
   iface.mtu = min<u32>(iface.mtu, device.mtu);
+  virtualsFollow(iface);
   configureFirst();
   interfacesChanged();
   neighboursFlush(iface);
@@ -200,7 +214,7 @@ function linkChanged(iface: Interface): void {
   if (iface.up) conflictLinkUp(iface);
   dhcpv6LinkChanged(iface);
   v6LinkChanged(iface);
-  if (!iface.up) return;
+  if (!iface.up || iface.kind == LinkKind.Port) return;
   groupsFilter(iface);
   listenersLinkUp(iface);
 }

@@ -1,5 +1,5 @@
 import { config } from "../kernel/config";
-import { configuredAddress } from "./configured";
+import { configuredAddress, configuredPeer } from "./configured";
 import { info } from "../kernel/log";
 import {
   AddressOrigin,
@@ -21,8 +21,11 @@ export function linkStart(iface: Interface): bool {
   const record = addAddress(iface, given.address, given.prefix, AddressOrigin.Static);
   if (record === null) return false;
   claimAddress(record, Claim.Prompt, 0, 0);
+  configuredPeer(iface, given);
   const line = iface.device.nameIn(info("net")).text(" ");
-  line.ip(given.address).text("/").number(given.prefix).text(" (static)").end();
+  line.ip(given.address).text("/").number(given.prefix);
+  if (given.peerBits) line.text(" peer ").ip(given.peer);
+  line.text(" (static)").end();
   return true;
 }
 

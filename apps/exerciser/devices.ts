@@ -25,10 +25,10 @@ const TEXT: u32 = 8192;
 const WAITING: u32 = 33;
 
 const text: usize = memory.data(8192, 8);
-const info: usize = memory.data(96, 8);
+const info: usize = memory.data(112, 8);
 const writer = changetype<Writer>(memory.data(offsetof<Writer>(), 8));
 const json = changetype<JsonWriter>(memory.data(offsetof<JsonWriter>(), 8));
-const timers: usize = memory.data(33 * 40, 8);
+const timers: usize = memory.data(48 * 40, 8);
 
 /** Answers what is asked under `/devices`; false if it is something else. */
 export function devicesAsked(c: Connection, r: Request): bool {
@@ -109,4 +109,4 @@ function loadNow(index: usize, _now: u64): void {
   devices.control(<u32>index, DeviceCommand.Load, 0);
 }
 
-assert(Layout.Device <= 96 && offsetof<Timer>() <= 40);
+assert(Layout.Device <= 112 && offsetof<Timer>() <= 40);

@@ -73,8 +73,7 @@ function writeInterface(index: u32): void {
   json.object();
   json.key("name").text("");
   writer.at--;
-  if (device.features & Feature.Loopback) writer.text("lo");
-  else writer.text("eth").number(device.number);
+  writer.at += device.nameTo(writer.at);
   writer.byte(0x22);
   json.key("state").text(stateName(device.state)).key("driver").text(device.driver);
   json.key("model").text(device.model).key("mac").text("");

@@ -114,7 +114,7 @@ export function startNic(
     return fail("no packets for its receive ring: give the machine more RAM (MEM=)");
 
   device.mac = mac;
-  device.features = Feature.ReceiveChecksum | Feature.TransmitChecksum;
+  device.features = Feature.ReceiveChecksum | Feature.TransmitChecksum | Feature.ChecksumAnywhere;
   if (chip != Chip.I82544) device.features |= Feature.Segmentation;
   device.mtu = 1500;
   device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);

@@ -104,7 +104,9 @@ export function transmit(device: Device, queue: PacketQueue): void {
       length = TX_SENTINEL;
     }
   }
-  assert(bytes >= ETHERNET_HEADER && bytes <= nic.device.mtu + ETHERNET_HEADER);
+  assert(
+    bytes >= ETHERNET_HEADER && bytes <= nic.device.mtu + nic.device.tagRoom + ETHERNET_HEADER,
+  );
   nic.device.sentPackets++;
   nic.device.sentBytes += bytes;
   const last = options | TX_DATA | TX_EOP | length;

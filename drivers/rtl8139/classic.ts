@@ -170,7 +170,7 @@ export function transmit(device: Device, queue: PacketQueue): void {
     queue.pop();
     const index = nic.transmitNext & (BUFFERS - 1);
     const length = fill(bufferAt(nic, index), packet);
-    assert(length <= device.mtu + ETHERNET_HEADER);
+    assert(length <= device.mtu + device.tagRoom + ETHERNET_HEADER);
     packet.release();
     dmaWriteBarrier();
     // Writing the size clears OWN and with it the status.

@@ -316,7 +316,7 @@ export function ring(nic: Rtl8139): void {
 @inline function countSent(device: Device, packet: Packet, bytes: u32): void {
   const size = <u32>packet.segmentSize;
   if (!size) {
-    assert(bytes >= ETHERNET_HEADER && bytes <= device.mtu + ETHERNET_HEADER);
+    assert(bytes >= ETHERNET_HEADER && bytes <= device.mtu + device.tagRoom + ETHERNET_HEADER);
     device.sentPackets++;
     device.sentBytes += bytes;
     return;

@@ -260,7 +260,7 @@ function bringUp(nic: VirtioNet): bool {
   device.features = 0;
   if (agreed & F_GUEST_CSUM) device.features |= Feature.ReceiveChecksum;
   if (agreed & F_CSUM) {
-    device.features |= Feature.TransmitChecksum;
+    device.features |= Feature.TransmitChecksum | Feature.ChecksumAnywhere;
     if (agreed & F_HOST_TSO4) device.features |= Feature.Segmentation;
   }
   const events = (agreed & F_EVENT_IDX) != 0;
@@ -299,7 +299,7 @@ function wanted(t: Transport): u64 {
     features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
   }
   // What goes on to another link needs the sum that the device would leave out.
-  if (config.forwarding) features &= ~F_GUEST_CSUM;
+  if (config.forwarding || config.bridging) features &= ~F_GUEST_CSUM;
   // Each needs another (5.1.3.1).
   if (!(offered & features & F_GUEST_CSUM)) features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
   if (!(offered & F_CSUM)) features &= ~(F_HOST_TSO4 | F_HOST_ECN);
@@ -680,7 +680,7 @@ function fill(nic: VirtioNet, ring: Virtqueue, packet: Packet, inFront: bool, ne
     device.sentPackets += segments;
     device.sentBytes += payload + segments * headers;
   } else {
-    assert(bytes >= ETHERNET_HEADER && bytes <= device.mtu + ETHERNET_HEADER);
+    assert(bytes >= ETHERNET_HEADER && bytes <= device.mtu + device.tagRoom + ETHERNET_HEADER);
     device.sentPackets++;
     device.sentBytes += bytes;
   }

@@ -140,7 +140,7 @@ class Client {
   }
 }
 
-const clients: usize = memory.data(33 * 128, 8);
+const clients: usize = memory.data(48 * 128, 8);
 const reply = changetype<DhcpMessage>(memory.data(offsetof<DhcpMessage>(), 8));
 const request = changetype<DhcpRequest>(memory.data(offsetof<DhcpRequest>(), 8));
 const local = changetype<IpAddress>(memory.data(16, 8));

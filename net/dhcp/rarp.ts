@@ -32,7 +32,7 @@ class Asking {
   }
 }
 
-const all: usize = memory.data(33 * 40, 8);
+const all: usize = memory.data(48 * 40, 8);
 const given = changetype<IpAddress>(memory.data(16, 8));
 
 

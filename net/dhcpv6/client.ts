@@ -147,7 +147,7 @@ const DNS_AT: usize = 352;
 const SERVER_AT: usize = 400;
 const CLIENT_BYTES: usize = 640;
 
-const clients: usize = memory.data(33 * 640, 8);
+const clients: usize = memory.data(48 * 640, 8);
 const reply = changetype<Dhcpv6Reply>(memory.data(offsetof<Dhcpv6Reply>(), 8));
 const message = changetype<Dhcpv6Message>(memory.data(offsetof<Dhcpv6Message>(), 8));
 const from = changetype<IpAddress>(memory.data(16, 8));

@@ -1,6 +1,6 @@
 import { config } from "../../kernel/config";
 import { Packet, PacketFlag } from "../../kernel/packet";
-import { Interface, interfaceAt } from "../interface";
+import { Interface, LinkKind, interfaceAt } from "../interface";
 import { Route, RouteKind, routeForget, routeTo } from "../ip/route";
 import { routeFind } from "../route/choose";
 import { redirectLearn } from "../route/redirect";
@@ -65,7 +65,7 @@ function isStation(iface: Interface, address: IpAddress): bool {
  * 5.2.7.2). The datagram stays the caller's; look the route up again.
  */
 export function redirectSend(packet: Packet, route: Route): void {
-  if (!config.redirects) return;
+  if (!config.redirects || route.iface.kind != LinkKind.Ethernet) return;
   const header = changetype<Ipv4Header>(packet.slot + packet.networkOffset);
   destination.setV4(header.source);
   const link = routeFind(destination.hi, destination.lo, true, 0);

@@ -40,7 +40,7 @@ const BUCKETS: u32 = 256;
 const records: usize = memory.data(256 * 48, 8);
 const buckets: usize = memory.data(256 * 4, 8);
 /** What each device is to let pass: `MULTICAST_MAX` addresses of 8 bytes. */
-const filters: usize = memory.data(33 * 32 * 8, 8);
+const filters: usize = memory.data(48 * 32 * 8, 8);
 let free: Group | null = null;
 let all: Group | null = null;
 /** Table index of `(group: Group) => void`: it was joined or left. */
@@ -158,6 +158,6 @@ export function groupsFilter(iface: Interface): void {
     group = group.next;
   }
   device.multicastCount = <u8>min<u32>(count, MULTICAST_MAX);
-  device.allMulticast = count > MULTICAST_MAX;
+  device.allMulticast = count > MULTICAST_MAX || iface.carries;
   if (device.state == DeviceState.Running) device.setReceiveMode();
 }

@@ -91,7 +91,7 @@ function anyInput(iface: Interface, packet: Packet): void {
       return packet.release();
     }
   } else if (to != iface.v4Address && !isOurs(iface, to, protocol)) {
-    if (config.forwarding && iface.kind == LinkKind.Ethernet) return ipv4Forward(iface, packet);
+    if (config.forwarding && iface.kind != LinkKind.Loopback) return ipv4Forward(iface, packet);
     ipStats.notForUs++;
     return packet.release();
   } else if (

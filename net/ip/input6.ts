@@ -56,7 +56,7 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   if (config.forwarding && ipv6ForwardReady(iface, packet, source, destination)) return;
   const toGroup = isV6Multicast(destination.hi);
   if (toGroup ? !isOurGroup(iface) : !isOurs(iface)) {
-    const passing = config.forwarding && !toGroup && iface.kind == LinkKind.Ethernet;
+    const passing = config.forwarding && !toGroup && iface.kind != LinkKind.Loopback;
     if (passing) return ipv6Forward(iface, packet, source, destination);
     ipv6Stats.notForUs++;
     return packet.release();

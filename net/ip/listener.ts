@@ -73,7 +73,7 @@ class Listener {
 }
 
 /** Two for each interface: of IPv6 and of IPv4. */
-const listeners: usize = memory.data(33 * 2 * 80, 8);
+const listeners: usize = memory.data(48 * 2 * 80, 8);
 
 
 @inline function numberOf(iface: Interface, v4: bool): u32 {

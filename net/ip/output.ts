@@ -1,7 +1,7 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { Feature } from "../../drivers/device";
 import { Errno } from "../../kernel/errno";
-import { HOP_LIMIT, Interface } from "../interface";
+import { HOP_LIMIT, Interface, LinkKind } from "../interface";
 import { Neighbour, NeighbourState, neighbourFor, neighbourSend } from "../link/neighbour";
 import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
@@ -195,6 +195,7 @@ function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
 
 /** Sends a whole IP packet to the route's next hop. Owns it; returns 0 or -Errno. */
 export function sendUnicast(route: Route, packet: Packet, type: EtherType): i32 {
+  if (route.iface.kind == LinkKind.PointToPoint) return linkQueue(route.iface, packet);
   const neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
   if (neighbour === null) {
     ipStats.noNeighbour++;

@@ -1,6 +1,6 @@
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { Errno } from "../../kernel/errno";
-import { Interface } from "../interface";
+import { Interface, LinkKind } from "../interface";
 import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
 import { NeighbourState, neighbourFor, neighbourSend } from "../link/neighbour";
@@ -148,6 +148,7 @@ export function ipv6SendOn(
   if (isV6Multicast(destination.hi)) {
     return ethernetSend(iface, packet, multicastMacV6(destination.lo), EtherType.IPv6);
   }
+  if (iface.kind == LinkKind.PointToPoint) return linkQueue(iface, packet);
   const neighbour = neighbourFor(iface, destination.hi, destination.lo);
   if (neighbour !== null) return neighbourSend(neighbour, packet);
   ipv6Stats.noNeighbour++;

@@ -73,7 +73,7 @@ function reach(
   hi: u64,
   lo: u64,
 ): bool {
-  if (iface.kind != LinkKind.Ethernet || !v6Source(iface, hi, lo, route.source)) return false;
+  if (iface.kind == LinkKind.Loopback || !v6Source(iface, hi, lo, route.source)) return false;
   set(route, iface, kind, nextHi, nextLo);
   return true;
 }

@@ -2,7 +2,14 @@ import { MILLISECOND, SECOND } from "../../kernel/timer";
 import { now } from "../../kernel/clock";
 import { randomBelow } from "../../kernel/random";
 import { warn } from "../../kernel/log";
-import { AddressState, Interface, InterfaceAddress, findAddress, setAssigned } from "../interface";
+import {
+  AddressState,
+  Interface,
+  InterfaceAddress,
+  LinkKind,
+  findAddress,
+  setAssigned,
+} from "../interface";
 import { v4Lo } from "../wire/address";
 import { ArpOperation } from "../wire/arp";
 import { arpAnnounce, arpProbe, arpStats } from "./arp";
@@ -68,7 +75,7 @@ export function claimAddress(
   }
   record.probesLeft = 0;
   setAssigned(record);
-  probeAndAnnounce(record);
+  if (record.iface.kind == LinkKind.Ethernet) probeAndAnnounce(record);
   if (assignedFn) call_indirect<void>(assignedFn, record);
 }
 
@@ -105,7 +112,7 @@ function announce(record: InterfaceAddress, time: u64): void {
 
 /** The link is back, maybe to another network: the addresses are probed and announced again. */
 export function conflictLinkUp(iface: Interface): void {
-  let record = iface.addresses;
+  let record = iface.kind == LinkKind.Ethernet ? iface.addresses : null;
   while (record !== null) {
     if (record.state == AddressState.Assigned) probeAndAnnounce(record);
     record = record.next;

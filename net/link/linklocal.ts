@@ -44,7 +44,7 @@ class LinkLocal {
   }
 }
 
-const states: usize = memory.data(33 * 64, 8);
+const states: usize = memory.data(48 * 64, 8);
 const address = changetype<IpAddress>(memory.data(16, 8));
 /** The hash's key and message: nothing secret, the addresses need only differ between stations. */
 const key: usize = memory.data(16, 8);

@@ -105,8 +105,8 @@ const address = changetype<IpAddress>(memory.data(16, 8));
 const timer = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 const delayed = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 /** Of each interface: when its records were multicast last, and whether they are to be when `delayed` fires. */
-const multicastAt: usize = memory.data(33 * 8, 8);
-const owed: usize = memory.data(33, 8);
+const multicastAt: usize = memory.data(48 * 8, 8);
+const owed: usize = memory.data(48, 8);
 /** Records of two probes: pointers to what `compare` reads, ours and theirs. */
 const ours: usize = memory.data(16 * 4, 8);
 const theirs: usize = memory.data(16 * 4, 8);
@@ -115,7 +115,7 @@ const theirData: usize = memory.data(16 * 8, 8);
 
 /** Start-up only. */
 export function mdnsInit(): void {
-  assert(DEVICES_MAX <= 33);
+  assert(DEVICES_MAX <= 48);
   state = State.Off;
   changes = 0;
   conflicts = 0;

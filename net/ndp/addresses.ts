@@ -7,6 +7,7 @@ import {
   AddressState,
   Interface,
   InterfaceAddress,
+  LinkKind,
   addAddress,
   interfacesChanged,
   removeAddress,
@@ -89,7 +90,8 @@ export function v6Remove(record: InterfaceAddress): void {
 
 /** Starts to probe. */
 function begin(record: InterfaceAddress, wait: bool): void {
-  record.probesLeft = PROBES;
+  // Nobody else speaks at the other end of a point-to-point link (RFC 4862, 5.4: DupAddrDetectTransmits 0).
+  record.probesLeft = record.iface.kind == LinkKind.PointToPoint ? 0 : PROBES;
   const delay: u64 = wait ? <u64>randomBelow(DELAY_MS) * MILLISECOND : 0;
   record.timer.arm(now() + delay);
 }

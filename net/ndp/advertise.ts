@@ -77,7 +77,7 @@ class Advertiser {
   }
 }
 
-const advertisers: usize = memory.data(33 * 64, 8);
+const advertisers: usize = memory.data(48 * 64, 8);
 const prefix = changetype<IpAddress>(memory.data(16, 8));
 
 

@@ -7,7 +7,7 @@ import { TokenBucket } from "../ratelimit";
 import { RouteOrigin, defaultAdd, routeAdd } from "../route/table";
 import { IpAddress, V6_LINK_LOCAL, isV6LinkLocal } from "../wire/address";
 import { v6Add, v6AddressesLinkDown, v6AddressesLinkUp } from "./addresses";
-import { configuredAddress } from "../configured";
+import { configuredAddress, configuredPeer } from "../configured";
 import { advertiseInit, advertiseStop, isAdvertising } from "./advertise";
 import { routersFlush } from "./routers";
 import { ndpSolicitRouters } from "./send";
@@ -88,7 +88,7 @@ export class Link6 {
   }
 }
 
-const links: usize = memory.data(33 * 192, 8);
+const links: usize = memory.data(48 * 192, 8);
 /** An address that another station has is not claimed again at each change of a link. */
 let staticGiven: bool = false;
 /** Table index of `(iface: Interface, said: u32) => void`. */
@@ -121,7 +121,10 @@ export function v6Start(iface: Interface): void {
   advertiseInit(iface);
   linkLocalMake(iface, 0, linkLocalAssigned.index);
   const given = configuredAddress(iface.device.number, true);
-  if (given !== null) ownAddress(iface, given.address, given.prefix);
+  if (given === null) return;
+  // A peer is on the link instead of the prefix.
+  if (!ownAddress(iface, given.address, given.peerBits ? 128 : given.prefix)) return;
+  configuredPeer(iface, given);
 }
 
 /** Gives `iface` an address of the operator's, and its prefix with it; false for want of room. */

@@ -1,7 +1,7 @@
 import { AddressMode6, config } from "../../kernel/config";
 import { now } from "../../kernel/clock";
 import { Packet } from "../../kernel/packet";
-import { AddressState, Interface, findAddress, interfacesChanged } from "../interface";
+import { AddressState, Interface, LinkKind, findAddress, interfacesChanged } from "../interface";
 import { neighbourAdvertised, neighbourHeard, neighbourIsHost } from "../link/neighbour";
 import { IpAddress, isV6LinkLocal, isV6Multicast } from "../wire/address";
 import { EthernetHeader, isGroupMac, ETHERNET_HEADER } from "../wire/ethernet";
@@ -65,9 +65,10 @@ export function ndpInput(
     return;
   }
   const options = packet.length - fixed;
-  const mac = changetype<EthernetHeader>(ip - ETHERNET_HEADER).source;
+  const framed = iface.kind == LinkKind.Ethernet;
+  const mac = framed ? changetype<EthernetHeader>(ip - ETHERNET_HEADER).source : 0;
   // Our own, come back through a loop in the network or a mirroring port.
-  if (mac == iface.device.mac) return;
+  if (framed && mac == iface.device.mac) return;
   let sound: bool;
   if (type == Icmpv6Type.NeighbourSolicitation) {
     ndpStats.solicitationsReceived++;

@@ -1,7 +1,8 @@
 import { config } from "../../kernel/config";
 import { random64 } from "../../kernel/random";
 import { sipHash } from "../../kernel/siphash";
-import { Interface } from "../interface";
+import { Feature } from "../../drivers/device";
+import { Interface, interfaceAt } from "../interface";
 
 /**
  * Interface identifiers, the lower half of an address that we make ourselves.
@@ -20,19 +21,31 @@ const words: usize = memory.data(24, 8);
 function keyFor(iface: Interface): void {
   memory.fill(name, 0, 64);
   memory.copy(name, config.hostname, config.hostnameLength);
-  store<u64>(key, iface.device.mac);
+  const mac = stationOf(iface);
+  store<u64>(key, mac);
   store<u64>(key, 0, 8);
   const first = sipHash(key, name, 64);
-  store<u64>(key, ~iface.device.mac, 8);
+  store<u64>(key, ~mac, 8);
   store<u64>(key, sipHash(key, name, 64));
   store<u64>(key, first, 8);
+}
+
+/**
+ * What tells the interface from others (RFC 7217, 5, Net_Iface): its MAC address, with the number of a link that
+ * has the same as a card, or none and takes the first card's.
+ */
+function stationOf(iface: Interface): u64 {
+  const device = iface.device;
+  if (!(device.features & Feature.Virtual)) return device.mac;
+  const mac = device.mac ? device.mac : interfaceAt(0).device.mac;
+  return mac | ((<u64>device.number) << 48);
 }
 
 /** The stable identifier on `iface` for a prefix; `tries` counts those that others had (7217, 6). */
 export function opaqueIdentifier(iface: Interface, prefixHi: u64, tries: u32): u64 {
   keyFor(iface);
   store<u64>(words, prefixHi);
-  store<u64>(words, iface.device.mac, 8);
+  store<u64>(words, stationOf(iface), 8);
   store<u64>(words, tries, 16);
   let identifier = sipHash(key, words, 24);
   while (isReserved(identifier)) {

@@ -2,7 +2,7 @@ import { config } from "../../kernel/config";
 import { Packet } from "../../kernel/packet";
 import { ErrorFamily, errorAllowed } from "../icmp/limit";
 import { icmpv6Stats } from "../icmp/stats";
-import { Interface } from "../interface";
+import { Interface, LinkKind } from "../interface";
 import { Route, RouteKind, routeForget, routeTo } from "../ip/route";
 import { neighbourHeard } from "../link/neighbour";
 import { routeFind } from "../route/choose";
@@ -52,7 +52,7 @@ function believe(iface: Interface, source: IpAddress): bool {
  * IPv6 header and stays the caller's. A router whose link-local address we do not know cannot be named.
  */
 export function redirectSendV6(packet: Packet, route: Route, from: IpAddress, to: IpAddress): void {
-  if (!config.redirects) return;
+  if (!config.redirects || route.iface.kind != LinkKind.Ethernet) return;
   const link = routeFind(from.hi, from.lo, false, 0);
   if (link === null || !link.gateway.isAny || link.iface != route.iface) return;
   const next = route.next;

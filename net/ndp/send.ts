@@ -1,6 +1,6 @@
 import { config } from "../../kernel/config";
 import { HEADROOM, Packet, PoolId, Purpose, allocate } from "../../kernel/packet";
-import { Interface } from "../interface";
+import { Interface, LinkKind } from "../interface";
 import { ipv6SendOn } from "../ip/output6";
 import { v6Source } from "../ip/source6";
 import { ethernetSend } from "../link/ethernet";
@@ -57,6 +57,13 @@ function send(iface: Interface, packet: Packet, length: u32, mac: u64): void {
   ethernetSend(iface, packet, mac, EtherType.IPv6);
 }
 
+/** Writes our address on the link; how many bytes: none, where a link has no addresses (RFC 4213, 3.8). */
+function station(iface: Interface, at: usize, option: NdpOption): u32 {
+  if (iface.kind == LinkKind.PointToPoint) return 0;
+  ndpPutLinkAddress(at, option, iface.device.mac);
+  return NDP_LINK_OPTION;
+}
+
 /**
  * Asks where `target` is (7.2.2): all whose address ends like that, or just the station `mac`, if not
  * 0, whether it is still there (7.3.3). False for want of a packet or an address.
@@ -69,10 +76,9 @@ export function ndpSolicit(iface: Interface, target: IpAddress, mac: u64): bool 
   else to.set(V6_LINK_GROUP, solicitedNode(target.lo));
   icmpv6Build(packet.data, Icmpv6Type.NeighbourSolicitation, 0, 0);
   ndpPutTarget(packet.data, target);
-  const option = packet.data + NDP_NEIGHBOUR;
-  ndpPutLinkAddress(option, NdpOption.SourceLinkAddress, iface.device.mac);
+  const option = station(iface, packet.data + NDP_NEIGHBOUR, NdpOption.SourceLinkAddress);
   ndpStats.solicitationsSent++;
-  send(iface, packet, NDP_NEIGHBOUR + NDP_LINK_OPTION, mac);
+  send(iface, packet, NDP_NEIGHBOUR + option, mac);
   return true;
 }
 
@@ -106,10 +112,9 @@ export function ndpAdvertise(iface: Interface, target: IpAddress, who: IpAddress
   }
   icmpv6Build(packet.data, Icmpv6Type.NeighbourAdvertisement, 0, flags << 24);
   ndpPutTarget(packet.data, target);
-  const option = packet.data + NDP_NEIGHBOUR;
-  ndpPutLinkAddress(option, NdpOption.TargetLinkAddress, iface.device.mac);
+  const option = station(iface, packet.data + NDP_NEIGHBOUR, NdpOption.TargetLinkAddress);
   ndpStats.advertisementsSent++;
-  send(iface, packet, NDP_NEIGHBOUR + NDP_LINK_OPTION, 0);
+  send(iface, packet, NDP_NEIGHBOUR + option, 0);
 }
 
 /**
@@ -157,8 +162,7 @@ export function ndpSolicitRouters(iface: Interface): void {
     from.set(0, 0);
   } else {
     from.copy(own.address);
-    ndpPutLinkAddress(packet.data + length, NdpOption.SourceLinkAddress, iface.device.mac);
-    length += NDP_LINK_OPTION;
+    length += station(iface, packet.data + length, NdpOption.SourceLinkAddress);
   }
   ndpStats.routerSolicitationsSent++;
   send(iface, packet, length, 0);

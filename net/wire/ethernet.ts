@@ -20,8 +20,21 @@ export const enum EtherType {
   ARP = 0x0806,
   RARP = 0x8035,
   IPv6 = 0x86dd,
+  /** A customer's VLAN tag follows (IEEE 802.1Q, 9.5, table 9-1), and a provider's. */
+  CustomerTag = 0x8100,
+  ServiceTag = 0x88a8,
 }
 export const ETHER_TYPE_MIN: u32 = 0x0600;
+
+/**
+ * Bytes of a VLAN tag, which stands between the addresses and the type: 0x8100 or 0x88a8, then priority (3 bits),
+ * drop eligible (1) and VLAN identifier (12) (IEEE 802.1Q, 9.6).
+ */
+export const VLAN_TAG: u32 = 4;
+export const VLAN_ID: u32 = 0xfff;
+/** Priority alone, and a number that is kept back (9.6, table 9-2). */
+export const VLAN_NONE: u32 = 0;
+export const VLAN_LAST: u32 = 0xffe;
 
 /** ff:ff:ff:ff:ff:ff. */
 export const MAC_BROADCAST: u64 = 0xffff_ffff_ffff;

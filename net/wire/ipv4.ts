@@ -23,8 +23,13 @@ export const IPV4_LENGTH_MAX: u32 = 0xffff;
 export const enum Protocol {
   ICMP = 1,
   IGMP = 2,
+  /** An IPv4 datagram (RFC 2003, 3.1), an IPv6 packet (RFC 4213, 3.5; RFC 2473, 3.1). */
+  IPv4 = 4,
   TCP = 6,
   UDP = 17,
+  IPv6 = 41,
+  /** RFC 2784, 3. */
+  GRE = 47,
   ICMPv6 = 58,
 }
 
@@ -148,6 +153,15 @@ export class Ipv4Header {
   const after = before - 1;
   store<u16>(at, <u16>after, 8);
   store<u16>(at, <u16>update16(header.checksum, before, after), 10);
+}
+
+/** Changes DSCP and ECN, and the checksum with them (RFC 1624, 3). */
+export function ipv4SetTrafficClass(at: usize, trafficClass: u32): void {
+  const before: u32 = load<u16>(at);
+  // The class is the word's second byte.
+  const after = (before & 0xff) | (trafficClass << 8);
+  store<u16>(at, <u16>after);
+  store<u16>(at, <u16>update16(load<u16>(at, 10), before, after), 10);
 }
 
 /** Where a fragment's header differs from a whole datagram's, in load order. */

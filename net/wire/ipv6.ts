@@ -105,6 +105,12 @@ export class Ipv6Header {
   return payload <= length - IPV6_HEADER ? Ipv6Fault.None : Ipv6Fault.Length;
 }
 
+/** Changes DSCP and ECN. */
+export function ipv6SetTrafficClass(at: usize, trafficClass: u32): void {
+  const before: u32 = bswap(load<u16>(at));
+  store<u16>(at, bswap(<u16>((before & 0xf00f) | (trafficClass << 4))));
+}
+
 /** Writes a header, `IPV6_HEADER` bytes at `at`. */
 @inline export function ipv6Build(
   at: usize,

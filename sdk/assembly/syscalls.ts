@@ -70,7 +70,7 @@ export const enum Syscall {
   DeviceCount = 24,
   /** (index, into): writes `Layout.Device` bytes. -ENODEV for an index that is none */
   DeviceInfo = 25,
-  /** (index, DeviceCommand, value). -ENODEV likewise, -EOPNOTSUPP for the loopback */
+  /** (index, DeviceCommand, value). -ENODEV likewise, -EOPNOTSUPP for what is no hardware */
   DeviceControl = 26,
   /**
    * () → how many devices began or ceased to run: looks at the buses again, starts what is new, has come
@@ -355,6 +355,8 @@ export const enum Statistics {
   Link = 10,
   /** Timers armed, extents in send queues, bytes of RAM that nobody has: three u32. */
   Resources = 12,
+  /** The class `VirtualStats` of net/virtual/stats.ts: bridges, VLANs and tunnels. */
+  Virtual = 25,
   /** The counters of one device, from `receivedPackets` to `resets` of drivers/device.ts, each a u64. */
   Device = 13,
 }
@@ -375,9 +377,9 @@ export const enum Layout {
   /**
    * What `DeviceInfo` writes, u32 unless told: `DeviceStatus`, `DeviceFlag` bits, Mbit/s, MTU; MAC
    * address as a u64, first byte on top; bus, place on it, id, interrupt's number (255: polled); times
-   * given up, number in its name; ASCII filled up with zeroes: driver (16 bytes), model (32).
+   * given up, number in its name; ASCII filled up with zeroes: driver (16 bytes), model (32), name (16).
    */
-  Device = 96,
+  Device = 112,
   /**
    * A record in an answer, before its data: its type and the bytes of its data, u16; seconds for which it is
    * good, u32. The data is filled up to a multiple of 8. The first record of an answer is a CNAME (5): the

@@ -73,6 +73,11 @@ const FIELDS = {
     "lookups cacheHits joined sent streams retries answers ignored otherCase truncated refused " +
       "timeouts failed noRoom evicted secure insecure bogus signatures",
   ],
+  virtual: [
+    Statistics.Virtual,
+    "vlanUnknown noBuffer forwarded flooded filtered reserved badSource learnt moved evicted strangers " +
+      "malformed badChecksum outOfOrder badEcn tooLong looped noRoute errors",
+  ],
   link: [Statistics.Link, "runts notForUs unknownType badSource downDropped queueFull"],
 } as const;
 
@@ -112,4 +117,10 @@ export function held(machine: Machine): number {
       total += view.getUint32(pool * Layout.Pool + 16 + owner * 4, true);
   }
   return total;
+}
+
+/** Bytes that links over links have copied: the last of the class `CopyStats`. */
+export function copied(machine: Machine): number {
+  const view = new Sockets(machine).statistics(Statistics.Copies, 64);
+  return Number(view.getBigUint64(56, true));
 }

@@ -553,7 +553,7 @@ describe("RTL8139 model: names a driver's fault", () => {
     ["no FS", /FS is missing/, plus, descriptor(0x90000000)],
     ["an empty descriptor", /is empty/, plus, descriptor(0xb0000000, 0)],
     ["no LS", /not the chip's yet/, plus, descriptor(0xa0000000)],
-    ["too long", /1515 bytes/, plus, descriptor(0xb0000000, 1515)],
+    ["too long", /1519 bytes/, plus, descriptor(0xb0000000, 1519)],
     ["a short frame to sum up", /short frame/, plus, descriptor(0xb0050000, 59)],
     ["a sum over what is no IPv4", /no IPv4/, plus, descriptor(0xb0050000, 100)],
     [

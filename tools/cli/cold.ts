@@ -22,6 +22,9 @@ const COLD = [
   "net/route/trie/trie(Set|Remove|Init)",
   "net/stack/(netInit|addInterfaces|linkChanged)",
   "net/tcp/sockopt",
+  "net/virtual/(given|links/(virtualsStart|stands|isMade|refuse|make|kindOf|virtualsJoin|joinTo|ignored|follow|refresh))",
+  "net/virtual/tunnel/(tunnelOpen|tunnelRefresh|loops|pathError|tell|unreachable)",
+  "net/virtual/(stations/stationsForget|vlan/vlanOpen)",
   "apps/[^/]*/main/start",
   "apps/http/(counters|status)",
 ];

@@ -89,7 +89,7 @@ export class Devices {
       id: word(32),
       interrupt: word(36),
       failures: word(40),
-      name: loopback ? "lo" : `eth${word(44)}`,
+      name: text(96, 16),
       driver: text(48, 16),
       model: text(64, 32),
     };

@@ -16,13 +16,23 @@ export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_IPV6 = 0x86dd;
 export const ETHERTYPE_RARP = 0x8035;
 
+/** VLAN tags (IEEE 802.1Q, 9.5): a customer's, and a provider's. */
+export const CUSTOMER_TAG = 0x8100;
+export const SERVICE_TAG = 0x88a8;
+
 export const ICMP = 1;
+/** Tunnels (RFC 2003, 4213 and 2473; RFC 2784). */
+export const IPV4_IN_IP = 4;
+export const IPV6_IN_IP = 41;
+export const GRE = 47;
 export const IGMP = 2;
 export const TCP = 6;
 export const UDP = 17;
 export const ICMPV6 = 58;
 /** Protocols for experiments (RFC 3692, 2.1): a program's own business. */
 export const EXPERIMENTAL = [253, 254];
+/** Protocols whose payload is left to the test. */
+const OPAQUE = [...EXPERIMENTAL, IPV4_IN_IP, IPV6_IN_IP, GRE];
 
 /** TCP's control bits (RFC 9293, 3.1; ECE and CWR from RFC 3168, 6.1; AE from RFC 9768, 3.1). */
 export const FIN = 1;
@@ -131,8 +141,11 @@ export interface Ip {
 export interface Frame {
   source: string;
   destination: string;
+  /** Of what it carries, behind the tags. */
   type: number;
   length: number;
+  /** VLAN tags, the outer first; none in most frames. */
+  tags?: { type: number; priority: number; id: number }[];
   arp?: Arp;
   /** Reverse ARP (RFC 903), which has the same form. */
   rarp?: Arp;
@@ -228,16 +241,26 @@ function check(condition: boolean, what: string): asserts condition {
 /** Parses a frame as a correct host would have sent it. Throws `Malformed`. */
 export function parse(bytes: Uint8Array): Frame {
   check(bytes.length >= 60, `Ethernet: frame of ${bytes.length} bytes`);
-  check(bytes.length <= 1514, `Ethernet: frame of ${bytes.length} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const tags = [];
+  let typeAt = 12;
+  for (; [CUSTOMER_TAG, SERVICE_TAG].includes(view.getUint16(typeAt)); typeAt += 4) {
+    const control = view.getUint16(typeAt + 2);
+    tags.push({ type: view.getUint16(typeAt), priority: control >> 13, id: control & 0xfff });
+  }
+  // One tag is beyond what the frame carries (IEEE 802.3, 3.2.7).
+  const most = tags.length ? 1518 : 1514;
+  check(bytes.length <= most, `Ethernet: frame of ${bytes.length} bytes`);
   const frame: Frame = {
     destination: mac(bytes, 0),
     source: mac(bytes, 6),
-    type: view.getUint16(12),
+    type: view.getUint16(typeAt),
     length: bytes.length,
+    ...(tags.length && { tags }),
   };
   check((bytes[6]! & 1) === 0, `Ethernet: group address ${frame.source} as source`);
-  const body = bytes.subarray(14);
+  const header = typeAt + 2;
+  const body = bytes.subarray(header);
   let used: number;
   if (frame.type === ETHERTYPE_ARP) {
     frame.arp = parseArp(body, frame, 1);
@@ -253,12 +276,12 @@ export function parse(bytes: Uint8Array): Frame {
   } else if (frame.type === ETHERTYPE_IPV6) {
     frame.ipv6 = parseIpv6(body, frame);
     frame.ip = frame.ipv6;
-    used = 40 + view.getUint16(14 + 4);
+    used = 40 + view.getUint16(header + 4);
     parseTransport6(frame, frame.ipv6);
   } else {
     throw new Malformed(`Ethernet: type 0x${frame.type.toString(16)}`);
   }
-  check(14 + used === bytes.length || bytes.length === 60, "Ethernet: bytes after the packet");
+  check(header + used === bytes.length || bytes.length === 60, "Ethernet: bytes after the packet");
   // What pads a short frame must not be what was in memory (RFC 894: octets of zero).
   for (let i = used; i < body.length; i++) check(body[i] === 0, "Ethernet: padding is not zero");
   return frame;
@@ -318,7 +341,7 @@ function parseTransport(frame: Frame, packet: Ipv4): void {
   else if (packet.protocol === UDP) frame.udp = parseUdp(packet);
   else if (packet.protocol === TCP) frame.tcp = parseTcp(packet);
   else if (packet.protocol === IGMP) frame.igmp = parseIgmp(packet);
-  else check(EXPERIMENTAL.includes(packet.protocol), `IPv4: protocol ${packet.protocol}`);
+  else check(OPAQUE.includes(packet.protocol), `IPv4: protocol ${packet.protocol}`);
 }
 
 function parseIgmp({ payload, ttl, headerLength, trafficClass, destination }: Ipv4): Igmp {
@@ -392,7 +415,7 @@ function parseTransport6(frame: Frame, packet: Ipv6): void {
   if (packet.protocol === ICMPV6) frame.icmp6 = parseIcmp6(packet);
   else if (packet.protocol === UDP) frame.udp = parseUdp(packet, false);
   else if (packet.protocol === TCP) frame.tcp = parseTcp(packet);
-  else check(EXPERIMENTAL.includes(packet.protocol), `IPv6: protocol ${packet.protocol}`);
+  else check(OPAQUE.includes(packet.protocol), `IPv6: protocol ${packet.protocol}`);
 }
 
 /** What a host sends (RFC 4443; RFC 4861, 4; RFC 3810, 5.2), and what a router says. */

@@ -92,6 +92,8 @@ export class Peer implements Port {
     const group = to.startsWith("01:00:5e:") || (this.ip6 !== undefined && to.startsWith("33:33:"));
     if (to !== this.mac && to !== BROADCAST && !group) return;
     const frame = parse(bytes);
+    // A host without VLANs has no use for their frames.
+    if (frame.tags) return;
     if (frame.icmp6 && this.hearsNeighbour(frame)) return;
     if (frame.arp) {
       const { operation, senderMac, senderIp, targetIp } = frame.arp;

@@ -25,7 +25,7 @@ const enum Tx {
 }
 /** Bytes of a large send, and of any other frame. */
 const LARGE_MOST = 65535;
-const FRAME_MOST = 1514;
+const FRAME_MOST = 1518;
 
 const enum Rx {
   RES = 1 << 20,

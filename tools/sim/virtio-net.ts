@@ -65,7 +65,7 @@ const GSO_TCPV4 = 1;
 const GSO_ECN = 0x80;
 
 /** Bytes of a frame without and with segmentation, header apart (5.1.6.3.1). */
-const FRAME_MOST = 1514;
+const FRAME_MOST = 1518;
 const PACKET_MOST = 65550;
 const LINK_UP = 1;
 const MBIT = 1000;
