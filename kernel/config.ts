@@ -1,12 +1,6 @@
 import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
 import { anchorNamed, anchorsClear, negativeNamed } from "../net/dns/secure/anchors";
-import {
-  configuredClear,
-  linkNamed,
-  offerNamed,
-  offersGiven,
-  routeNamed,
-} from "../net/configured";
+import { configuredClear, linkNamed, offerNamed, offersGiven, routeNamed } from "../net/configured";
 import { poolNamed, poolsClear } from "../net/dhcp/pool";
 import {
   VirtualKind,

@@ -121,7 +121,7 @@ export function mdnsInit(): void {
   conflicts = 0;
   linksSeen = 0;
   addressesSeen = 0;
-  memory.fill(owed, 0, 33);
+  memory.fill(owed, 0, DEVICES_MAX);
   timer.init(timeUp, 0);
   delayed.init(payOwed, 0);
   setName();

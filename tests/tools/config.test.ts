@@ -63,7 +63,7 @@ test("all that can be said is understood", () => {
     gateway6 = "fe80::1"
     hostname = "web"
     congestion = "bbr"
-    interfaces = { eth1 = ["10.1.0.1/24", "2001:db8:1::1/64"] }
+    interfaces = { eth1 = ["10.1.0.1/24", "2001:db8:1::1/64"], "eth0.100" = ["proto=802.1ad", "mtu=1400"], br0 = ["ports=eth2+eth0.100.5", "10.5.0.1", "peer=10.5.0.2"], gre1 = ["local=192.0.2.1", "remote=192.0.2.9", "key=7", "seq", "csum", "ttl=9", "10.9.0.1/30"] }
     routes = [{ to = "10.2.0.0/16", via = "10.1.0.254", metric = 5 }, { to = "::/0", via = "fe80::1%eth1" }]
     forward = true
     redirects = false
@@ -118,6 +118,8 @@ test("all that can be said is understood", () => {
     "ip=10.0.0.2/24 gw=10.0.0.1 dns=1.1.1.1,2606:4700:4700::1111 " +
       "search=lab.example,example ndots=2 ip6=2001:db8::2/64 gw6=fe80::1 hostname=web " +
       "congestion=bbr ecn=on loglevel=debug eth1=10.1.0.1/24,2001:db8:1::1/64 " +
+      "eth0.100=proto=802.1ad,mtu=1400 br0=ports=eth2+eth0.100.5,10.5.0.1,peer=10.5.0.2 " +
+      "gre1=local=192.0.2.1,remote=192.0.2.9,key=7,seq,csum,ttl=9,10.9.0.1/30 " +
       "route=10.2.0.0/16,10.1.0.254,5 route=::/0,fe80::1%eth1 forward=on redirects=off " +
       "advertise=eth1,preference=low,interval=300,managed,dns=2001:db8::53",
   );
@@ -240,11 +242,23 @@ for (const [text, ...expected] of [
     /^6:9: network\.ndots is 16: .*0 to 15/,
   ],
   [
+    `${GUEST}[network.interfaces]\nbr0 = ["10.0.0.1/24"]\ngre1 = ["key=x", "remote=fe80::1", "ports=eth0"]\n` +
+      'ipip1 = ["key=7", "remote=192.0.2.1"]\n"eth0.5" = ["10.0.0.1", "proto=qinq"]\n"eth0.4095" = ["10.1.0.1/24"]',
+    /^4:1: network\.interfaces\.br0 has no ports: write "ports=eth1\+eth2"$/,
+    /^5:9: network\.interfaces\.gre1\[0\] is "key=x": write a number, as in "key=7"$/,
+    /^5:18: .*remote=fe80::1": write an address, as in "192\.0\.2\.1"$/,
+    /^5:36: .*gre1 has no ports=: write an address, mtu=, peer=, local=, remote=, ttl=, key=$/,
+    /^6:10: .*ipip1 has no key=: write/,
+    /^7:13: .*"10\.0\.0\.1": write an address with prefix length/,
+    /^7:25: .*write "proto=802\.1q" or "proto=802\.1ad"$/,
+    /^8:1: "eth0\.4095" cannot be a key/,
+  ],
+  [
     `${GUEST}[network]\nndots = 16\ninterfaces = { eth1 = ["10.0.0.1/8", "10.0.0.2/8"], wlan0 = [] }\n` +
       'routes = [{ to = "10.0.0.0", via = "fe80::1" }, { to = "::/0", via = "10.0.0.1" }, { to = "::/0" }]',
     /^4:9: network\.ndots is 16: write a number from 0 to 15$/,
     /^5:38: network\.interfaces\.eth1\[1\] is "10\.0\.0\.2\/8": eth1 has an IPv4 address already$/,
-    /^5:53: "wlan0" cannot be a key of network\.interfaces: write eth0 to eth31$/,
+    /^5:53: "wlan0" cannot be a key of network\.interfaces: write eth0 to eth31, a VLAN/,
     /^5:61: network\.interfaces\.wlan0 is a list: write a list of an IPv4 address/,
     /^6:18: network\.routes\[0\]\.to is "10\.0\.0\.0": write addresses/,
     /^6:36: network\.routes\[0\]\.via is "fe80::1": write a router, as in "fe80::1%eth1"$/,

@@ -216,7 +216,8 @@ function unusedByGuests(guests: GuestCode[], commandLine: string): Feature[] {
   );
   const unused = CALLS.filter(([, ...reach]) => !calls.some((call) => reach.includes(call)));
   const features = unused.map(([feature]) => feature);
-  const validates = !features.includes("NAMES") && /(^| )(dnssec=(on|strict)|dns=iterative)\b/.test(commandLine);
+  const validates =
+    !features.includes("NAMES") && /(^| )(dnssec=(on|strict)|dns=iterative)\b/.test(commandLine);
   const wasmedge = calls.some(
     (call) => call >= GuestCall.sock_open && call <= GuestCall.sock_getaddrinfo,
   );

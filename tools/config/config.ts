@@ -14,6 +14,7 @@ import {
 } from "../qemu/machine.ts";
 import { type Document, TomlError, parseDocument, pointer } from "./document.ts";
 import { bytesOf, interfaceOf } from "./amounts.ts";
+import { isLinkName, linkMissing, linkTroubles } from "./links.ts";
 import { type Problem, compileSchema, dotted, meant, schemaProblems, shown } from "./validate.ts";
 
 /**
@@ -326,16 +327,14 @@ class Checker {
       if (server !== "iterative") return isIP(server) ? null : 'write an address, as in "1.1.1.1"';
       return validates ? null : 'write dnssec = "on" or "strict" beside it';
     });
-    for (const card of this.keys("network", "interfaces")) {
-      const families = new Set<number>();
-      this.checkItems(["network", "interfaces", card], (text) => {
-        const found = interfaceOf(text);
-        if (!found) return 'write an address with prefix length, as in "10.1.0.1/24"';
-        const family = isIP(found.address);
-        if (families.has(family)) return `${card} has an IPv${family} address already`;
-        families.add(family);
-        return null;
-      });
+    for (const link of this.keys("network", "interfaces")) {
+      const path = ["network", "interfaces", link];
+      const parts = this.at<string[]>(...path);
+      if (!parts || !isLinkName(link)) continue;
+      const troubles = linkTroubles(link, parts);
+      this.checkItems(path, (_, index) => troubles[index]!);
+      const missing = linkMissing(link, parts);
+      if (missing) this.report(path, (at) => `${at} ${missing}`, true);
     }
     const routes = this.at<{ to: string; via: string }[]>("network", "routes") ?? [];
     routes.forEach((_, index) => this.checkRoute(index));
@@ -356,10 +355,13 @@ class Checker {
   }
 
   /** Each text of a list; `troubleOf` says what is wrong with one. */
-  private checkItems(path: string[], troubleOf: (text: string) => string | null): void {
+  private checkItems(
+    path: string[],
+    troubleOf: (text: string, index: number) => string | null,
+  ): void {
     (this.at<string[]>(...path) ?? []).forEach((_, index) => {
       const text = this.at<string>(...path, index);
-      const trouble = text === undefined ? null : troubleOf(text);
+      const trouble = text === undefined ? null : troubleOf(text, index);
       if (trouble) this.report([...path, index], (at) => `${at} is ${shown(text)}: ${trouble}`);
     });
   }
