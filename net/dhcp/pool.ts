@@ -1,5 +1,5 @@
 import { parseDecimal, parseHex, parseV4, textEquals, textFind } from "../../kernel/text";
-import { linkNumber } from "../configured";
+import { linkNumber } from "../virtual/given";
 import { isV4Loopback, v4Mask } from "../wire/address";
 import { isGroupMac } from "../wire/ethernet";
 
