@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createServer } from "node:net";
 import { after, test } from "node:test";
@@ -158,6 +166,11 @@ for (const [what, source, pattern] of [
     }
   });
 }
+
+test("the web server's image is below 512 KiB", () => {
+  const { size } = statSync(project("build/skerry.elf"));
+  assert.ok(size < 512 << 10, `${size} bytes`);
+});
 
 test("an image larger than the machine's memory is one clear line", async () => {
   const app = "large-image";
