@@ -445,7 +445,7 @@ class Instrumenter {
   }
 
   /**
-   * (address, reach): the kernel's address of the `bytes` bytes that end `reach` behind an address, without the
+   * (address, offset): the kernel's address of the `bytes` bytes that begin `offset` behind an address, without the
    * offset if that is small. A call for each access, and not its instructions: Asyncify's cost grows faster than the
    * length of a function.
    */
@@ -457,13 +457,13 @@ class Instrumenter {
     const to = new Assembler().u32(0);
     to.op(Code.LocalGet, 0).op(Code.I64ExtendI32U);
     to.op(Code.LocalGet, 1).op(Code.I64ExtendI32U).op(Code.I64Add);
+    to.i64(bytes).op(Code.I64Add);
     to.op(Code.GlobalGet, global.bytes).op(Code.I64ExtendI32U).op(Code.I64GtU);
-    to.byte(Code.If, I32).op(Code.LocalGet, 0);
-    to.op(Code.LocalGet, 1).i32(bytes).op(Code.I32Sub);
+    to.byte(Code.If, I32).op(Code.LocalGet, 0).op(Code.LocalGet, 1);
     to.i32(bytes).i32(write ? 1 : 0);
     to.op(Code.Call, host.far).op(Code.Else);
     to.op(Code.LocalGet, 0).op(Code.GlobalGet, global.base).op(Code.I32Add);
-    if (!small) to.op(Code.LocalGet, 1).i32(bytes).op(Code.I32Sub).op(Code.I32Add);
+    if (!small) to.op(Code.LocalGet, 1).op(Code.I32Add);
     const body = to.op(Code.End).op(Code.End).bytes;
     const index = this.helper(name, ["i32", "i32"], ["i32"], body);
     this.places.set(name, index);
@@ -806,7 +806,7 @@ class BodyRewriter {
     const value = op.params.length > 1 ? this.temporary("value", op.params[1]!) : undefined;
     if (value !== undefined) out.op(Code.LocalSet, value);
     const small = offset < SMALL_OFFSET;
-    out.i32(offset + op.bytes).op(Code.Call, this.indices.place(op.bytes, op.store, small));
+    out.i32(offset).op(Code.Call, this.indices.place(op.bytes, op.store, small));
     if (value !== undefined) out.op(Code.LocalGet, value);
     out.byte(code);
     if (code === Code.Vector) out.u32(sub);
