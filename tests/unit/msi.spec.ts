@@ -8,6 +8,7 @@ const AT: u32 = 3 << 11;
 function device(index: u32): Device {
   const it = deviceAt(index);
   it.index = <u8>index;
+  it.number = <u8>index;
   it.line = NO_LINE;
   return it;
 }

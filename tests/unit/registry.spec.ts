@@ -1,5 +1,5 @@
 import { Bus, Found } from "../../drivers/bus";
-import { Device, NICS_MAX, addDevice } from "../../drivers/device";
+import { DEVICES_MAX, Device, addDevice } from "../../drivers/device";
 import { deviceMemory, deviceMemoryRelease } from "../../drivers/device-memory";
 import { PciFunction } from "../../drivers/pci";
 import { CHIPS_MAX, chipAt, chipCount, chipFor, pciId, registerChip } from "../../drivers/registry";
@@ -99,10 +99,11 @@ describe("memory of devices", () => {
 });
 
 describe("the table of devices", () => {
-  it("has room for 32 NICs and the loopback, then says so", () => {
+  it("has room for 32 NICs, the loopback and 15 links over links, then says so", () => {
+    expect(DEVICES_MAX).toBe(32 + 1 + 15);
     let count: u32 = 0;
     // Four were taken above.
     while (addDevice() !== null) count++;
-    expect(count + 4).toBe(NICS_MAX + 1);
+    expect(count + 4).toBe(DEVICES_MAX);
   });
 });
