@@ -1,6 +1,6 @@
 /**
  * An adaptive binary range coder (G. N. N. Martin, 1979): each bit costs as little as it was to be expected, and
- * what is expected is learnt from the bits before. boot/coder.h reads what this writes, and must learn alike.
+ * what is expected is learnt from the bits before. boot/coder.c reads what this writes, and must learn alike.
  */
 
 /** What is known of a bit: how often it was 1 of 65,536, once in the long and once in the short run. */
