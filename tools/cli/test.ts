@@ -32,11 +32,45 @@ function testFiles(suite: string): string[] {
     .map((name) => join(folder, name));
 }
 
-/** Bundles a suite's files and runs them with Node's test runner, `concurrency` files at a time. */
-async function nodeSuite(suite: string, concurrency: number): Promise<Counts> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+/** What a suite came to; `failures` names the tests that failed, `repeated` those that passed only when repeated. */
+interface Outcome extends Counts {
+  failures: string[];
+  repeated: string[];
+}
+
+const nothing = (): Outcome => ({ passed: 0, failed: 0, skipped: 0, failures: [], repeated: [] });
+
+/** Runs bundled test files, `concurrency` at a time, showing how they go; what each came to, by its path. */
+async function runFiles(files: string[], concurrency: number): Promise<Map<string, Outcome>> {
+  const outcomes = new Map(files.map((file) => [file, nothing()]));
+  const events = run({ files, concurrency, timeout: FILE_MS });
+  // What fails as a whole, by time or a crash, may name itself alone.
+  const of = (file: string | undefined, name: string): Outcome =>
+    outcomes.get(file ?? "") ?? outcomes.get(name) ?? outcomes.get(files[0]!)!;
+  events.on("test:pass", ({ name, file, skip, details }) => {
+    if (details.type === "suite") return;
+    if (skip === undefined) of(file, name).passed++;
+    else of(file, name).skipped++;
+  });
+  events.on("test:fail", ({ name, file, details }) => {
+    if (details.type === "suite") return;
+    of(file, name).failed++;
+    of(file, name).failures.push(name);
+  });
+  const shown = events.compose(new spec());
+  shown.pipe(process.stdout, { end: false });
+  await new Promise((resolve, reject) => shown.on("end", resolve).on("error", reject));
+  return outcomes;
+}
+
+/**
+ * Bundles a suite's files and runs them with Node's test runner, `concurrency` files at a time. A `live` suite has peers
+ * and clocks of the machine that it runs on, which other work may hold up: a file of it that fails is run once more,
+ * alone, and what it says then counts; what failed first is still named.
+ */
+async function nodeSuite(suite: string, concurrency: number, live = false): Promise<Outcome> {
   const sources = testFiles(suite);
-  if (sources.length === 0) return counts;
+  if (sources.length === 0) return nothing();
   const outdir = project("build", "tests", suite);
   rmSync(outdir, { recursive: true, force: true });
   await bundle({
@@ -55,19 +89,24 @@ async function nodeSuite(suite: string, concurrency: number): Promise<Counts> {
   const files = sources.map((source) =>
     join(outdir, relative(project("tests", suite), source).replace(/\.ts$/, ".mjs")),
   );
-  const events = run({ files, concurrency, timeout: FILE_MS });
-  events.on("test:pass", ({ skip, details }) => {
-    if (details.type === "suite") return;
-    if (skip === undefined) counts.passed++;
-    else counts.skipped++;
-  });
-  events.on("test:fail", ({ details }) => {
-    if (details.type !== "suite") counts.failed++;
-  });
-  const shown = events.compose(new spec());
-  shown.pipe(process.stdout, { end: false });
-  await new Promise((resolve, reject) => shown.on("end", resolve).on("error", reject));
-  return counts;
+  const outcomes = await runFiles(files, concurrency);
+  const failed = live ? files.filter((file) => outcomes.get(file)!.failed > 0) : [];
+  if (failed.length > 0) {
+    note(`\n== ${suite}: what failed, once more`);
+    for (const [file, again] of await runFiles(failed, 1)) {
+      const first = outcomes.get(file)!.failures;
+      again.repeated = first.filter((name) => !again.failures.includes(name));
+      outcomes.set(file, again);
+    }
+  }
+  const all = nothing();
+  for (const outcome of outcomes.values()) add(all, outcome);
+  return all;
+}
+
+function add(to: Outcome, more: Counts & Partial<Outcome>): void {
+  for (const key of ["passed", "failed", "skipped"] as const) to[key] += more[key];
+  for (const key of ["failures", "repeated"] as const) to[key].push(...(more[key] ?? []));
 }
 
 /** Runs a script of package.json; its status and what it printed, which is also shown. */
@@ -94,15 +133,15 @@ async function unitSuite(): Promise<Counts> {
   return { passed, failed: all - passed || (status === 0 ? 0 : 1), skipped: 0 };
 }
 
-async function qemuSuite(): Promise<Counts> {
+async function qemuSuite(): Promise<Outcome> {
   for (const app of [...appNames(), ...guestAppNames()]) await build({ app, cc: "gcc" });
-  return nodeSuite("qemu", 1);
+  return nodeSuite("qemu", 1, true);
 }
 
-async function hostedSuite(): Promise<Counts> {
+async function hostedSuite(): Promise<Outcome> {
   await buildHostedBoth({ app: DEFAULT_APP, cc: "gcc" });
   if (hasFuzzer()) for (const app of [null, "http"]) await buildFuzz(app);
-  return nodeSuite("hosted", 1);
+  return nodeSuite("hosted", 1, true);
 }
 
 async function checkSuite(): Promise<Counts> {
@@ -111,7 +150,7 @@ async function checkSuite(): Promise<Counts> {
   return { passed, failed: results.length - passed, skipped: 0 };
 }
 
-const SUITES: { [name: string]: () => Promise<Counts> } = {
+const SUITES: { [name: string]: () => Promise<Counts & Partial<Outcome>> } = {
   check: checkSuite,
   unit: unitSuite,
   tools: () => nodeSuite("tools", 2),
@@ -129,7 +168,7 @@ function inWords({ passed, failed, skipped }: Counts): string {
 export async function test(only: string[] = Object.keys(SUITES)): Promise<boolean> {
   mkdirSync(project("build"), { recursive: true });
   process.chdir(root);
-  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const total = nothing();
   const lines: string[] = [];
   for (const name of only) {
     const suite = SUITES[name];
@@ -140,8 +179,11 @@ export async function test(only: string[] = Object.keys(SUITES)): Promise<boolea
     const start = performance.now();
     const counts = await suite();
     lines.push(`${name.padEnd(6)} ${inWords(counts)}  (${duration(performance.now() - start)})`);
-    for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
+    add(total, counts);
   }
-  console.log(`\n${lines.join("\n")}\n${inWords(total)}`);
+  console.log();
+  for (const failure of total.failures) console.log(`failed: ${failure}`);
+  for (const name of total.repeated) console.log(`passed only when repeated: ${name}`);
+  console.log(`${lines.join("\n")}\n${inWords(total)}`);
   return total.failed === 0;
 }
