@@ -164,8 +164,7 @@ if [ -n "$packages" ]; then
   quietly "apt-get update" "some seconds" $as_root apt-get -q update
   # shellcheck disable=SC2086
   quietly "apt-get install $packages" "up to a few minutes" \
-    $as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get -q -y --no-install-recommends install $packages
+    $as_root env DEBIAN_FRONTEND=noninteractive sh tools/install.sh $packages
 fi
 
 # A link is somebody's own arrangement: left alone.
