@@ -35,6 +35,7 @@ import { listenersInit, listenersLinkUp } from "./ip/listener";
 import { rawInit } from "./raw/raw";
 import { redirectsFlush, redirectsInit } from "./route/redirect";
 import { routesInit } from "./route/table";
+import { mdnsEnd } from "./mdns/responder";
 import { advertiseEnd } from "./ndp/advertise";
 import { bridgeInput } from "./virtual/bridge";
 import {
@@ -196,6 +197,7 @@ export function netOutput(now: u64): bool {
 /** The machine is about to end: who relies on us is told. */
 export function netEnd(): void {
   advertiseEnd();
+  mdnsEnd();
 }
 
 /** RFC 1122, 3.3.1 leaves it to the link layer to say; every layer that holds on to a link hears it. */

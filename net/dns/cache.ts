@@ -41,7 +41,7 @@ export class CacheEntry {
   private size: u32;
   dataLength: u32;
   private type: u16;
-  private nameLength: u8;
+  nameLength: u8;
   /** `AnswerKind`. */
   kind: u8;
   private used: bool;
@@ -50,14 +50,14 @@ export class CacheEntry {
   /** Of a failure, and what is not secure, its `DnsError`; of a name without DS records, 1 for a zone without keys. */
   note: u16;
 
-
-  @inline private get nameAt(): usize {
+  /** `nameLength` bytes, in lower case. */
+  @inline get name(): usize {
     return changetype<usize>(this) + offsetof<CacheEntry>();
   }
 
   /** `dataLength` bytes, 8-byte aligned. */
   @inline get data(): usize {
-    return (this.nameAt + this.nameLength + 7) & ~(<usize>7);
+    return (this.name + this.nameLength + 7) & ~(<usize>7);
   }
 }
 
@@ -119,7 +119,7 @@ function find(hash: u32, name: usize, nameLength: u32, type: u32): CacheEntry | 
       entry.hash == hash &&
       entry.type == type &&
       entry.nameLength == nameLength &&
-      memory.compare(entry.nameAt, name, nameLength) == 0
+      memory.compare(entry.name, name, nameLength) == 0
     ) {
       return entry;
     }
@@ -165,7 +165,7 @@ export function cacheStore(
   entry.security = 0;
   entry.note = 0;
   entry.dataLength = dataLength;
-  memory.copy(entry.nameAt, name, nameLength);
+  memory.copy(entry.name, name, nameLength);
   memory.copy(entry.data, data, dataLength);
   insert(entry);
   dnsStats.entries++;

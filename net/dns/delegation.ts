@@ -1,6 +1,7 @@
 import { Layout } from "../../sdk/assembly/syscalls";
 import { now } from "../../kernel/clock";
 import { config } from "../../kernel/config";
+import { randomBelow } from "../../kernel/random";
 import { SECOND } from "../../kernel/timer";
 import { AddressState, LinkKind, interfaceAt, interfaceCount } from "../interface";
 import { IpAddress, isV6LinkLocal, v6Load } from "../wire/address";
@@ -66,7 +67,7 @@ let keptBytes: u32 = 0;
   return Layout.Record + ((<u32>load<u16>(at, 2) + 7) & ~7);
 }
 
-/** Where the deepest zone whose servers are known begins in a name in lower case; its entry, null for the root. With `above` the name's own zone is none. */
+/** The servers of the deepest zone around a name in lower case of which they are known, the root's perhaps; null if those are not either. With `above` the name's own zone is none. */
 export function delegationAbove(at: usize, length: u32, above: bool): CacheEntry | null {
   let labels = labelCount(at);
   if (above && labels) labels--;
@@ -80,7 +81,8 @@ export function delegationAbove(at: usize, length: u32, above: bool): CacheEntry
     return entry;
   }
   delegationLabels = 0;
-  return null;
+  store<u8>(zone, 0);
+  return cacheFind(nameHash(zone, 1, DELEGATION), zone, 1, DELEGATION);
 }
 
 /** Labels of the zone that `delegationAbove` found. */
@@ -122,16 +124,49 @@ export function referralTake(
     } else if (!dnsSame(record.owner, record.ownerLength, zone, zoneLength)) continue;
     ttl = min<u32>(ttl, record.ttl);
     if (servers == SERVERS_MOST) continue;
-    if (!dnsName(message, length, record.dataAt, name)) return false;
-    dnsLower(name, name, dnsNameLength());
-    if (keep(DnsType.NS, name, dnsNameLength())) servers++;
+    if (!keepServer(message, length)) return false;
+    servers++;
   }
   if (!servers || !authoritiesAt) return false;
   glue(message, length, offset, header.additionals, asked + cutTo(asked, labels));
+  remember(zoneLength, ttl);
+  return true;
+}
+
+/** Takes the root's servers from an answer of one to a question about them (RFC 9609, 4): all names are in its zone. */
+export function rootTake(message: usize, length: u32): void {
+  const header = changetype<DnsHeader>(message);
+  let offset = dnsBehindQuestion(1);
+  let ttl = TTL_MOST;
+  let servers: u32 = 0;
+  keptBytes = 0;
+  for (let i: u32 = 0; i < header.answers + header.authorities; i++) {
+    offset = dnsRecord(message, length, offset, record);
+    if (!offset) return;
+    const takes = i < header.answers && record.type == DnsType.NS && record.class == DNS_IN;
+    if (!takes || record.ownerLength != 1 || servers == SERVERS_MOST) continue;
+    ttl = min<u32>(ttl, record.ttl);
+    if (!keepServer(message, length)) return;
+    servers++;
+  }
+  if (!servers) return;
+  store<u8>(zone, 0);
+  glue(message, length, offset, header.additionals, zone);
+  remember(1, ttl);
+}
+
+/** Keeps the name in `record`, of a server; false if it is none, or there is no room. */
+function keepServer(message: usize, length: u32): bool {
+  if (!dnsName(message, length, record.dataAt, name)) return false;
+  dnsLower(name, name, dnsNameLength());
+  return keep(DnsType.NS, name, dnsNameLength());
+}
+
+/** Puts what is kept of `zone` into the cache. */
+function remember(zoneLength: u32, ttl: u32): void {
   const until = now() + <u64>max<u32>(ttl, TTL_LEAST) * SECOND;
   const hash = nameHash(zone, zoneLength, DELEGATION);
   cacheStore(hash, zone, zoneLength, DELEGATION, AnswerKind.Records, until, kept, keptBytes);
-  return true;
 }
 
 function keep(type: u32, from: usize, size: u32): bool {
@@ -182,11 +217,12 @@ const TRIED_MOST: u32 = 15;
 /** The best found so far, and who it is. */
 let best: i32 = -1;
 let bestTime: u32 = 0;
+let ties: u32 = 0;
 let tried: usize = 0;
 /** There is a way to IPv6. */
 let has6: bool = false;
 
-/** The server of a zone to ask next, the one that answers soonest of those not tried; -1 if there is none. */
+/** The server of the zone that `delegationAbove` found to ask next, the one that answers soonest of those not tried; -1 if there is none. */
 export function serverChoose(entry: CacheEntry | null, asked: usize): i32 {
   best = -1;
   tried = asked;
@@ -206,6 +242,8 @@ export function serverChoose(entry: CacheEntry | null, asked: usize): i32 {
       offerKnown(at + Layout.Record, size, DnsType.AAAA);
     }
   }
+  // What the root's servers say of themselves may be of no use here.
+  if (best < 0 && !delegationLabels) roots();
   return best;
 }
 
@@ -260,7 +298,10 @@ function offer(candidate: IpAddress): void {
   for (let i: u32 = 1; i <= count; i++) if (load<u8>(tried + i) == <u8>place) return;
   const server = serverAtPlace(place);
   const time = server.expected;
-  if (best < 0 || time < bestTime) {
+  // Of those of which nothing is known yet any (RFC 9609, 3.2).
+  const nearer = best < 0 || time < bestTime;
+  ties = nearer ? 1 : ties + <u32>(time == bestTime);
+  if (nearer || (time == bestTime && randomBelow(ties) == 0)) {
     best = place;
     bestTime = time;
   }

@@ -32,6 +32,7 @@ import {
   delegationAbove,
   delegationLabels,
   referralTake,
+  rootTake,
   serverChoose,
   serverWanted,
   wanted,
@@ -86,6 +87,8 @@ const DEPTH_MOST: u32 = 4;
 const ROUNDS: u32 = 2;
 /** Labels that are asked for one by one, before the whole name (RFC 9156, 2.3). */
 const MINIMISED_MOST: u32 = 7;
+/** Signatures that may turn out to be wrong in all answers to a question: no other server is asked then (CVE-2023-50387). */
+const WRONG_ALL: u32 = 16;
 /** How long keys are believed at least: while the answer that they are for is validated. */
 const KEYS_LEAST: u64 = 15 * SECOND;
 
@@ -163,6 +166,8 @@ export class Question {
   paused: bool;
   /** Queries that may still be sent. */
   budget: u16;
+  /** Signatures of earlier answers that were wrong. */
+  wrong: u8;
 
   /** A number, and as many places of servers. */
   @inline get tried(): usize {
@@ -244,7 +249,21 @@ export function known(name: usize, nameLength: u32, type: u32): CacheEntry | nul
   const entry = cacheFind(nameHash(name, nameLength, type), name, nameLength, type);
   if (entry !== null) return entry;
   // Under type 0: that there is no such name (RFC 2308, 5).
-  return cacheFind(nameHash(name, nameLength, 0), name, nameLength, 0);
+  const none = cacheFind(nameHash(name, nameLength, 0), name, nameLength, 0);
+  return DNSSEC && config.dnssec && none === null ? noneAbove(name, nameLength) : none;
+}
+
+/**
+ * That there is no name above, so none below (RFC 8020, 2), if that is proven: some servers say so of names without
+ * records that lie above others, and sign the opposite.
+ */
+function noneAbove(name: usize, nameLength: u32): CacheEntry | null {
+  for (let at: u32 = 1 + load<u8>(name); at < nameLength - 1; at += 1 + load<u8>(name + at)) {
+    const length = nameLength - at;
+    const entry = cacheFind(nameHash(name + at, length, 0), name + at, length, 0);
+    if (entry !== null && entry.security == Security.Secure) return entry;
+  }
+  return null;
 }
 
 /**
@@ -560,6 +579,8 @@ function streamAnswered(context: usize, message: usize, length: i32): void {
     }
     return refused(q, Errno.EIO);
   }
+  // What does not fit even here nobody has whole.
+  if (changetype<DnsHeader>(message).truncated) return refused(q, Errno.EIO);
   take(q, message, length);
 }
 
@@ -711,6 +732,7 @@ function step(q: Question): void {
   if (networkMayCome()) return awaitNetwork(q);
   dnsLower(around, q.asked, q.askedLength);
   const entry = delegationAbove(around, q.askedLength, q.type == DnsType.DS);
+  if (entry === null && prime(q)) return;
   if (!q.tries || delegationLabels != q.zoneLabels) {
     q.zoneLabels = <u8>delegationLabels;
     q.sentLabels = q.zoneLabels;
@@ -747,6 +769,29 @@ function step(q: Question): void {
     return;
   }
   fail(q);
+}
+
+/**
+ * Asks one of the root servers that are built in, or named by the command line, who they are now (RFC 9609); whether `q`
+ * waits for that. One that could not be had leaves those that are known.
+ */
+function prime(q: Question): bool {
+  if (isPriming(q) || known(ROOT, 1, DnsType.NS) !== null) return false;
+  if (questionJoin(q.waiter, ROOT, 1, DnsType.NS) < 0) return false;
+  if (waitsFor(q.waiter.question!, q)) {
+    questionLeave(q.waiter);
+    return false;
+  }
+  q.needs = true;
+  q.timer.arm(q.until);
+  return true;
+}
+
+const ROOT: usize = memory.data(1);
+
+/** Whether a question is who the root servers are. */
+@inline function isPriming(q: Question): bool {
+  return q.type == DnsType.NS && q.askedLength == 1;
 }
 
 /** Asks for one more label of the name, or for all of it. */
@@ -804,17 +849,22 @@ function heard(q: Question, message: usize, length: u32): bool {
   q.sentAt = 0;
   if (header.code != DnsCode.NoError && header.code != DnsCode.NameError) return false;
   const from = sentFrom(q);
-  if (!header.authoritative) {
-    dnsLower(around, q.asked + from, q.askedLength - from);
-    const refers =
-      !header.answers &&
-      header.code == DnsCode.NoError &&
-      referralTake(message, length, around, q.askedLength - from, q.zoneLabels);
-    // Nothing, or to where it came from: it does not know the zone that it was said to serve (RFC 1912, 2.8).
-    if (!refers) refused(q, Errno.EIO);
-    else step(q);
+  dnsLower(around, q.asked + from, q.askedLength - from);
+  // Some set the bit of an authority on referrals, too: there is nothing else in them then.
+  const refers =
+    !header.answers &&
+    header.code == DnsCode.NoError &&
+    referralTake(message, length, around, q.askedLength - from, q.zoneLabels);
+  if (refers) {
+    step(q);
     return true;
   }
+  if (!header.authoritative) {
+    // Nothing, or to where it came from: it does not know the zone that it was said to serve (RFC 1912, 2.8).
+    refused(q, Errno.EIO);
+    return true;
+  }
+  if (isPriming(q)) rootTake(message, length);
   if (!from) return false;
   dnsStats.answers++;
   // Some say that there is no name where there are only others below it: all of it tells (RFC 9156, 3).
@@ -896,11 +946,14 @@ function check(q: Question): void {
     default:
       break;
   }
+  q.wrong += q.work.wrong;
   release(q);
   q.reason = <u16>validation.reason;
   if (validation.security == Security.Bogus) {
     dnsStats.bogus++;
-    return refused(q, Errno.EBADMSG);
+    if (q.wrong < WRONG_ALL) return refused(q, Errno.EBADMSG);
+    q.error = Errno.EBADMSG;
+    return fail(q);
   }
   if (validation.security == Security.Secure) dnsStats.secure++;
   else dnsStats.insecure++;

@@ -5,9 +5,9 @@ import { Errno } from "../../kernel/errno";
 import { DNSSEC } from "../../kernel/features";
 import { boot, reserve, unreserved } from "../../kernel/memory";
 import { packCount, packEntry, packFind, packOpen } from "../../kernel/pack";
-import { parseDecimal, textEquals, textFind } from "../../kernel/text";
+import { parseDecimal, textFind } from "../../kernel/text";
 import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
-import { isBelowLocal } from "../mdns/querier";
+import { isBelowLocal, isLocalName } from "../mdns/querier";
 import { AddressState, LinkKind, interfaceAt, interfaceCount } from "../interface";
 import { IpAddress, isV6LinkLocal } from "../wire/address";
 import {
@@ -26,7 +26,9 @@ import { hostsAddress, hostsFind, hostsOpen } from "./hosts";
 import { orderAddresses } from "./order";
 import { Waiter, known, questionJoin, questionLeave, questionsInit } from "./question";
 import { searchCount, searchDomain } from "./search";
+import { isUnsigned } from "./secure/anchors";
 import { DnsError } from "./secure/security";
+import { isLocalhost, isNobodys, isPrivate } from "./special";
 import { dnsStats } from "./stats";
 
 /**
@@ -304,37 +306,16 @@ function fromHosts(lookup: Lookup, name: usize, length: u32, what: u32): bool {
   return count > 0;
 }
 
-/** Whether a name's last label is `label`. */
-function endsIn(lookup: Lookup, label: string): bool {
-  const length = <u32>label.length;
-  const tail = length + 2;
-  if (lookup.nameLength < tail) return false;
-  const at = lookup.name + lookup.nameLength - tail;
-  if (load<u8>(at) != length) return false;
-  dnsLower(text, at + 1, length);
-  return textEquals(text, length, label) && isLabel(lookup, at);
-}
-
-/** Whether a label of a name begins at `at`. */
-function isLabel(lookup: Lookup, at: usize): bool {
-  let label = lookup.name;
-  while (label < at) label += 1 + load<u8>(label);
-  return label == at;
-}
-
-/**
- * Names that have a meaning without anyone being asked: `localhost` is this machine, `invalid` nothing (RFC 6761, 6.3
- * and 6.4), and so is `onion` where there is no Tor (RFC 7686, 2). Then the lookup is over.
- */
+/** Names that have a meaning without anyone being asked (net/dns/special.ts): then the lookup is over. */
 function isSpecial(lookup: Lookup, what: u32): bool {
-  if (endsIn(lookup, "localhost")) {
+  if (isLocalhost(lookup.name, lookup.nameLength)) {
     putName(lookup, text, dnsToText(lookup.name, text));
     literalSet(null);
     literal.set(0, 1);
     if (!(what & TYPE_MASK) && isWanted(literal, what)) putAddress(lookup, literal);
     literal.setV4(LOOPBACK);
     if (!(what & TYPE_MASK) && isWanted(literal, what)) putAddress(lookup, literal);
-  } else if (endsIn(lookup, "invalid") || endsIn(lookup, "onion") || isUnasked(lookup)) {
+  } else if (isNobodys(lookup.name, lookup.nameLength) || isUnasked(lookup)) {
     lookup.error = Errno.ENOENT;
   } else {
     return false;
@@ -343,9 +324,16 @@ function isSpecial(lookup: Lookup, what: u32): bool {
   return true;
 }
 
-/** Names of the link, which the DNS has not (RFC 6762, 22.1), where the link is not to be asked. */
+/**
+ * Names that there is nobody to ask about: of the link, which the DNS has not (RFC 6762, 22.1), where it is not to be
+ * asked, and private ones, where the Internet's root servers would be (RFC 6303, 3).
+ */
 function isUnasked(lookup: Lookup): bool {
-  return !config.mdns && isBelowLocal(lookup.name, lookup.nameLength);
+  const name = lookup.name;
+  const length = lookup.nameLength;
+  if (!config.mdns && isBelowLocal(name, length)) return true;
+  if (!DNSSEC || !config.iterative || config.hintCount) return false;
+  return isPrivate(name, length) && !(config.mdns && isLocalName(name, length));
 }
 
 // ---- Names to try ----------------------------------------------------------------------------
@@ -513,6 +501,8 @@ function isBelievable(part: Part, entry: CacheEntry): bool {
     lookup.reason = entry.security == Security.Secure ? 0 : entry.note;
   }
   if (config.dnssec != DnssecMode.Strict || entry.security == Security.Secure) return true;
+  // Nobody signs names of the link, nor private ones; others are excepted by the command line.
+  if (entry.security == Security.Unchecked || isUnsigned(entry.name, entry.nameLength)) return true;
   lookup.reason = <u16>DnsError.Indeterminate;
   failed(part, Errno.EBADMSG);
   return false;

@@ -31,6 +31,8 @@ export class DnsStats {
   insecure: u64;
   bogus: u64;
   signatures: u64;
+  /** Names hashed to see that others do not exist (RFC 5155, 5). */
+  hashes: u64;
   /** Entries in the cache, and the bytes that they take. */
   entries: u32;
   bytes: u32;

@@ -70,6 +70,20 @@ const enum Say {
   All = 15,
 }
 
+/** Answers of an interface that wait for what else is asked, or known already. */
+@unmanaged
+class Debt {
+  /** Who asks and will say more of what he knows (7.2); unspecified for several, or one who will not. */
+  hi: u64;
+  lo: u64;
+  /** What he knows so far, as `readKnown` has it. */
+  addresses: u32;
+  names: u32;
+  due: u64;
+  /** `Say` bits; 0 for none. */
+  say: u8;
+}
+
 const PROBES: u32 = 3;
 const PROBE_WAIT: u64 = 250 * MILLISECOND;
 const ANNOUNCEMENTS: u32 = 2;
@@ -104,9 +118,9 @@ const record = changetype<DnsRecord>(memory.data(DNS_RECORD_BYTES, 8));
 const address = changetype<IpAddress>(memory.data(16, 8));
 const timer = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 const delayed = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
-/** Of each interface: when its records were multicast last, and whether they are to be when `delayed` fires. */
+/** Of each interface: when its records were multicast last, and what is to be when `delayed` fires. */
 const multicastAt: usize = memory.data(48 * 8, 8);
-const owed: usize = memory.data(48, 8);
+const debts: usize = memory.data(48 * 40, 8);
 /** Records of two probes: pointers to what `compare` reads, ours and theirs. */
 const ours: usize = memory.data(16 * 4, 8);
 const theirs: usize = memory.data(16 * 4, 8);
@@ -115,15 +129,15 @@ const theirData: usize = memory.data(16 * 8, 8);
 
 /** Start-up only. */
 export function mdnsInit(): void {
-  assert(DEVICES_MAX <= 48);
+  assert(DEVICES_MAX <= 48 && offsetof<Debt>() <= 40);
   state = State.Off;
   changes = 0;
   conflicts = 0;
   linksSeen = 0;
   addressesSeen = 0;
-  memory.fill(owed, 0, DEVICES_MAX);
+  memory.fill(debts, 0, DEVICES_MAX * offsetof<Debt>());
   timer.init(timeUp, 0);
-  delayed.init(payOwed, 0);
+  delayed.init(payDebts, 0);
   setName();
 }
 
@@ -221,6 +235,19 @@ function sendAll(iface: Interface): void {
   mdnsBegin(0, MDNS_RESPONSE);
   put(iface, Say.All, DNS_IN | MDNS_FLUSH, MDNS_TTL, false);
   multicast(iface);
+}
+
+/** The machine is about to end: its records are taken back (10.1), so that nobody looks for it for the rest of their time. */
+export function mdnsEnd(): void {
+  timer.cancel();
+  delayed.cancel();
+  for (let i: u32 = 0; i < interfaceCount() && state >= State.Announcing; i++) {
+    const iface = interfaceAt(i);
+    mdnsBegin(0, MDNS_RESPONSE);
+    put(iface, Say.V4 | Say.V6 | Say.Names, DNS_IN | MDNS_FLUSH, 0, false);
+    mdnsMulticast(iface);
+  }
+  state = State.Off;
 }
 
 function multicast(iface: Interface): void {
@@ -358,7 +385,7 @@ function put(iface: Interface, say: u32, class_: u32, ttl: u32, one: bool): void
       }
     }
   }
-  if (!(say & (Say.V4 | Say.V6 | Say.None))) return;
+  if (!(say & (Say.V4 | Say.V6 | Say.None)) || !ttl) return;
   // Where nothing else answers, that there is nothing does.
   const lone = !(asked & families) && !(say & Say.Names) && ttl == MDNS_TTL;
   const lacks = families != (Say.V4 | Say.V6);
@@ -394,6 +421,7 @@ export function responderAsked(
     if (probing && sent) tieBreak(message, length, records, iface);
     return;
   }
+  if (moreKnown(message, length, records, iface, source)) return;
   const questions = mdns16(message + 4);
   let say: u32 = 0;
   let alone = true;
@@ -414,9 +442,16 @@ export function responderAsked(
     if (!(class_ & MDNS_UNICAST)) alone = false;
   }
   if (denied && say == Say.None) return sayNoMore(iface, source, sourcePort);
-  say &= ~knownAlready(message, length, records, iface);
-  if (!say) return;
   const one = questions == 1;
+  const asked = one && say & Say.Names ? askedAddress : null;
+  readKnown(message, length, records, iface);
+  say &= ~knownOf(iface, knownAddresses, knownNames);
+  if (asked !== null) {
+    if (knownNames & bitOf(iface, asked)) say &= ~Say.Names;
+    reverse(asked);
+  }
+  if (!say) return;
+  const truncated = isTruncated(message);
   if (sourcePort != MDNS_PORT) {
     // 6.7: as a server of the DNS would.
     mdnsBegin(mdns16(message), MDNS_RESPONSE);
@@ -433,20 +468,20 @@ export function responderAsked(
   // Who did not hear what was said a moment ago asks again.
   const spacing = probing ? SPACING_PROBED : SPACING;
   if (past < spacing) return;
-  const truncated = (mdns16(message + 2) & MDNS_TRUNCATED) != 0;
   if (!probing && (!one || truncated)) {
     // Others may answer, too (6.3), or what is known already still comes (7.2).
-    store<u8>(owed + iface.index, 1);
-    const wait = truncated ? 400 + randomBelow(100) : 20 + randomBelow(100);
-    delayed.arm(now() + <u64>wait * MILLISECOND);
-    return;
+    const wait = truncated ? truncatedWait() : <u64>(20 + randomBelow(100)) * MILLISECOND;
+    return owe(iface, say, source, truncated, wait);
   }
   mdnsBegin(0, MDNS_RESPONSE);
   put(iface, say, DNS_IN | MDNS_FLUSH, MDNS_TTL, one);
   multicast(iface);
 }
 
-/** What answers a question about the name in `spare`: `Say` bits; `reversed` is the name if it is an address's. */
+/** Whose name `sayFor` was asked about last. */
+let askedAddress: InterfaceAddress | null = null;
+
+/** What answers a question about the name in `spare`: `Say` bits; `reversed` is the name if it is `askedAddress`'s. */
 function sayFor(iface: Interface, type: u32): u32 {
   const size = dnsNameLength();
   reversedLength = 0;
@@ -459,6 +494,7 @@ function sayFor(iface: Interface, type: u32): u32 {
   while (a !== null) {
     reverse(a);
     if (dnsSame(record.owner, size, reversed, reversedLength)) {
+      askedAddress = a;
       return type == DnsType.PTR || type == MDNS_ANY ? Say.Names : Say.None;
     }
     a = used(a.next);
@@ -476,48 +512,142 @@ function sayNoMore(iface: Interface, source: IpAddress, sourcePort: u32): void {
   mdnsUnicast(source, sourcePort);
 }
 
-function payOwed(_context: usize, _time: u64): void {
-  if (state < State.Announcing) return;
-  for (let i: u32 = 0; i < interfaceCount(); i++) {
-    if (load<u8>(owed + i)) sendAll(interfaceAt(i));
-    store<u8>(owed + i, 0);
-  }
+
+@inline function debtOf(iface: Interface): Debt {
+  return changetype<Debt>(debts + <usize>iface.index * offsetof<Debt>());
 }
 
-/** What who asks knows already, with half its time to go (7.1): `Say` bits. */
-function knownAlready(message: usize, length: u32, records: u32, iface: Interface): u32 {
-  let v4: u32 = 0;
-  let v6: u32 = 0;
-  let named = false;
+/**
+ * Owes an answer within `wait`. Who said that more of what he knows is on its way has that taken off (7.2); where
+ * several ask meanwhile, nothing is.
+ */
+function owe(iface: Interface, say: u32, source: IpAddress, more: bool, wait: u64): void {
+  const debt = debtOf(iface);
+  if (!debt.say && more) {
+    debt.hi = source.hi;
+    debt.lo = source.lo;
+    debt.addresses = knownAddresses;
+    debt.names = knownNames;
+  } else {
+    debt.hi = 0;
+    debt.lo = 0;
+    debt.addresses = 0;
+    debt.names = 0;
+  }
+  debt.say |= <u8>say;
+  debt.due = now() + wait;
+  awaitDebts();
+}
+
+/** Whether a message is more of what someone knows who is waited for: it has no questions. */
+function moreKnown(
+  message: usize,
+  length: u32,
+  records: u32,
+  iface: Interface,
+  source: IpAddress,
+): bool {
+  const debt = debtOf(iface);
+  if (mdns16(message + 4) || !debt.say) return false;
+  if (debt.hi != source.hi || debt.lo != source.lo) return false;
+  readKnown(message, length, records, iface);
+  debt.addresses |= knownAddresses;
+  debt.names |= knownNames;
+  if (isTruncated(message)) {
+    debt.due = now() + truncatedWait();
+    awaitDebts();
+  }
+  return true;
+}
+
+
+@inline function isTruncated(message: usize): bool {
+  return (mdns16(message + 2) & MDNS_TRUNCATED) != 0;
+}
+
+/** 7.2. */
+function truncatedWait(): u64 {
+  return <u64>(400 + randomBelow(100)) * MILLISECOND;
+}
+
+function awaitDebts(): void {
+  let first = u64.MAX_VALUE;
+  for (let i: u32 = 0; i < interfaceCount(); i++) {
+    const debt = debtOf(interfaceAt(i));
+    if (debt.say) first = min<u64>(first, debt.due);
+  }
+  if (first != u64.MAX_VALUE) delayed.arm(first);
+}
+
+function payDebts(_context: usize, time: u64): void {
+  for (let i: u32 = 0; i < interfaceCount(); i++) {
+    const iface = interfaceAt(i);
+    const debt = debtOf(iface);
+    if (!debt.say || debt.due > time) continue;
+    const say = debt.say & ~knownOf(iface, debt.addresses, debt.names);
+    debt.say = 0;
+    if (!say || state < State.Announcing) continue;
+    mdnsBegin(0, MDNS_RESPONSE);
+    put(iface, say, DNS_IN | MDNS_FLUSH, MDNS_TTL, false);
+    multicast(iface);
+  }
+  awaitDebts();
+}
+
+/** What `readKnown` found: a bit for each of the interface's addresses in use, in their order, and for each name of one. */
+let knownAddresses: u32 = 0;
+let knownNames: u32 = 0;
+
+/** Reads which of an interface's records who asks knows already, with half their time to go (7.1). */
+function readKnown(message: usize, length: u32, records: u32, iface: Interface): void {
+  knownAddresses = 0;
+  knownNames = 0;
   let offset = records;
   for (let i = mdns16(message + 6); i > 0; i--) {
     offset = dnsRecord(message, length, offset, record);
     if (!offset) break;
     if (record.ttl < MDNS_TTL / 2) continue;
-    if (record.type == DnsType.PTR && reversedLength) {
+    if (record.type == DnsType.PTR) {
       const leads = dnsName(message, length, record.dataAt, spare);
-      const here = leads && dnsSame(spare, dnsNameLength(), name, nameLength);
-      const owned = dnsSame(record.owner, record.ownerLength, reversed, reversedLength);
-      if (here && owned) named = true;
-    } else if (dnsSame(record.owner, record.ownerLength, name, nameLength)) {
-      const a = ownAddress(message, iface);
-      if (a !== null && a.iface == iface) {
-        if (a.address.isV4) v4++;
-        else v6++;
+      if (leads && dnsSame(spare, dnsNameLength(), name, nameLength)) {
+        knownNames |= bitOf(iface, null);
       }
+    } else if (dnsSame(record.owner, record.ownerLength, name, nameLength)) {
+      const own = ownAddress(message, iface);
+      if (own !== null) knownAddresses |= bitOf(iface, own);
     }
   }
-  let known: u32 = named ? Say.Names : 0;
+}
+
+/** The bit of an address of an interface, or of that whose name owns `record`; 0 for others. */
+function bitOf(iface: Interface, own: InterfaceAddress | null): u32 {
+  let bit: u32 = 1;
   let a = used(iface.addresses);
   while (a !== null) {
-    if (a.address.isV4) v4--;
-    else v6--;
+    if (own === null) reverse(a);
+    const same =
+      own === null
+        ? dnsSame(record.owner, record.ownerLength, reversed, reversedLength)
+        : a === own;
+    if (same) return bit;
+    bit <<= 1;
     a = used(a.next);
   }
-  // All of a family, each once.
-  if (!v4) known |= Say.V4;
-  if (!v6) known |= Say.V6;
-  return known & (Say.Names | familiesOf(iface));
+  return 0;
+}
+
+/** What need not be said: families all of whose addresses are known, and names if all are. `Say` bits. */
+function knownOf(iface: Interface, addresses: u32, names: u32): u32 {
+  let known: u32 = familiesOf(iface) | Say.Names;
+  let bit: u32 = 1;
+  let a = used(iface.addresses);
+  while (a !== null) {
+    if (!(addresses & bit)) known &= ~(a.address.isV4 ? Say.V4 : Say.V6);
+    if (!(names & bit)) known &= ~Say.Names;
+    bit <<= 1;
+    a = used(a.next);
+  }
+  return known;
 }
 
 /** Our own address that `record` has, or null. */

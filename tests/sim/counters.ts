@@ -71,7 +71,7 @@ const FIELDS = {
   dns: [
     Statistics.Dns,
     "lookups cacheHits joined sent streams retries answers ignored otherCase truncated refused " +
-      "timeouts failed noRoom evicted secure insecure bogus signatures",
+      "timeouts failed noRoom evicted secure insecure bogus signatures hashes",
   ],
   virtual: [
     Statistics.Virtual,

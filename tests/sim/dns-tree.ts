@@ -193,6 +193,21 @@ export class Tree {
     await this.start(["unbound", "-d", "-c", path], /start of service/);
   }
 
+  /** Starts an unbound as it is by default, with the Internet's root for an anchor. */
+  async defaultUnbound(port: number): Promise<void> {
+    const { folder } = this;
+    const path = join(folder, `unbound-${port}.conf`);
+    const config = [
+      "server:",
+      ...[`interface: 127.0.0.1@${port}`, "verbosity: 1", 'username: ""', 'chroot: ""'],
+      ...[`directory: "${folder}"`, `pidfile: "${folder}/pid-${port}"`, "use-syslog: no"],
+      `trust-anchor: ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"`,
+      "",
+    ];
+    writeFileSync(path, config.join("\n"));
+    await this.start(["unbound", "-d", "-c", path], /start of service/);
+  }
+
   private start(command: string[], ready: RegExp): Promise<void> {
     const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
     this.processes.push(child);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Syscall } from "../../sdk/assembly/syscalls.ts";
-import { DnsServer, type DnsQuery } from "../../tools/sim/dns.ts";
+import { DnsServer, type DnsQuery, wireName } from "../../tools/sim/dns.ts";
 import type { Machine } from "../../tools/sim/machine.ts";
 import { SECOND } from "../../tools/sim/simulation.ts";
 import { type Resolved, SocketError, Sockets } from "../../tools/sim/sockets.ts";
@@ -24,6 +24,7 @@ const NOTHING = 0x8000_0000;
 
 const PORT = 20000 + (process.pid % 20000);
 const UNBOUND = PORT + 1;
+const DEFAULT_UNBOUND = PORT + 5;
 /** Servers of the root, of what is right below it, and of all else: where named stands in for each. */
 const SERVERS: [string, number, (name: string) => boolean][] = [
   ["10.0.0.53", PORT + 2, (name) => name === ""],
@@ -31,6 +32,9 @@ const SERVERS: [string, number, (name: string) => boolean][] = [
   [SERVER, PORT + 4, (name) => name.includes(".")],
 ];
 const serverOf = (name: string): string => SERVERS.find(([, , has]) => has(name))![0];
+
+/** More than fits a datagram. */
+const BIG = `big TXT ${Array.from({ length: 12 }, (_, i) => `"${String(i).repeat(200).slice(0, 200)}"`).join(" ")}`;
 
 /** What a script may do to an answer on its way. */
 type Meddle = (answer: Uint8Array, query: DnsQuery) => Uint8Array | null;
@@ -78,12 +82,13 @@ const ZONES: Zone[] = [
       "wildover CNAME x.wild.p256.test.",
       "tree DNAME p256.test.",
       "unsigned DNAME plain.test.",
+      BIG,
     ],
   }),
   signed("ed448.test", "ED448"),
   signed("often.test", "ECDSAP256SHA256", { nsec3: { iterations: 100 } }),
   { name: "plain.test", lines: [...COMMON, "into CNAME www.p256.test."] },
-  { name: "plain.org", lines: COMMON },
+  { name: "plain.org", lines: [...COMMON, BIG] },
   signed("expired.org", "ED25519", { sign: ["-s", "20200101000000", "-e", "20200201000000"] }),
   signed("future.org", "ED25519", { sign: ["-s", "20400101000000", "-e", "20400201000000"] }),
   signed("wrongds.org", "ED25519", {
@@ -185,6 +190,7 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
       );
     }
     await tree.unbound(UNBOUND, "127.0.0.1", PORT);
+    await tree.defaultUnbound(DEFAULT_UNBOUND);
   });
   after(async () => {
     tree.end();
@@ -194,16 +200,19 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
   function withMachine(
     words: string,
     body: (bench: Bench) => void,
-    { wallClock, meddle }: { wallClock?: bigint; meddle?: Meddle } = {},
+    { wallClock, meddle, port = PORT }: { wallClock?: bigint; meddle?: Meddle; port?: number } = {},
   ): void {
     inWorld(1, (world) => {
       const peer = world.peer();
-      const server = new DnsServer(peer, (query) => {
-        const answer = exchanger.ask(query.bytes, "127.0.0.1", PORT);
-        return meddle ? meddle(answer, query) : answer;
-      });
-      for (const [address, port] of SERVERS) {
-        new DnsServer(world.peer(address), ({ bytes }) => exchanger.ask(bytes, "127.0.0.1", port));
+      const script =
+        (port: number) =>
+        (query: DnsQuery): Uint8Array | null => {
+          const answer = exchanger.ask(query.bytes, "127.0.0.1", port, query.stream);
+          return meddle ? meddle(answer, query) : answer;
+        };
+      const server = new DnsServer(peer, script(port), true);
+      for (const [address, zones] of SERVERS) {
+        new DnsServer(world.peer(address), script(zones), true);
       }
       const { machine } = world.ready({
         commandLine: `gw=10.0.0.1 dns=10.0.0.1 ${words}`,
@@ -312,6 +321,100 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
     });
   });
 
+  test("what named cuts off in a datagram it is asked for by TCP, and then it is whole", () => {
+    for (const words of ["", `dns=iterative hints=${serverOf("")}`]) {
+      for (const [name, how] of [
+        ["big.plain.org", INSECURE],
+        ["big.ed25519.test", SECURE],
+      ] as const) {
+        withMachine(anchored(words), (bench) => {
+          const found = bench.find(name, TYPES.TXT);
+          assert.equal(security(found).security, how);
+          const [record] = found.records.filter(({ type }) => type === TYPES.TXT);
+          assert.equal(record!.data.length, 12 * 201);
+          const { truncated, streams } = counters(bench.machine, "dns");
+          assert.ok(truncated! >= 1 && streams! >= 1, `${truncated} cut off, ${streams} by TCP`);
+          assert.equal(held(bench.machine), 0);
+        });
+      }
+    }
+  });
+
+  test("names that are nobody's on the Internet are what unbound says by default, strict or not", () => {
+    const names: [string, number][] = [
+      ...["localhost", "www.localhost", "a.invalid", "a.onion", "onion", "test", "www.test"].map(
+        (name): [string, number] => [name, TYPES.A],
+      ),
+      ["home.arpa", TYPES.A],
+      ["nas.home.arpa", TYPES.AAAA],
+      ...["10", "1.0.0.10", "1.1.16.172", "9.1.31.172", "168.192", "2.1.168.192", "1.64.100"].map(
+        (net): [string, number] => [`${net}.in-addr.arpa`, 12],
+      ),
+      ...["1.0", "1.2.0.192", "7.100.51.198", "7.113.0.203", "255.255.255.255", "1.127.100"].map(
+        (net): [string, number] => [`${net}.in-addr.arpa`, 12],
+      ),
+      ...["1.d.f", "8.b.d.0.1.0.0.2"].map((net): [string, number] => [`${net}.ip6.arpa`, 12]),
+      [`${"0.".repeat(32)}ip6.arpa`, 12],
+    ];
+    for (const words of ["", "dns=iterative"]) {
+      withMachine(
+        `dnssec=strict ${words}`,
+        (bench) => {
+          for (const [name, type] of names) {
+            const theirs = exchanger.ask(query(name, type), "127.0.0.1", DEFAULT_UNBOUND);
+            const code = theirs[3]! & 15;
+            assert.ok(code === 0 || code === 3, `unbound: ${name} ${code}`);
+            const mine = opinion(bench, name, type);
+            // It says of names that are there, as the tops of its zones, that they have nothing.
+            const bare = code === 0 && theirs[7] === 0;
+            const same = bare ? mine.rcode === 3 || mine.security >= 0 : mine.rcode === code;
+            assert.ok(same, `${name}: ${JSON.stringify(mine)}, unbound ${code}`);
+          }
+          if (words) assert.equal(counters(bench.machine, "dns")["sent"], 0);
+        },
+        { port: DEFAULT_UNBOUND },
+      );
+    }
+  });
+
+  test("a network's own names are taken unsigned, if its own servers know them, by strict as well", () => {
+    const own = ["www.test", "nas.home.arpa", "git.corp.internal", "1.0.0.10.in-addr.arpa"];
+    withMachine(
+      "dnssec=strict",
+      (bench) => {
+        for (const name of own) {
+          const found = bench.find(name, name.endsWith("arpa") && /in-addr/.test(name) ? 12 : V4);
+          assert.equal(security(found).security, INSECURE, name);
+        }
+        // What is anybody's is not.
+        assert.match(refusal(bench, "www.plain.org"), /^(9|10) /);
+      },
+      {
+        meddle: (answer, { name, bytes, type }) => {
+          const lower = name.toLowerCase();
+          if (!own.includes(lower) && lower !== "www.plain.org") return answer;
+          const { length } = wireName(name);
+          const question = Buffer.from(bytes.subarray(0, 12 + length + 4));
+          question.writeUInt32BE(0x85800001, 2);
+          question.writeUInt32BE(0x00010000, 6);
+          question.writeUInt16BE(0, 10);
+          const data = type === 12 ? wireName("host.test") : Buffer.of(192, 0, 2, 7);
+          const record = Buffer.of(0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length);
+          return Buffer.concat([question, record, data]);
+        },
+      },
+    );
+    // An own root may sign them.
+    withMachine(`dnssec=strict anchor=${tree.anchor}`, (bench) => {
+      assert.equal(security(bench.find("www.p256.test", V4)).security, SECURE);
+      assert.match(refusal(bench, "www.plain.test"), /^5/);
+    });
+    // And so may who is named beside the Internet's.
+    withMachine(`dnssec=on anchor=${tree.ds("p256.test")}`, (bench) => {
+      assert.equal(security(bench.find("www.p256.test", V4)).security, SECURE);
+    });
+  });
+
   test("strict takes only what is signed", () => {
     withMachine(`dnssec=strict anchor=${tree.anchor}`, (bench) => {
       assert.deepEqual(bench.find("www.p256.test", V4).addresses, ["192.0.2.1"]);
@@ -335,7 +438,12 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
       assert.equal(security(bench.find("www.p384.test", V4)).security, INSECURE);
     });
     withMachine("dnssec=on", (bench) => {
-      assert.equal(refusal(bench, "www.p256.test"), "9 DNSKEY Missing");
+      assert.equal(refusal(bench, "www.badsig.org"), "9 DNSKEY Missing");
+    });
+    // What is excepted is taken by strict as well.
+    withMachine(`dnssec=strict anchor=${tree.anchor} insecure=plain.org`, (bench) => {
+      assert.equal(security(bench.find("www.plain.org", V4)).security, INSECURE);
+      assert.match(refusal(bench, "www.plain.test"), /^5/);
     });
   });
 

@@ -5,6 +5,7 @@ import { crc32 } from "node:zlib";
 import { DhcpServer, RELEASE } from "../../tools/sim/dhcp.ts";
 import { Dhcpv6Server, RELEASE as RELEASE6 } from "../../tools/sim/dhcpv6.ts";
 import { loadKernel } from "../../tools/sim/kernel.ts";
+import { MdnsPeer } from "../../tools/sim/mdns.ts";
 import { Program } from "../../tools/sim/program.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { forSeeds, inWorld, type World } from "./harness.ts";
@@ -177,6 +178,32 @@ test("a router that is switched off says so (RFC 4861, 6.2.5)", () =>
     machine.expectLine(/switching off/, SECOND);
     assert.deepEqual(lifetimes, [1800, 0]);
   }));
+
+test("the machine's name is taken back before it ends (RFC 6762, 10.1)", () => {
+  for (const how of ["off", "restart"]) {
+    inWorld(1, (world) => {
+      const { machine } = world.ready({
+        kernel,
+        commandLine: "hostname=web",
+        ip6: "2001:db8::2/64",
+      });
+      const peer = new MdnsPeer(world.peer("10.0.0.1"));
+      world.run(8 * SECOND);
+      assert.ok(machine.line(/mdns: web\.local/));
+      peer.taken();
+      new HttpClient(world.peer("10.0.0.9"), "10.0.0.2", 80).ask(`/${how}`, "", "POST");
+      const goodbye = peer.expect((m) => m.response, SECOND);
+      assert.ok(goodbye.answers.every(({ ttl, class: class_ }) => ttl === 0 && class_ === 0x8001));
+      const said = goodbye.answers.map((r) => `${r.type} ${r.data}`);
+      assert.ok(said.includes("1 10.0.0.2") && said.includes("28 2001:db8::2"), said.join());
+      assert.ok(said.includes("12 web.local"), "names of addresses");
+      assert.equal(goodbye.additionals.length, 0);
+      machine.expectLine(/power: (switching off|restarting)/, SECOND);
+      // Nothing is said of it afterwards, whoever asks.
+      assert.ok(peer.taken().every((m) => !m.response || m.answers[0]!.ttl === 0));
+    });
+  }
+});
 
 test("leases are given back when the machine is switched off (RFC 2131, 4.4.6; RFC 8415, 18.2.7), not for a restart", () => {
   for (const how of ["off", "restart"]) {

@@ -92,8 +92,10 @@ function bench(world: World, scripts: { [address: string]: Script }, words = "")
     [ZONE]: leaf,
     ...scripts,
   })) {
-    servers[address] = new DnsServer(world.peer(address), (query) =>
-      script(query.name.toLowerCase(), query),
+    servers[address] = new DnsServer(
+      world.peer(address),
+      (query) => script(query.name.toLowerCase(), query),
+      true,
     );
   }
   const { machine } = world.ready({ commandLine: `dns=iterative hints=${ROOT} ${words}` });
@@ -123,20 +125,83 @@ describe("Iterative: from the root on", () => {
   simulate("referrals lead to who knows, and are remembered", (world) => {
     const b = bench(world, {});
     assert.deepEqual(b.find("www.zone.test").addresses, ["192.0.2.1"]);
-    assert.deepEqual(b.servers[ROOT]!.asked(), ["test 1"]);
+    // Who the root's servers are is asked first (RFC 9609), to which this one says nothing of use.
+    assert.deepEqual(b.servers[ROOT]!.asked(), [" 2", "test 1"]);
     assert.deepEqual(b.servers[TLD]!.asked(), ["zone.test 1"]);
     assert.deepEqual(b.servers[ZONE]!.asked(), ["www.zone.test 1"]);
     assert.ok(Object.values(b.servers).every(({ log }) => log.every(({ flags }) => flags === 0)));
     assert.deepEqual(b.find("alias.zone.test").addresses, ["192.0.2.1"]);
-    assert.equal(b.servers[ROOT]!.log.length, 1);
+    assert.equal(b.servers[ROOT]!.log.length, 2);
     assert.equal(b.servers[TLD]!.log.length, 1);
     assert.equal(held(b.machine), 0);
+  });
+
+  const NOW = "10.0.0.57";
+  const primed =
+    (answers: DnsRecord[], additionals: DnsRecord[]): Script =>
+    (name, query) =>
+      name === "" && query.type === TYPE.NS
+        ? { flags: AUTHORITATIVE, answers, additionals }
+        : root(name, query);
+  const rootNow = primed(
+    [ns("", "a.now"), ns("", "b.now")],
+    [a("a.now", NOW), a("b.now", NOW), a("www.zone.test", "203.0.113.66")],
+  );
+
+  simulate(
+    "the root's servers of now are asked of one of those that are known (RFC 9609)",
+    (world) => {
+      const b = bench(world, { [ROOT]: rootNow, [NOW]: root });
+      assert.deepEqual(b.find("www.zone.test").addresses, ["192.0.2.1"]);
+      b.fails("www.nowhere", ENOENT);
+      assert.deepEqual(b.servers[ROOT]!.asked(), [" 2"]);
+      assert.deepEqual(b.servers[NOW]!.asked(), ["test 1", "nowhere 1", "www.nowhere 1"]);
+      // Not before the time of what was said is over.
+      world.run(3500 * SECOND);
+      b.fails("www.nowhere2", ENOENT);
+      assert.equal(b.servers[ROOT]!.log.length, 1);
+      world.run(200 * SECOND);
+      b.fails("www.nowhere3", ENOENT);
+      assert.equal(b.servers[ROOT]!.log.length, 2);
+      assert.equal(held(b.machine), 0);
+    },
+  );
+
+  for (const [what, script] of [
+    ["that say nothing", () => null],
+    ["that fail", () => ({ flags: 0x8000 | CODE.SERVFAIL })],
+    ["of which none is reached", primed([ns("", "a.now")], [a("a.now", "10.0.0.99")])],
+    ["without addresses", primed([ns("", "a.now")], [])],
+    [
+      "by one who is no authority",
+      (name: string, query: DnsQuery) => ({ ...rootNow(name, query), flags: 0x8000 }),
+    ],
+  ] as [string, Script][]) {
+    simulate(`root servers ${what} leave those that are known`, (world) => {
+      const b = bench(world, {
+        [ROOT]: (name, query) => (name === "" ? script(name, query) : root(name, query)),
+      });
+      assert.deepEqual(b.find("www.zone.test").addresses, ["192.0.2.1"]);
+      // What waits for a neighbour that there is not goes, too.
+      world.run(10 * SECOND);
+      assert.equal(held(b.machine), 0);
+    });
+  }
+
+  simulate("an answer that does not fit comes by TCP", (world) => {
+    const many = Array.from({ length: 100 }, (_, i) => a("many.zone.test", `192.0.2.${i}`));
+    const b = bench(world, { [ZONE]: zone("zone.test", ...many) });
+    assert.equal(b.find("many.zone.test").addresses.length, many.length);
+    assert.deepEqual(
+      b.servers[ZONE]!.log.map(({ stream }) => stream),
+      [false, true],
+    );
   });
 
   simulate("nobody sees more of a name than he needs (RFC 9156)", (world) => {
     const b = bench(world, {});
     assert.deepEqual(b.find("a.b.c.zone.test").addresses, ["192.0.2.2"]);
-    assert.deepEqual(b.servers[ROOT]!.asked(), ["test 1"]);
+    assert.deepEqual(b.servers[ROOT]!.asked(), [" 2", "test 1"]);
     assert.deepEqual(b.servers[TLD]!.asked(), ["zone.test 1"]);
     assert.deepEqual(b.servers[ZONE]!.asked(), [
       "c.zone.test 1",
@@ -243,14 +308,30 @@ describe("Iterative: from the root on", () => {
     assert.equal(b.servers[OTHER]!.log.length, 0);
   });
 
-  simulate("a server that does not know its zone is passed over (lame)", (world) => {
-    const lame: Script[] = [
-      () => ({ flags: 0x8000 | CODE.REFUSED }),
-      () => ({ flags: 0x8000 | CODE.SERVFAIL }),
-      () => referral("", [["a.root", ROOT]]),
-      () => ({ flags: 0x8000 }),
-    ];
-    for (const script of lame) {
+  const lame: { [what: string]: Script } = {
+    refuses: () => ({ flags: 0x8000 | CODE.REFUSED }),
+    fails: () => ({ flags: 0x8000 | CODE.SERVFAIL }),
+    "does not understand": () => ({ flags: 0x8000 | CODE.FORMERR }),
+    "knows no such operation": () => ({ flags: 0x8000 | CODE.NOTIMP }),
+    "refers upwards": () => referral("", [["a.root", ROOT]]),
+    "refers beside it": () => referral("else.test", [["a.else.test", ROOT]]),
+    "refers to itself": () => referral("zone.test", [["ns.zone.test", OTHER]]),
+    "says nothing": () => ({ flags: 0x8000 }),
+    "answers for others, from its cache": (name) => ({
+      flags: 0x8080,
+      answers: [a(name, "203.0.113.66")],
+    }),
+    "denies for others": () => ({ flags: 0x8080 | CODE.NXDOMAIN, authorities: [soa("test", 300)] }),
+    "gives another type and half an authority": (name) => ({
+      flags: 0x8000,
+      answers: [{ name, type: TYPE.TXT, data: Buffer.from("\x02no") }],
+    }),
+    "is malformed": () => ({ flags: AUTHORITATIVE, counts: [1, 1, 0, 0] }),
+    "is silent": () => null,
+    "has its answer cut off, by TCP as well": () => ({ flags: AUTHORITATIVE | 0x0200 }),
+  };
+  for (const [what, script] of Object.entries(lame)) {
+    simulate(`of a zone's servers one that ${what} is passed over (lame)`, (world) => {
       const b = bench(world, {
         [TLD]: () =>
           referral("zone.test", [
@@ -259,9 +340,23 @@ describe("Iterative: from the root on", () => {
           ]),
         [OTHER]: script,
       });
+      // Which of them is asked first is drawn.
+      for (let i = 0; i < 12 && !b.servers[OTHER]!.log.length; i++) {
+        b.fails(`n${i}.zone.test`, ENOENT);
+        world.run(SECOND);
+      }
       assert.deepEqual(b.find("www.zone.test").addresses, ["192.0.2.1"]);
-      break;
-    }
+      assert.ok(b.servers[OTHER]!.log.length > 0, "never asked");
+      assert.equal(held(b.machine), 0);
+    });
+  }
+
+  simulate("a referral with the bit of an authority is one", (world) => {
+    const b = bench(world, {
+      [TLD]: (name, query) => ({ ...tld(name, query), flags: AUTHORITATIVE }),
+    });
+    assert.deepEqual(b.find("www.zone.test").addresses, ["192.0.2.1"]);
+    assert.deepEqual(b.servers[TLD]!.asked(), ["zone.test 1"]);
   });
 
   simulate("of several servers the one that answers is asked again", (world) => {

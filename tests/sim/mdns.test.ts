@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { Syscall } from "../../sdk/assembly/syscalls.ts";
-import { a, aaaa, DnsServer, dnsMessage, TYPE } from "../../tools/sim/dns.ts";
+import {
+  a,
+  aaaa,
+  type DnsRecord,
+  DnsServer,
+  dnsMessage,
+  TYPE,
+  wireName,
+} from "../../tools/sim/dns.ts";
 import {
   ANY,
   GROUP,
@@ -61,6 +69,29 @@ const asked = (message: MdnsMessage, name: string, type: number) =>
   message.questions.some((q) => q.name === name && q.type === type);
 
 describe("names of the link are looked up", () => {
+  simulate("nobody signs them: strict takes them all the same", (world) => {
+    const { peer, server, find } = bench(world, "dnssec=strict");
+    peer.script = (message) => {
+      if (asked(message, "printer.local", TYPE.A))
+        peer.say({ answers: [unique(a("printer.local", "10.0.0.77", 120))] });
+      if (asked(message, "7.1.254.169.in-addr.arpa", PTR))
+        peer.say({
+          answers: [
+            unique({
+              name: "7.1.254.169.in-addr.arpa",
+              type: PTR,
+              ttl: 120,
+              data: wireName("printer.local"),
+            }),
+          ],
+        });
+    };
+    assert.deepEqual(find("printer.local", V4).addresses, ["10.0.0.77"]);
+    assert.equal(find("7.1.254.169.in-addr.arpa", PTR).records.length, 1);
+    notThere(() => find("nobody.local", V4));
+    assert.deepEqual(server.asked(), []);
+  });
+
   simulate("all are asked, and who has the name says so", (world) => {
     const { machine, peer, server, find } = bench(world);
     peer.script = (message) => {
@@ -299,6 +330,63 @@ describe("the machine's own name", () => {
       assert.ok(many >= 400 * MILLISECOND && many < 505 * MILLISECOND, `${many}`);
     },
   );
+
+  simulate("what is known may come in several messages (7.2)", (world) => {
+    const { peer, machine } = bench(world, "hostname=web", { ip6: "2001:db8::2/64" });
+    world.run(8 * SECOND);
+    const other = new MdnsPeer(world.peer("10.0.0.9"));
+    // Its addresses, the link's own one among them.
+    peer.taken();
+    peer.ask([{ name: "web.local", type: ANY, class: 1 }]);
+    const { answers } = peer.expect((m) => m.response, SECOND);
+    const all = answers.map((r) => r.data).sort();
+    assert.equal(all.length, 3);
+    const records = (...data: string[]): DnsRecord[] =>
+      data.map((d) => (d.includes(":") ? aaaa : a)("web.local", d, 120));
+    const v4 = "10.0.0.2";
+    const v6 = all.filter((d) => d !== v4);
+    const ask = (): void => {
+      world.run(2 * SECOND);
+      peer.taken();
+      const question = [{ name: "web.local", type: ANY, class: 1 }];
+      peer.ask(question, { answers: records(v4), flags: 0x0200 });
+    };
+    const tell = (from: MdnsPeer, answers: DnsRecord[], flags = 0) =>
+      from.ask([], { answers, flags });
+    /** Addresses told within a second. */
+    const said = (): string[] => {
+      world.run(SECOND);
+      const messages = peer.taken().filter((m) => m.response);
+      return messages
+        .flatMap((m) => m.answers.filter((r) => r.type !== NSEC).map((r) => r.data))
+        .sort();
+    };
+    ask();
+    assert.deepEqual(said(), v6, "what was in the first message");
+    ask();
+    world.run(100 * MILLISECOND);
+    tell(peer, records(...v6));
+    assert.deepEqual(said(), [], "all is known");
+    // Of a family all or nothing is said; what has half its time left is not known, nor what another host knows.
+    ask();
+    tell(peer, [aaaa("web.local", v6[0]!, 120), aaaa("web.local", v6[1]!, 59)]);
+    tell(other, records(...v6));
+    assert.deepEqual(said(), v6);
+    // Yet more is to come: that is waited for.
+    ask();
+    world.run(300 * MILLISECOND);
+    tell(peer, records(v6[0]!), 0x0200);
+    world.run(300 * MILLISECOND);
+    assert.deepEqual(peer.taken(), [], "did not wait");
+    tell(peer, records(v6[1]!));
+    assert.deepEqual(said(), []);
+    // Another who asks meanwhile knows nothing.
+    ask();
+    tell(peer, records(...v6));
+    other.ask([{ name: "web.local", type: ANY, class: 1 }], { flags: 0x0200 });
+    assert.deepEqual(said(), all);
+    assert.equal(held(machine), 0);
+  });
 
   simulate("a simple resolver gets an answer of the DNS (6.7)", (world) => {
     const { peer } = settled(world);

@@ -17,7 +17,7 @@ const COLD = [
   "net/link/(conflict|linklocal|rarp)",
   "net/icmp/(error|errorv6|limit|redirect)",
   "net/ip/(groups|listener|route6|route/compute(V4)?|source6)",
-  "net/(membership|dns/(anchors|hosts|order|search|servers))",
+  "net/(membership|dns/(hosts|order|search|servers|special))",
   "net/route/(arrays|redirect|table)",
   "net/route/trie/trie(Set|Remove|Init)",
   "net/stack/(netInit|addInterfaces|linkChanged)",

@@ -1,5 +1,15 @@
-import { ip6Bytes, ipNumber, Malformed } from "./frames.ts";
-import type { Peer } from "./peer.ts";
+import {
+  ACK,
+  FIN,
+  type Frame,
+  ip6Bytes,
+  ipNumber,
+  Malformed,
+  RST,
+  SYN,
+  type TcpSegment,
+} from "./frames.ts";
+import { type Peer, PeerTcp } from "./peer.ts";
 
 /** DNS as tests speak it (RFC 1035), apart from what the kernel makes of it. */
 
@@ -64,6 +74,8 @@ export interface DnsQuery {
   secure: boolean;
   /** As it came. */
   bytes: Uint8Array;
+  /** By TCP. */
+  stream: boolean;
   port: number;
   from: string;
   at: number;
@@ -134,7 +146,7 @@ export function dnsMessage(message: DnsMessage): Uint8Array {
 }
 
 /** Reads a query and holds it against what a stub resolver may send (RFC 1035, 4.1.1; RFC 6891, 6.1). */
-export function parseQuery(bytes: Uint8Array): Omit<DnsQuery, "port" | "from" | "at"> {
+export function parseQuery(bytes: Uint8Array): Omit<DnsQuery, "port" | "from" | "at" | "stream"> {
   const check = (condition: boolean, what: string): void => {
     if (!condition) throw new Malformed(`DNS query: ${what}`);
   };
@@ -177,36 +189,85 @@ export type DnsScript = (query: DnsQuery) => Partial<DnsMessage> | Uint8Array | 
 export const answerFlags = (code = 0, more = 0): number => 0x8180 | code | more;
 export const TRUNCATED = 0x0200;
 
-/** A DNS server in a test's hands, on top of a peer: it answers UDP as `script` says. */
+/** Of an answer's segments. */
+const SEGMENT = 1400;
+
+/**
+ * A DNS server in a test's hands, on top of a peer: it answers UDP as `script` says; with `streams` TCP, too, and by UDP
+ * no more than the client can take (RFC 7766, 5).
+ */
 export class DnsServer {
   readonly log: DnsQuery[] = [];
   script: DnsScript;
+  /** Connections by their port, and what came by them. */
+  private readonly connections = new Map<string, { tcp: PeerTcp; received: Buffer }>();
 
   constructor(
     readonly peer: Peer,
     script: DnsScript,
+    private readonly streams = false,
   ) {
     this.script = script;
     const before = peer.handler;
     peer.handler = (frame) => {
-      const { udp } = frame;
-      if (udp?.destinationPort !== 53) return before?.(frame) ?? false;
-      const query: DnsQuery = {
-        ...parseQuery(udp.payload),
-        port: udp.sourcePort,
-        from: frame.ip!.source,
-        at: peer.simulation.now,
-      };
-      this.log.push(query);
-      const said = this.script(query);
-      if (said) this.send(query, said);
-      return true;
+      const { udp, tcp } = frame;
+      if (udp?.destinationPort === 53) {
+        const { query, said } = this.ask(udp.payload, frame, udp.sourcePort, false);
+        if (said) this.send(query, said);
+        return true;
+      }
+      if (streams && tcp?.destinationPort === 53) {
+        this.segment(frame, tcp);
+        return true;
+      }
+      return before?.(frame) ?? false;
     };
+  }
+
+  private ask(bytes: Uint8Array, { ip }: Frame, port: number, stream: boolean) {
+    const at = this.peer.simulation.now;
+    const query: DnsQuery = { ...parseQuery(bytes), stream, port, from: ip!.source, at };
+    this.log.push(query);
+    return { query, said: this.script(query) };
+  }
+
+  private segment(frame: Frame, segment: TcpSegment): void {
+    const from = frame.ip!.source;
+    const key = `${from} ${segment.sourcePort}`;
+    if (segment.flags & SYN) {
+      const tcp = new PeerTcp(this.peer, from, segment.sourcePort, 53);
+      this.connections.set(key, { tcp, received: Buffer.alloc(0) });
+      tcp.take(segment);
+      tcp.send({ flags: SYN | ACK, options: { mss: 1460 } });
+      return;
+    }
+    const connection = this.connections.get(key);
+    if (!connection) return;
+    const { tcp } = connection;
+    if (segment.flags & (RST | FIN)) this.connections.delete(key);
+    if (segment.flags & RST || (!segment.payload.length && !(segment.flags & FIN))) return;
+    tcp.take(segment);
+    tcp.send();
+    const received = Buffer.concat([connection.received, segment.payload]);
+    connection.received = received;
+    if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
+    connection.received = Buffer.alloc(0);
+    const { query, said } = this.ask(received.subarray(2), frame, segment.sourcePort, true);
+    if (!said) return;
+    const answer = said instanceof Uint8Array ? said : answerTo(query, said);
+    const bytes = Buffer.concat([Buffer.of(answer.length >> 8, answer.length & 255), answer]);
+    for (let at = 0; at < bytes.length; at += SEGMENT) {
+      tcp.send({ payload: bytes.subarray(at, at + SEGMENT) });
+    }
   }
 
   /** Sends something in answer to a query. */
   send(query: DnsQuery, said: Partial<DnsMessage> | Uint8Array, fromPort = 53): void {
-    const bytes = said instanceof Uint8Array ? said : answerTo(query, said);
+    let bytes = said instanceof Uint8Array ? said : answerTo(query, said);
+    if (this.streams && bytes.length > Math.max(query.payload, 512)) {
+      const flags = (bytes[2]! << 8) | bytes[3]! | TRUNCATED;
+      bytes = answerTo(query, { flags });
+    }
     this.peer.sendUdp(query.from, fromPort, query.port, bytes);
   }
 
@@ -218,7 +279,7 @@ export class DnsServer {
 
 /** An answer to a query, with its id and question unless told. */
 export function answerTo(
-  query: Omit<DnsQuery, "port" | "from" | "at">,
+  query: Omit<DnsQuery, "port" | "from" | "at" | "stream">,
   said: Partial<DnsMessage>,
 ): Uint8Array {
   const { id, name, type } = query;

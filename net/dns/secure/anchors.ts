@@ -1,11 +1,14 @@
 import { dnsLower, dnsSame, dnsWithin, dnsFromText } from "../../wire/dns";
 import { parseDecimal, parseHex, textFind } from "../../../kernel/text";
+import { isPrivate } from "../special";
 import { labelCount } from "./names";
 
 /**
  * Trust anchors: DS records that are believed without being signed (RFC 4035, 4.4), and domains where nothing
  * is checked (negative ones, RFC 7646). The root's are built in, as IANA publishes them; those of the
- * command line come beside them, and one for the root in their place.
+ * command line come beside them, and one for the root in their place. The Internet's root says of private names that
+ * there are none, which is no word about a network's own: they are excepted, but where an anchor of the command line
+ * says otherwise.
  */
 
 /** `ANCHOR_BYTES` each. */
@@ -121,11 +124,16 @@ export function anchorAbove(name: usize, length: u32): i32 {
     if (!dnsWithin(name, length, negative, lengthOf(negative))) continue;
     if (<i32>labelCount(negative) >= best) return -1;
   }
-  return best;
+  return best == 0 && !ownRoot && isPrivate(name, length) ? -1 : best;
 }
 
-/** Whether a name lies in a domain in which nothing is checked, by the command line. */
-export function isNegative(name: usize, length: u32): bool {
+/** Whether a name lies in a domain in which nothing is checked, by the command line or by its nature, and that has no anchor of its own. */
+export function isUnsigned(name: usize, length: u32): bool {
+  return anchorAbove(name, length) < 0 && isNegative(name, length);
+}
+
+function isNegative(name: usize, length: u32): bool {
+  if (!ownRoot && isPrivate(name, length)) return true;
   for (let i: u32 = 0; i < negativeCount; i++) {
     const negative = negatives + ((<usize>i) << 8);
     if (dnsWithin(name, length, negative, lengthOf(negative))) return true;

@@ -1,5 +1,6 @@
 import { DIGEST_BYTES, Digest, DigestId } from "../../../kernel/crypto/digest";
 import { DnsType, dnsLower, dnsName, dnsNameLength, dnsWithin } from "../../wire/dns";
+import { dnsStats } from "../stats";
 import { load16 } from "./keys";
 import { cutTo, labelCount, nameOrder, sharedLabels, wildcardOf } from "./names";
 
@@ -21,8 +22,8 @@ export const enum Proof {
 export const DENIALS_MOST: u32 = 8;
 /** RFC 9276, 3.2: a zone that has its names hashed more often than this counts as unsigned. */
 const ITERATIONS_MOST: u32 = 50;
-/** Names hashed for one answer at most (CVE-2023-50868). */
-const HASHES_MOST: u32 = 40;
+/** Names hashed for one answer at most, however often it is looked at (CVE-2023-50868). */
+const HASHES_MOST: u32 = 64;
 const HASH: u32 = 20;
 
 
@@ -75,7 +76,8 @@ let zoneLabels: u32 = 0;
 let iterations: u32 = 0;
 let salt: usize = 0;
 let saltLength: u32 = 0;
-let hashes: u32 = 0;
+/** Where the hashes made for an answer are counted, a byte. */
+let hashes: usize = 0;
 /** The name is of a zone's top that is delegated without keys. */
 let delegation: bool = false;
 
@@ -84,10 +86,10 @@ let delegation: bool = false;
   return changetype<Denial>(denials + <usize>index * DENIAL_BYTES);
 }
 
-/** Forgets all. */
-export function denialBegin(): void {
+/** Forgets all records. `counter` is a byte of the answer's, 0 at first: the hashes made for it. */
+export function denialBegin(counter: usize): void {
   count = 0;
-  hashes = 0;
+  hashes = counter;
 }
 
 
@@ -282,7 +284,10 @@ const hashed: usize = memory.data(64, 8);
 
 /** The hash of a name (5) into `hashed`; false when too many have been made for this answer. */
 function hash(name: usize, length: u32): bool {
-  if (hashes++ == HASHES_MOST) return false;
+  const made = load<u8>(hashes);
+  if (made == HASHES_MOST) return false;
+  store<u8>(hashes, made + 1);
+  dnsStats.hashes++;
   let from = name;
   let size = length;
   for (let i: u32 = 0; i <= iterations; i++) {

@@ -17,7 +17,7 @@ import {
   dnsWithin,
 } from "../../wire/dns";
 import { AnswerKind, CacheEntry, cacheFind, nameHash } from "../cache";
-import { anchorAbove, anchorDs, anchorDsLength, isNegative } from "./anchors";
+import { anchorAbove, anchorDs, anchorDsLength, isUnsigned } from "./anchors";
 import {
   Proof,
   denialBegin,
@@ -36,6 +36,7 @@ import {
   dsAlgorithm,
   dsDigest,
   dsIsOf,
+  dsTag,
   dsUsable,
   keyAlgorithm,
   keySigns,
@@ -85,6 +86,8 @@ export const enum Outcome {
 const VERIFIED_MOST: u32 = 16;
 /** Signatures that may turn out to be wrong before the answer does. */
 const WRONG_MOST: u32 = 8;
+/** Keys with the tag of a DS record, but not its digest, that are looked at. */
+const MISSES_MOST: u32 = 4;
 
 /** What is known so far of an answer, kept between calls: zeroes to begin with. */
 @unmanaged
@@ -97,7 +100,8 @@ export class Work {
   wrong: u8;
   /** Times that something else had to be asked. */
   needs: u8;
-  private spare: u8;
+  /** Names hashed for proofs (RFC 5155, 5). */
+  hashes: u8;
 
   isVerified(offset: u32): bool {
     for (let i: u32 = 0; i < this.count; i++) {
@@ -176,7 +180,7 @@ function say(security: Security, reason: u32): Outcome {
 
 /** No anchor says anything of a name, or the command line says that nothing is to be checked there. */
 function unanchored(at: usize, length: u32): Outcome {
-  return say(isNegative(at, length) ? Security.Insecure : Security.Indeterminate, 0);
+  return say(isUnsigned(at, length) ? Security.Insecure : Security.Indeterminate, 0);
 }
 
 function ask(at: usize, length: u32, type: u32): Outcome {
@@ -329,7 +333,7 @@ function proven(proof: Proof): Outcome {
 
 /** Puts the authority section's NSEC and NSEC3 records in, once each is verified: those of zones that a name is in. Without a signature they prove nothing. */
 function gatherDenials(about: usize, aboutLength: u32): Outcome {
-  denialBegin();
+  denialBegin(changetype<usize>(work) + offsetof<Work>("hashes"));
   validation.security = Security.Secure;
   let offset = message.authoritiesAt;
   for (let i: u32 = 0; i < message.authorities; i++) {
@@ -503,6 +507,7 @@ function ownKeys(zone: usize, length: u32): Outcome {
   }
   let usable = false;
   let strong = false;
+  misses = 0;
   let foreign = DnsError.UnsupportedAlgorithm;
   // SHA-1 counts only where there is nothing better (RFC 4509, 3).
   for (let pass = 0; pass < 2; pass++) {
@@ -532,6 +537,7 @@ function ownKeys(zone: usize, length: u32): Outcome {
       if (!pass || (strong && dsDigest(ds) == 1)) continue;
       const outcome = keysSignedBy(zone, length, ds, size);
       if (outcome != Outcome.Failed) return outcome;
+      if (misses == MISSES_MOST) return bogus(keyTrouble);
     }
   }
   if (!usable) return say(Security.Insecure, foreign);
@@ -539,6 +545,7 @@ function ownKeys(zone: usize, length: u32): Outcome {
 }
 
 let keyTrouble: DnsError = DnsError.KeyMissing;
+let misses: u32 = 0;
 
 /** Whether the set at hand, DNSKEYs, holds the key of a DS record, and that has signed it. */
 function keysSignedBy(zone: usize, length: u32, ds: usize, size: u32): Outcome {
@@ -547,7 +554,11 @@ function keysSignedBy(zone: usize, length: u32, ds: usize, size: u32): Outcome {
     const key = setData(i);
     const keyLength = setDataLength(i);
     if (keyLength <= 4 || keyAlgorithm(key) != dsAlgorithm(ds)) continue;
-    if (!dsIsOf(ds, size, zone, length, key, keyLength)) continue;
+    if (dsTag(ds) != keyTag(key, keyLength)) continue;
+    if (!dsIsOf(ds, size, zone, length, key, keyLength)) {
+      if (++misses == MISSES_MOST) break;
+      continue;
+    }
     if (!keySigns(key, keyLength)) {
       keyTrouble = DnsError.NoZoneKey;
       continue;
