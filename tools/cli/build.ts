@@ -17,7 +17,6 @@ import { translate } from "../aot/emit.ts";
 import { Module } from "../aot/module.ts";
 import { buildHosted } from "../hosted/build.ts";
 import { buildFuzzer } from "../hosted/fuzzer.ts";
-import { GuestCall } from "../../kernel/guest/calls.ts";
 import { type GuestCode, guestCode } from "../guest/guest.ts";
 import { type GuestSpec, encodeSpecs } from "../guest/spec.ts";
 import { buildImage } from "../image/build.ts";
@@ -42,6 +41,7 @@ import {
 } from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
+import { NO_GUESTS, unusedByApp, unusedByGuests, unusedByWords } from "./unused.ts";
 
 /**
  * An app's way to an image: AssemblyScript → Wasm → C → ELF. Each stage runs only if something
@@ -57,6 +57,8 @@ export interface BuildOptions {
   guests?: string[];
   /** A folder with a skerry.toml, in place of the app. Absolute. */
   project?: string;
+  /** Words of the kernel command line that it will be started with: what they ask for has to be in the image. */
+  append?: string;
 }
 
 /** The folder with a skerry.toml that these options ask for, or null. */
@@ -106,6 +108,8 @@ export interface Program {
   trees?: { folder: string; tree: string; served?: boolean }[];
   /** Words of the kernel command line that are part of the image; those at boot override them. */
   commandLine?: string;
+  /** Words at boot, as far as they are known. */
+  append?: string;
   /** Where what lies between source and image is kept. */
   folder: string;
   /** Ends in `.elf`; the same with symbols goes beside it as `.debug.elf`. */
@@ -115,20 +119,19 @@ export interface Program {
 
 /** Builds an image, of an app, of Wasm modules or of what a skerry.toml says, unless it is up to date. */
 export async function build(options: BuildOptions): Promise<void> {
-  const { app, cc, guests = [] } = options;
+  const { app, cc, guests = [], append = "" } = options;
   const { image, folder } = imageFor(options);
   const from = configuredBy(options);
-  if (from) return buildConfigured(readConfig(from), cc);
-  if (guests.length) return buildProgram({ entry: null, guests, site: null, folder, image, cc });
-  const site = project("apps", app, "site");
-  const entry = `apps/${app}/main.ts`;
-  await buildProgram({ entry, site: existsSync(site) ? site : null, folder, image, cc });
-}
-
-/** Builds what a skerry.toml says. */
-async function buildConfigured(config: Config, cc: string): Promise<void> {
-  const { image } = imageOfFolder(config.folder);
-  await buildProgram({ ...(await configured(config)), image, cc });
+  const common = { folder, image, cc, append };
+  if (from) {
+    await buildProgram({ ...(await configured(readConfig(from))), ...common });
+  } else if (guests.length) {
+    await buildProgram({ entry: null, guests, site: null, ...common });
+  } else {
+    const site = project("apps", app, "site");
+    const entry = `apps/${app}/main.ts`;
+    await buildProgram({ entry, site: existsSync(site) ? site : null, ...common });
+  }
 }
 
 /** What a skerry.toml says, with its sources compiled. */
@@ -181,49 +184,6 @@ async function moduleOf(
     step(`compile ${from} (${kind} to Wasm)`, () => compileSource(program, config.folder, out)),
   );
   return out;
-}
-
-/** For the Linux process, as a library and to be fuzzed. */
-const NO_GUESTS: Feature[] = ["GUESTS"];
-
-/** What an app that is linked into its kernel has no use for. */
-function unusedBy(entry: string | null): Feature[] {
-  const asks = (file: string) => /Syscall\.Resolve|net\/dns\//.test(readFileSync(file, "utf8"));
-  const files = entry ? filesUnder(project(dirname(entry))) : [];
-  if (!files.some(asks)) return [...NO_GUESTS, "NAMES", "DNSSEC"];
-  const cares = (file: string) => /Resolve\.Security/.test(readFileSync(file, "utf8"));
-  return files.some(cares) ? NO_GUESTS : [...NO_GUESTS, "DNSSEC"];
-}
-
-/** Of what an image need not carry, the calls that reach it. */
-const CALLS: readonly (readonly [feature: Feature, ...calls: GuestCall[]])[] = [
-  ["NAMES", GuestCall.resolve, GuestCall.sock_getaddrinfo],
-  ["PIPES", GuestCall.pipe, GuestCall.pair],
-];
-
-/** What only a word asks for, and the image's own command line does not: the kernel says so of one at boot. */
-function unusedWords(commandLine: string): Feature[] {
-  return [
-    ...(/(^| )dhcpd=/.test(commandLine) ? [] : ["DHCPD" as const]),
-    ...(/(^| )ip=rarp( |$)/.test(commandLine) ? [] : ["RARP" as const]),
-  ];
-}
-
-/** What the guests of an image, whose own words for the kernel these are, have no use for. */
-function unusedByGuests(guests: GuestCode[], commandLine: string): Feature[] {
-  const calls = guests.flatMap(({ header }) =>
-    [...header.matchAll(/guest_call\((\d+)u\)/g)].map(([, call]) => Number(call)),
-  );
-  const unused = CALLS.filter(([, ...reach]) => !calls.some((call) => reach.includes(call)));
-  const features = unused.map(([feature]) => feature);
-  const validates =
-    !features.includes("NAMES") && /(^| )(dnssec=(on|strict)|dns=iterative)\b/.test(commandLine);
-  const wasmedge = calls.some(
-    (call) => call >= GuestCall.sock_open && call <= GuestCall.sock_getaddrinfo,
-  );
-  if (!validates) features.push("DNSSEC");
-  if (!wasmedge) features.push("WASMEDGE");
-  return features;
 }
 
 /** What the kernel becomes before any host. */
@@ -372,9 +332,11 @@ async function buildStages(program: Program): Promise<void> {
   const setup = specs && join(folder, "setup");
   if (setup) writeFileSync(setup, setupOf(specs, guests));
   const pack = await packed([...treesOf(site), ...trees], folder);
+  const words = `${commandLine} ${program.append ?? ""}`;
+  const sources = entry ? filesUnder(project(dirname(entry))) : [];
   const without = [
-    ...(guests.length ? unusedByGuests(guests, commandLine) : unusedBy(entry)),
-    ...unusedWords(commandLine),
+    ...(guests.length ? unusedByGuests(guests, words) : unusedByApp(sources, words)),
+    ...unusedByWords(words),
   ];
   const kernelFolder = guests.length ? sharedKernel(folder, without) : folder;
   const link = async (): Promise<void> => {
@@ -425,7 +387,9 @@ export async function buildHostedBoth({ app, cc }: BuildOptions): Promise<void> 
   await inFolder(folder, async () => {
     const site = project("apps", app, "site");
     const entry = `apps/${app}/main.ts`;
-    const withApp = await translated({ entry, folder, without: unusedBy(entry) });
+    // Nobody knows what words it will be started with.
+    const without = unusedByApp(filesUnder(project("apps", app)), "");
+    const withApp = await translated({ entry, folder, without });
     const pack = await packed(treesOf(existsSync(site) ? site : null), folder);
     await makeHosted("program", program, folder, cc, withApp, pack);
   });
@@ -483,7 +447,7 @@ const MENU_SECONDS = 3;
 
 /** Builds an image, and from it the file that boots as a CD and as a disk. */
 export async function buildDisks(options: BuildOptions, append: string): Promise<void> {
-  await build(options);
+  await build({ ...options, append });
   const places = imageFor(options);
   const { iso, disk, folder: work } = disksOf(places);
   await inFolder(places.folder, () =>

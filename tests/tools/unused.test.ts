@@ -1,0 +1,28 @@
+/** What an image carries of the kernel goes by its program, and by the words that it will be started with. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { unusedByApp, unusedByGuests, unusedByWords } from "../../tools/cli/unused.ts";
+import { GuestCall } from "../../kernel/guest/calls.ts";
+
+test("what only a word asks for is there if it stands among them", () => {
+  assert.deepEqual(unusedByWords(""), ["DHCPD", "RARP"]);
+  assert.deepEqual(unusedByWords("ip=10.0.0.1/24 dhcpd=eth0,10.0.0.2-10.0.0.9"), ["RARP"]);
+  assert.deepEqual(unusedByWords("dhcpd=eth0,10.0.0.2-10.0.0.9 ip=rarp"), []);
+  assert.deepEqual(unusedByWords("nodhcpd=eth0 ip=rarpish"), ["DHCPD", "RARP"]);
+});
+
+test("names are validated for who asks for names, if a word or the program says so", () => {
+  const asks = { header: `guest_call(${GuestCall.resolve}u)` };
+  for (const word of ["dnssec=on", "dnssec=strict", "dns=iterative"]) {
+    assert.ok(!unusedByGuests([asks], `ip=dhcp ${word}`).includes("DNSSEC"), word);
+    assert.ok(unusedByGuests([{ header: "" }], word).includes("DNSSEC"), word);
+  }
+  assert.ok(unusedByGuests([asks], "dnssec=off dns=10.0.0.1").includes("DNSSEC"));
+});
+
+test("an app without names has neither them nor what validates them", () => {
+  assert.deepEqual(unusedByApp(["apps/http/main.ts"], "dnssec=on"), ["GUESTS", "NAMES", "DNSSEC"]);
+  const asks = ["kernel/main.ts"];
+  assert.deepEqual(unusedByApp(asks, ""), ["GUESTS", "DNSSEC"]);
+  assert.deepEqual(unusedByApp(asks, "dnssec=on"), ["GUESTS"]);
+});
