@@ -59,6 +59,8 @@ import { dhcpv6Stats } from "./stats";
  *                  └─ Reply (Rapid Commit) ────────────────────┘◄─────────────────┴──────────────┘
  *     O flag ──► Information-request ── Reply ──► Informed ── refresh time: again
  *
+ * While no server has an address for us, what else they know is asked for between two Solicits (18.2.10.1).
+ *
  * Everything is sent to the servers' group: unicast has been given up (RFC 8415, 18.4 has only what a server may do
  * of old). Reconfigure messages are not accepted, and no server is told otherwise (21.20): they would need
  * a key that came in the clear. Prefixes are not asked for.
@@ -79,6 +81,9 @@ const REFRESH_DEFAULT: u32 = 86400;
 const REFRESH_LEAST: u32 = 600;
 /** Between a refusal, or an address declined, and the next try (14.1 has a bound, but no number). */
 const REFUSED_WAIT: u64 = 10 * SECOND;
+/** How long an Information-request may keep from soliciting, and how long none is made after one without answer. */
+const INFORM_TIME: u64 = 10 * SECOND;
+const INFORM_AGAIN: u64 = 600 * SECOND;
 /** No Advertise yet. */
 const NONE: i32 = -1;
 
@@ -94,6 +99,8 @@ class Client {
   endsAt: u64;
   /** RT, ns; 0 before the first transmission. */
   wait: u64;
+  /** When information is to be asked for again: 0 while there is none. */
+  informAt: u64;
   iface: Interface;
   /** `State`, `Dhcpv6Type`. */
   state: u32;
@@ -113,6 +120,8 @@ class Client {
   namedCount: u32;
   /** A server says that the addresses are not of this link. */
   notOnLink: bool;
+  /** A server that was solicited has no address. */
+  exhausted: bool;
 
 
   @inline get timer(): Timer {
@@ -251,6 +260,7 @@ function nameLeases(client: Client): void {
 function forget(client: Client): void {
   client.association.clear();
   client.dnsCount = 0;
+  client.informAt = 0;
   if (NAMES) searchForget(SearchSource.Dhcpv6);
 }
 
@@ -296,6 +306,9 @@ function begin(client: Client, type: Dhcpv6Type): void {
   if (type == Dhcpv6Type.Solicit) {
     client.preference = NONE;
     client.namedCount = 0;
+    client.exhausted = false;
+  } else if (type == Dhcpv6Type.InformationRequest) {
+    if (client.wants & Managed.Addresses) client.endsAt = time + INFORM_TIME;
   } else if (type == Dhcpv6Type.Confirm) {
     client.endsAt = time + 10 * SECOND; // CNF_MAX_RD
   } else if (type == Dhcpv6Type.Renew) {
@@ -325,6 +338,13 @@ function restart(client: Client, wait: u64): void {
   delay(client, Dhcpv6Type.Solicit, wait);
 }
 
+/** No server gives an address: what else they know is asked for, if that is due, before the next try (18.2.10.1). */
+function without(client: Client): void {
+  client.association.clear();
+  if (now() >= client.informAt) begin(client, Dhcpv6Type.InformationRequest);
+  else delay(client, Dhcpv6Type.Solicit, REFUSED_WAIT);
+}
+
 function bound(client: Client): void {
   client.state = State.Bound;
   client.timer.cancel();
@@ -346,8 +366,9 @@ function advance(context: usize, time: u64): void {
     case State.Informed:
       return delay(client, Dhcpv6Type.InformationRequest, initialDelay());
     case State.Exchanging: {
-      if (client.message == Dhcpv6Type.Solicit && client.preference != NONE) {
-        return begin(client, Dhcpv6Type.Request);
+      if (client.message == Dhcpv6Type.Solicit) {
+        if (client.preference != NONE) return begin(client, Dhcpv6Type.Request);
+        if (client.exhausted && time >= client.informAt) return without(client);
       }
       if (client.notOnLink) return moved(client);
       const most = transmissionsMost(client.message);
@@ -377,6 +398,9 @@ function fail(client: Client): void {
       return expire(client);
     case Dhcpv6Type.Decline:
       return declined(client);
+    case Dhcpv6Type.InformationRequest:
+      client.informAt = now() + INFORM_AGAIN;
+      return delay(client, Dhcpv6Type.Solicit, 0);
     default:
       say(warn("dhcpv6"), client)
         .text("the server that offered addresses does not answer; looking for another")
@@ -486,12 +510,19 @@ function rememberServer(client: Client): void {
   memory.copy(client.server, reply.server, reply.serverLength);
 }
 
+/** Whether a server says that it has no address to give (21.13), of the association or of old in the message. */
+function isExhausted(): bool {
+  const status = reply.status ? reply.status : reply.associationStatus;
+  return status == Dhcpv6Status.NoAddresses;
+}
+
 /** 18.2.9: the one that prefers itself most counts, of equals the first; one that has no address does not. */
 function advertised(client: Client): void {
   let usable: u32 = 0;
   for (let i: u32 = 0; i < reply.addressCount; i++) if (reply.address(i).valid) usable++;
   const refused = reply.status != Dhcpv6Status.Success || reply.associationStatus != 0;
   if (refused || !usable) {
+    client.exhausted = client.exhausted || !refused || isExhausted();
     // Once is enough: it will say so each time.
     if (refused && client.attempts == 1) {
       complain(client, reply.status ? reply.status : reply.associationStatus);
@@ -516,7 +547,7 @@ function leased(client: Client): void {
   if (!status) client.association.take(reply);
   if (status || !client.association.count) {
     complain(client, status ? status : <u32>Dhcpv6Status.NoAddresses);
-    return restart(client, REFUSED_WAIT);
+    return status == Dhcpv6Status.NotOnLink ? restart(client, REFUSED_WAIT) : without(client);
   }
   extendedBy(client);
 }
@@ -553,10 +584,12 @@ function informed(client: Client): void {
     for (let i: u32 = 0; i < client.dnsCount; i++) line.key("dns").ip(client.dns(i));
     line.end();
   }
+  const refresh = reply.hasRefresh ? max<u32>(reply.refresh, REFRESH_LEAST) : REFRESH_DEFAULT;
+  client.informAt = refresh == DHCPV6_INFINITY ? NEVER : lifeEnd(now(), refresh);
+  if (client.wants & Managed.Addresses) return delay(client, Dhcpv6Type.Solicit, REFUSED_WAIT);
   client.state = State.Informed;
   client.timer.cancel();
-  const refresh = reply.hasRefresh ? max<u32>(reply.refresh, REFRESH_LEAST) : REFRESH_DEFAULT;
-  if (refresh != DHCPV6_INFINITY) client.timer.arm(lifeEnd(now(), refresh));
+  if (client.informAt != NEVER) client.timer.arm(client.informAt);
 }
 
 /** DNS servers and search list: what is not said any more is over (18.2.10). */

@@ -263,6 +263,58 @@ describe("DHCPv6: getting a lease (RFC 8415, 18.2.1 and 18.2.2)", () => {
     });
   }
 
+  simulate(
+    "18.2.10.1: M, and no address to be had: what else the server knows is used",
+    (world) => {
+      const { machine, peer, server } = bench(
+        world,
+        { status: NO_ADDRS_AVAIL, addresses: [] },
+        "auto",
+      );
+      world.run(3 * SECOND);
+      advertise(peer, { prefix: PREFIX, managed: ADDRESSES });
+      machine.expectLine(/dhcpv6: eth0: information dns=fe80::1/, 5 * SECOND);
+      world.run(300 * SECOND);
+      assert.equal(server.of(INFORMATION_REQUEST).length, 1);
+      assert.ok(server.of(SOLICIT).length > 5);
+      server.options.addresses = [{ address: ADDRESS }];
+      delete server.options.status;
+      machine.expectLine(LEASED, 600 * SECOND);
+      world.run(100_000 * SECOND);
+      assert.equal(server.of(INFORMATION_REQUEST).length, 1);
+      assert.equal(held(machine), 0);
+    },
+  );
+
+  simulate("18.2.10.1: and again when that is out of date (21.23)", (world) => {
+    const { machine, server } = bench(world, {
+      status: NO_ADDRS_AVAIL,
+      addresses: [],
+      more: [[REFRESH_TIME, words(700)]],
+    });
+    machine.expectLine(/dhcpv6: eth0: information dns=fe80::1/, 5 * SECOND);
+    world.run(600 * SECOND);
+    assert.equal(server.of(INFORMATION_REQUEST).length, 1);
+    // With the next Solicit, which by then are some minutes apart.
+    world.run(1000 * SECOND);
+    assert.equal(server.of(INFORMATION_REQUEST).length, 2);
+  });
+
+  simulate(
+    "18.2.10.1: if nobody tells of anything else either, addresses are asked for on",
+    (world) => {
+      const { machine, server } = bench(world, { status: NO_ADDRS_AVAIL, addresses: [] });
+      server.silent.add(INFORMATION_REQUEST);
+      world.run(60 * SECOND);
+      assert.ok(server.of(SOLICIT).length >= 5);
+      const asked = server.of(INFORMATION_REQUEST);
+      assert.ok(asked.length >= 3 && asked.at(-1)!.at - asked[0]!.at < 10 * SECOND);
+      server.options.addresses = [{ address: ADDRESS }];
+      delete server.options.status;
+      machine.expectLine(LEASED, 120 * SECOND);
+    },
+  );
+
   simulate("18.2.10: UnspecFail: asked again at its time", (world) => {
     const { machine, server } = bench(world, { preference: 255 });
     server.silent.add(REQUEST);
