@@ -403,6 +403,9 @@ function expectedOf(number: u32): string {
   if (link.kind == VirtualKind.Bridge) {
     return "ports of no other bridge, addresses and mtu=, as in ports=eth1+eth2,10.0.0.1/24";
   }
+  if (link.limit && link.remote.isV4) {
+    return "ends of IPv6, whose headers alone have a limit, as in remote=2001:db8::9,encaplimit=4";
+  }
   if (link.kind == VirtualKind.Gre) {
     return "both ends of one family, and what GRE has, as in local=192.0.2.1,remote=192.0.2.9,key=7,seq,csum,ttl=64,10.9.0.1/30; local may be left out";
   }

@@ -54,6 +54,8 @@ export class Virtual {
   key: u32;
   /** Of a tunnel: time to live, or hop limit, of what carries. */
   ttl: u32;
+  /** Of a tunnel over IPv6: the encapsulation limit (RFC 2473, 6.6) and 1; 0 for none. */
+  limit: u32;
   /** Its own word was read: it was not only named by another's. */
   given: bool;
   /** A VLAN of a provider's (802.1ad). */
@@ -219,6 +221,10 @@ export function virtualPart(number: u32, at: usize, length: u32): i32 {
     link.ttl = ttl;
     return ttl > 0 ? 1 : -1;
   }
+  if (textEquals(at, key, "encaplimit")) {
+    link.limit = parseDecimal(value, size, 255) + 1;
+    return link.limit ? 1 : -1;
+  }
   if (link.kind != VirtualKind.Gre) return 0;
   if (textEquals(at, key, "key")) {
     // 32 bits, which some write as an address.
@@ -274,5 +280,6 @@ export function virtualComplete(number: u32): bool {
   const remote = link.remote;
   const local = link.local;
   if (!remote.hi && !remote.lo) return false;
+  if (link.limit && remote.isV4) return false;
   return (!local.hi && !local.lo) || local.isV4 == remote.isV4;
 }

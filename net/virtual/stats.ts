@@ -35,6 +35,8 @@ export class VirtualStats {
   noRoute: u64;
   /** Errors that routers on a tunnel's path sent. */
   errors: u64;
+  /** Not sent: the packet may go into no more tunnels (RFC 2473, 4.1.1). */
+  limited: u64;
 }
 
 export const virtualStats = changetype<VirtualStats>(memory.data(offsetof<VirtualStats>(), 8));

@@ -6,7 +6,7 @@ import { Packet, PacketFlag, PacketQueue, PoolId, poolFor } from "../../kernel/p
 import { SECOND } from "../../kernel/timer";
 import { configuredMtu } from "../configured";
 import { localError, sendError } from "../icmp/error";
-import { sendErrorV6 } from "../icmp/errorv6";
+import { localErrorV6, sendErrorV6 } from "../icmp/errorv6";
 import { Interface, LinkKind, interfacesChanged, isAssigned } from "../interface";
 import { ipSendBy } from "../ip/output";
 import { pathMtu, pathMtuLearn } from "../ip/pathmtu";
@@ -30,7 +30,7 @@ import {
   greType,
 } from "../wire/gre";
 import { IcmpType, Unreachable } from "../wire/icmpv4";
-import { Icmpv6Type, Unreachable6 } from "../wire/icmpv6";
+import { Icmpv6Type, Problem6, Unreachable6 } from "../wire/icmpv6";
 import {
   IPV4_HEADER,
   IP_ECN,
@@ -39,9 +39,16 @@ import {
   Protocol,
   ipv4SetTrafficClass,
 } from "../wire/ipv4";
-import { IPV6_HEADER, IPV6_MTU_MIN, Ipv6Header, ipv6SetTrafficClass } from "../wire/ipv6";
+import {
+  Extension,
+  IPV6_HEADER,
+  IPV6_MTU_MIN,
+  Ipv6Header,
+  ipv6SetTrafficClass,
+} from "../wire/ipv6";
 import { ecnInner } from "./ecn";
 import { Virtual, VirtualKind } from "./given";
+import { LIMIT_HEADER, limitAt, limitBuild } from "./limit";
 import { flat, withRoom } from "./room";
 import { virtualStats } from "./stats";
 
@@ -227,13 +234,24 @@ function send(link: Virtual, device: Device, packet: Packet): void {
     link.error = false;
     if (now() < link.errorUntil) tell(packet);
   }
-  const headers = headersOf(link);
-  const whole = withRoom(packet, headers + OUTERMOST, 0);
-  if (whole === null) return;
-  const at = whole.fragmentCount && !whole.length ? whole.fragment(0).address : whole.data;
+  const apart = packet.fragmentCount != 0 && !packet.length;
+  const at = apart ? packet.fragment(0).address : packet.data;
   const version: u32 = load<u8>(at) >> 4;
+  let headers = headersOf(link);
+  // The limit and 1, as the link has it.
+  let limit = link.limit;
+  if (version == 6 && !link.remote.isV4) {
+    const pointer = limitAt(at, apart ? packet.fragment(0).length : packet.length);
+    if (pointer) {
+      if (!limit) headers += LIMIT_HEADER;
+      limit = load<u8>(at + pointer);
+      if (!limit) return limited(packet, pointer);
+    }
+  }
   const trafficClass = classOf(at);
   const fixed = version == 4 ? dontFragment(at) : mtuOf(link, route) > IPV6_MTU_MIN;
+  const whole = withRoom(packet, headers + OUTERMOST, 0);
+  if (whole === null) return;
   const bytes = whole.totalLength;
   device.sentPackets++;
   device.sentBytes += bytes;
@@ -250,7 +268,11 @@ function send(link: Virtual, device: Device, packet: Packet): void {
   // DSCP as inside, and ECN, too: the normal mode (RFC 6040, 4.1).
   carrier.trafficClass = <u8>trafficClass;
   carrier.segmentSize = 0;
-  const protocol = encapsulate(link, carrier, version);
+  let protocol = encapsulate(link, carrier, version);
+  if (limit) {
+    limitBuild(carrier.prepend(LIMIT_HEADER), protocol, limit - 1);
+    protocol = Extension.DestinationOptions;
+  }
   if (isSet(link.local)) source.copy(link.local);
   else source.copy(route.source);
   ipSendBy(route, carrier, protocol, source, link.remote, link.ttl);
@@ -289,9 +311,9 @@ function flagsOf(link: Virtual): u32 {
   return flags;
 }
 
-/** Bytes that a tunnel puts before a packet. */
+/** Bytes that a tunnel puts before a packet, unless that brings a limit of its own. */
 function headersOf(link: Virtual): u32 {
-  const around = link.remote.isV4 ? IPV4_HEADER : IPV6_HEADER;
+  const around = link.remote.isV4 ? IPV4_HEADER : IPV6_HEADER + (link.limit ? LIMIT_HEADER : 0);
   return link.kind == VirtualKind.Gre ? around + greSize(flagsOf(link)) : around;
 }
 
@@ -324,6 +346,22 @@ function tell(packet: Packet): void {
   packet.networkOffset = <u16>(packet.data - packet.slot);
   if (v4) sendError(packet, IcmpType.DestinationUnreachable, Unreachable.Host, 0);
   else sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, Unreachable6.Address, 0);
+}
+
+/**
+ * A packet may go into no more tunnels: that is told to where it went into the one that it is in, which may be here
+ * (RFC 2473, 4.1.1 b). `pointer` is where its header says so. Drops it.
+ */
+function limited(packet: Packet, pointer: u32): void {
+  virtualStats.limited++;
+  const whole = packet.fragmentCount ? flat(packet) : packet;
+  if (whole === null) return;
+  localErrorV6(whole, IpError.ParameterProblem);
+  if (config.forwarding) {
+    whole.networkOffset = <u16>(whole.data - whole.slot);
+    sendErrorV6(whole, Icmpv6Type.ParameterProblem, Problem6.Field, pointer);
+  }
+  whole.release();
 }
 
 // ---- The path between the ends -----------------------------------------------------------------

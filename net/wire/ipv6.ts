@@ -160,6 +160,8 @@ export const enum Ipv6Option {
   /** The one that has no length. */
   Pad1 = 0,
   PadN = 1,
+  /** RFC 2473, 4.1.1. */
+  EncapsulationLimit = 4,
   /** RFC 2711. */
   RouterAlert = 5,
 }

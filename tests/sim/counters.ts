@@ -76,7 +76,7 @@ const FIELDS = {
   virtual: [
     Statistics.Virtual,
     "vlanUnknown noBuffer forwarded flooded filtered reserved badSource learnt moved evicted strangers " +
-      "malformed badChecksum outOfOrder badEcn tooLong looped noRoute errors",
+      "malformed badChecksum outOfOrder badEcn tooLong looped noRoute errors limited",
   ],
   link: [Statistics.Link, "runts notForUs unknownType badSource downDropped queueFull"],
 } as const;

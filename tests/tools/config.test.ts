@@ -247,7 +247,7 @@ for (const [text, ...expected] of [
     /^4:1: network\.interfaces\.br0 has no ports: write "ports=eth1\+eth2"$/,
     /^5:9: network\.interfaces\.gre1\[0\] is "key=x": write a number, as in "key=7"$/,
     /^5:18: .*remote=fe80::1": write an address, as in "192\.0\.2\.1"$/,
-    /^5:36: .*gre1 has no ports=: write an address, mtu=, peer=, local=, remote=, ttl=, key=$/,
+    /^5:36: .*gre1 has no ports=: write an address, mtu=, peer=, local=, remote=, ttl=, encaplimit=, key=$/,
     /^6:10: .*ipip1 has no key=: write/,
     /^7:13: .*"10\.0\.0\.1": write an address with prefix length/,
     /^7:25: .*write "proto=802\.1q" or "proto=802\.1ad"$/,

@@ -23,7 +23,7 @@ const COLD = [
   "net/stack/(netInit|addInterfaces|linkChanged)",
   "net/tcp/sockopt",
   "net/virtual/(given|links/(virtualsStart|stands|isMade|refuse|make|kindOf|virtualsJoin|joinTo|ignored|follow|refresh))",
-  "net/virtual/tunnel/(tunnelOpen|tunnelRefresh|loops|pathError|tell|unreachable)",
+  "net/virtual/tunnel/(tunnelOpen|tunnelRefresh|loops|pathError|tell|unreachable|limited)",
   "net/virtual/(stations/stationsForget|vlan/vlanOpen)",
   "apps/[^/]*/main/start",
   "apps/http/(counters|status)",

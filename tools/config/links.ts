@@ -66,6 +66,11 @@ const WORDS: { [key: string]: Word } = {
     isGood: (value) => isNumber(value, 1, 255),
     expected: 'a number from 1 to 255, as in "ttl=64"',
   },
+  encaplimit: {
+    kinds: TUNNELS,
+    isGood: (value) => isNumber(value, 0, 255),
+    expected: 'a number from 0 to 255, as in "encaplimit=4"',
+  },
   key: {
     kinds: ["gre"],
     isGood: (value) => isNumber(value, 0, 2 ** 31 - 1) || isIPv4(value),

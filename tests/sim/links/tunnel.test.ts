@@ -481,6 +481,118 @@ describe("tunnels", () => {
     "gre9=remote=10.77.0.2,key=1.2.3.4,10.78.0.1/30 ipip1=remote=10.2.0.9,10.77.0.1/30 route=10.99.0.0/16,10.78.0.2",
   );
 
+  /** A destination options header of an IPv6 packet: its octets from the third on. */
+  const options = (...octets: number[]): [number, Uint8Array] => [60, Uint8Array.from(octets)];
+  /** A datagram of a tunnel over IPv6 that another entrance sends by us, with these headers. */
+  const tunnelled = (host: Peer, extensions: [number, Uint8Array][]): void =>
+    host.sendIpv6(
+      { destination: "2001:db8:99::9", protocol: 41, payload: datagram(true), extensions },
+      host.resolve("2001:db8:1::1"),
+    );
+  /** A tunnel in a tunnel over IPv6, with a limit or without. Tunnels also send what every link of IPv6 is asked. */
+  const isNested = ({ ipv6 }: Frame): boolean =>
+    ipv6?.protocol === 41 && [41, 60].includes(ipv6.payload[6]!);
+  /** The limit in what a tunnel sends: RFC 2473, 4.1.1 and 5.1, octet by octet. */
+  const limitOf = (frame: Frame): number | undefined => {
+    const { extensions, protocol } = frame.ipv6!;
+    if (!extensions.length) return undefined;
+    assert.deepEqual([extensions, protocol], [[60], 41]);
+    const behind = frame.ipv6!.payload;
+    const header = new Uint8Array(behind.buffer, behind.byteOffset - 8, 8);
+    assert.equal(
+      Buffer.from(header)
+        .toString("hex")
+        .replace(/^(.{8})../, "$1LL"),
+      "29000401LL010100",
+    );
+    return header[4];
+  };
+
+  routed(
+    "RFC 2473, 4.1.1: the encapsulation limit is one less in each tunnel, and there where a tunnel has one",
+    (network) => {
+      const third = network.peer(2, 10);
+      const [host, other] = stations(network);
+      const devices = new Devices(network.router);
+      assert.deepEqual(
+        [3, 4].map((i) => devices.info(i).mtu),
+        [1460, 1452],
+      );
+      tunnelled(host, []);
+      assert.equal(limitOf(other.expect(isNested)), undefined);
+      tunnelled(host, [options(4, 1, 7, 1, 1, 0)]);
+      assert.equal(limitOf(other.expect(isNested)), 6);
+      // Behind what else there may be, and other options (a).
+      const first = options(1, 4, 0, 0, 0, 0);
+      tunnelled(host, [first, options(0, 0x1e, 1, 9, 0, 4, 1, 1, 1, 3, 0, 0, 0, 0)]);
+      assert.equal(limitOf(other.expect(isNested)), 0);
+      // By the tunnel that has a limit, the packet's own counts (c); without one, the tunnel's (d).
+      for (const [limit, sent] of [
+        [9, 8],
+        [undefined, 4],
+      ]) {
+        const extensions = limit ? [options(4, 1, limit, 1, 1, 0)] : [];
+        host.sendIpv6(
+          { destination: "2001:db8:98::9", protocol: 41, payload: datagram(true), extensions },
+          host.resolve("2001:db8:1::1"),
+        );
+        assert.equal(limitOf(third.expect(isNested)), sent);
+      }
+      // In the packet inside that, nothing is looked for; half a header and half an option are none.
+      tunnelled(host, [options(4, 2, 0, 0, 1, 0)]);
+      assert.equal(limitOf(other.expect(isNested)), undefined);
+      tunnelled(host, [options(1, 2, 0, 0, 4, 1)]);
+      assert.equal(limitOf(other.expect(isNested)), undefined);
+      assert.equal(counters(network.router, "virtual")["limited"], 0);
+      network.simulation.run(SECOND);
+      assert.equal(held(network.router), 0);
+    },
+    `ipip1=remote=2001:db8:2::9,local=${OWN.v6},2001:db8:77::1/64 route=2001:db8:99::/48,2001:db8:77::2 ` +
+      `ipip2=remote=2001:db8:2::a,local=${OWN.v6},encaplimit=4,2001:db8:78::1/64 route=2001:db8:98::/48,2001:db8:78::2`,
+  );
+
+  routed(
+    "RFC 2473, 4.1.1 b: at zero its last entrance is told which octet says so, and nothing is sent",
+    (network) => {
+      const [host, other] = stations(network);
+      tunnelled(host, [options(1, 4, 0, 0, 0, 0), options(0, 0, 0, 4, 1, 0)]);
+      const { icmp6, ipv6 } = host.expectIcmp6(4);
+      assert.deepEqual([icmp6!.code, icmp6!.rest], [0, 40 + 8 + 7]);
+      assert.equal(ipv6!.destination, host.ip6);
+      other.expectNone(isNested);
+      assert.equal(counters(network.router, "virtual")["limited"], 1);
+      network.simulation.run(SECOND);
+      assert.equal(held(network.router), 0);
+    },
+    words("ipip1", `remote=2001:db8:2::9,local=${OWN.v6}`),
+  );
+
+  routed(
+    "RFC 2473, 4.1.1: tunnels in tunnels here: each counts, and the one around it hears when there may be no more",
+    (network) => {
+      const [host, other] = stations(network);
+      const isPassing = (frame: Frame): boolean =>
+        isNested(frame) && Buffer.from(frame.ipv6!.payload).includes("passing");
+      pass(host, "2001:db8:99::9");
+      const outer = other.expect(isPassing);
+      assert.equal(limitOf(outer), 0);
+      other.inbox.length = 0;
+      const inner = carried(outer).inner;
+      assert.deepEqual([inner.ipv6!.extensions, inner.ipv6!.protocol], [[60], 41]);
+      // One with nothing left: its own error comes to who sends next (8.1).
+      const before = counters(network.router, "virtual")["limited"]!;
+      pass(host, "2001:db8:97::9");
+      other.expectNone(isPassing);
+      assert.ok(counters(network.router, "virtual")["limited"]! > before);
+      host.inbox.length = 0;
+      pass(host, "2001:db8:97::9");
+      assert.equal(host.expectIcmp6(1).icmp6!.code, 3);
+    },
+    `ipip1=remote=2001:db8:2::9,local=${OWN.v6},2001:db8:77::1/64 ` +
+      "ipip2=remote=2001:db8:77::2,local=2001:db8:77::1,encaplimit=1,2001:db8:78::1/64 route=2001:db8:99::/48,2001:db8:78::2 " +
+      "ipip3=remote=2001:db8:77::3,local=2001:db8:77::1,encaplimit=0,2001:db8:79::1/64 route=2001:db8:97::/48,2001:db8:79::2",
+  );
+
   routed(
     "an address with its peer, on a tunnel and on a card; links of two (RFC 3021; RFC 6164)",
     (network) => {
@@ -512,16 +624,21 @@ describe("tunnels", () => {
         ["ipip5", "remote=10.2.0.9,key=7"],
         ["ipip6", "remote=fe80::1"],
         ["ipip7", "remote=10.2.0.9,ttl=0"],
+        ["ipip9", "remote=2001:db8::1,encaplimit=256"],
       ] as const) {
         router.expectLine(new RegExp(`both ends of one family.*key=${word} value=${value}`));
       }
+      router.expectLine(
+        /ends of IPv6, whose headers.*key=ipip8 value=remote=10.2.0.9,encaplimit=4/,
+      );
       router.expectLine(/ignored, unknown key key=gre256/);
       router.expectLine(/ignored, unknown key key=eth0\.4095/);
       router.expectLine(/ignored, unknown key key=eth0\.0/);
       router.expectLine(/gre8\.5 left out: a tunnel has no VLANs/);
     },
     "gre1=local=10.2.0.1 gre2=local=10.2.0.1,remote=2001:db8::1 gre3=remote=224.0.0.1 gre4=remote=10.2.0.9,key=x " +
-      "ipip5=remote=10.2.0.9,key=7 ipip6=remote=fe80::1 ipip7=remote=10.2.0.9,ttl=0 gre256=remote=10.2.0.9 " +
+      "ipip5=remote=10.2.0.9,key=7 ipip6=remote=fe80::1 ipip7=remote=10.2.0.9,ttl=0 ipip8=remote=10.2.0.9,encaplimit=4 " +
+      "ipip9=remote=2001:db8::1,encaplimit=256 gre256=remote=10.2.0.9 " +
       "eth0.4095=10.1.1.1/24 eth0.0=10.1.1.1/24 gre8=remote=10.2.0.9 gre8.5=10.4.0.1/24",
   );
 });
