@@ -27,6 +27,7 @@ static inline struct skerry *host_machine(void) {
 void kernel_instantiate(void);
 void kernel_init(void);
 u64 kernel_step(void);
+void kernel_powerOff(void);
 u32 kernel_syscall(u32 number, u32 a0, u32 a1, u32 a2, u32 a3, u32 a4);
 extern const u64 kernel_instance_bytes;
 

@@ -154,6 +154,13 @@ uint64_t skerry_step(struct skerry *machine) {
   return deadline;
 }
 
+void skerry_power_off(struct skerry *machine) {
+  if (machine->has_ended) return;
+  outside was = OUTSIDE;
+  if (RUNS(machine)) kernel_powerOff();
+  COME_BACK(was);
+}
+
 int32_t skerry_syscall(struct skerry *machine, uint32_t number, uint32_t a0, uint32_t a1, uint32_t a2,
                        uint32_t a3, uint32_t a4) {
   if (machine->has_ended) return -ESHUTDOWN;

@@ -26,18 +26,23 @@ extern const char skerry_pack[], skerry_pack_end[];
 
 static const char usage[] =
     "Usage: skerry-hosted --tap NAME [--tap NAME …] [options]\n"
-    "Runs Skerry as a process behind the TAP interface NAME, until Ctrl-C; behind several its cards are eth0, eth1, …\n"
+    "Runs Skerry as a process behind the TAP interface NAME; behind several its cards are eth0, eth1, …\n"
+    "Ctrl-C, or SIGTERM, is its power button: it gives back its addresses and ends. A second one ends it at once.\n"
     "  --tap NAME@SPACE one that is in the network namespace SPACE (ip netns); at most 8 in all\n"
     "  --append WORDS   kernel command line, as in \"ip=10.0.0.2/24 gw=10.0.0.1\"; else it asks DHCP\n"
     "  --mac ADDRESS    the first card's address (52:54:00:12:34:56); the others' count up from it\n"
     "  --memory MIB     its RAM, 16 to 2048 (64)\n"
     "Make the interface with: ip tuntap add NAME mode tap; ip link set NAME up\n";
 
-static volatile sig_atomic_t interrupted;
+/// Nanoseconds that the machine may take to end in order.
+#define ORDERLY 5000000000ull
+
+/// How often a signal has asked for the end.
+static volatile sig_atomic_t interrupts;
 
 static void on_signal(int number) {
   (void)number;
-  interrupted = 1;
+  interrupts++;
 }
 
 static void say(void *context, const char *text, uint32_t length) {
@@ -53,7 +58,8 @@ static void say(void *context, const char *text, uint32_t length) {
 
 static void say_end(void *context, const char *reason) {
   (void)context;
-  fprintf(stderr, "skerry-hosted: the machine ended: %s\n", reason);
+  // Told to, it says so itself.
+  if (!interrupts || strcmp(reason, "exit 0")) fprintf(stderr, "skerry-hosted: the machine ended: %s\n", reason);
 }
 
 _Noreturn static void fail(const char *what, const char *which, const char *advice) {
@@ -171,7 +177,16 @@ int main(int count, char **words) {
   for (uint32_t i = 0; i < config.links; i++) taps[i] = (struct pollfd){.fd = open_tap(names[i], home), .events = POLLIN};
   struct skerry *machine = skerry_start(&config);
   if (!machine) fail("cannot start", "the machine", "");
-  while (!interrupted) {
+  uint64_t end = SKERRY_NEVER;
+  while (interrupts < 2) {
+    if (skerry_now(machine) >= end) {
+      fputs("skerry-hosted: the machine did not end within 5 s of being told to, and is stopped\n", stderr);
+      return 1;
+    }
+    if (interrupts && end == SKERRY_NEVER) {
+      end = skerry_now(machine) + ORDERLY;
+      skerry_power_off(machine);
+    }
     uint64_t deadline = skerry_step(machine);
     for (uint32_t i = 0; i < config.links; i++) transmit(taps[i].fd, machine, i);
     const char *reason = skerry_ended(machine);

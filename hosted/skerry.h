@@ -111,6 +111,10 @@ SKERRY_API void skerry_stop(struct skerry *machine);
 /// no harm; later delays the machine's timers. Ends the life of the frames taken last.
 SKERRY_API uint64_t skerry_step(struct skerry *machine);
 
+/// Presses the power button: in the steps from now on the machine tells the network that it leaves, gives back what it
+/// has leased, and ends with "exit 0", some 100 ms later by its clock. Again, or after its end: nothing.
+SKERRY_API void skerry_power_off(struct skerry *machine);
+
 /// Nanoseconds since the machine started.
 SKERRY_API uint64_t skerry_now(const struct skerry *machine);
 

@@ -28,6 +28,7 @@ import { randomInit } from "./random";
 import { SOCKETS_MAX, socketsInit } from "./socket";
 import { SECOND, Timer, timersAdvance } from "./timer";
 
+export { powerOff } from "./power";
 export { syscall } from "./syscall";
 
 /**

@@ -2,7 +2,7 @@ import { DeviceState, Feature, deviceAt, deviceCount } from "../drivers/device";
 import { deviceUnload } from "../drivers/manager";
 import { netEnd, netLeave } from "../net/stack";
 import { acpiLength, acpiTable } from "./acpi";
-import { now } from "./clock";
+import { clockUpdate, now } from "./clock";
 import { exit, portIn16, portOut16, portOut8, restart } from "./host";
 import { info } from "./log";
 import { MILLISECOND, Timer } from "./timer";
@@ -75,6 +75,14 @@ export function powerCheck(): void {
   pressed = true;
   portOut16(status, PWRBTN);
   info("power").text("button pressed").end();
+  powerDown(Power.Off);
+}
+
+/** The host's own button: asks for the orderly end, once. It follows in the steps from then on. */
+export function powerOff(): void {
+  if (pressed) return;
+  pressed = true;
+  clockUpdate();
   powerDown(Power.Off);
 }
 

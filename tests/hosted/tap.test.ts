@@ -36,8 +36,7 @@ describe("skerry-hosted over TAP", { skip: trouble ?? false }, () => {
   let machine: ChildProcess;
   let output = "";
 
-  before(() => {
-    namespace = new Namespace();
+  const start = (): void => {
     machine = namespace.spawn([
       PROGRAM,
       "--tap",
@@ -48,6 +47,10 @@ describe("skerry-hosted over TAP", { skip: trouble ?? false }, () => {
     for (const stream of [machine.stdout!, machine.stderr!]) {
       stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
     }
+  };
+  before(() => {
+    namespace = new Namespace();
+    start();
   });
   after(() => namespace.delete());
 
@@ -76,9 +79,25 @@ describe("skerry-hosted over TAP", { skip: trouble ?? false }, () => {
     assert.ok(ticks() - before <= 10, `${ticks() - before} of 100 ticks`);
   });
 
-  test("ends on a signal, without complaint", async () => {
+  test("ends in order on a signal, without complaint", async () => {
     const ended = new Promise<number | null>((resolve) => machine.once("close", resolve));
     machine.kill("SIGINT");
     assert.equal(await ended, 0, output);
+    assert.match(output, /power: switching off\s*$/);
+  });
+
+  test("a second signal ends it at once", async () => {
+    output = "";
+    start();
+    while (!output.includes("serving") && machine.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    const ended = new Promise<number | null>((resolve) => machine.once("close", resolve));
+    // It sees both together.
+    machine.kill("SIGSTOP");
+    machine.kill("SIGINT");
+    machine.kill("SIGTERM");
+    machine.kill("SIGCONT");
+    assert.equal(await ended, 0, output);
+    assert.doesNotMatch(output, /power:/);
   });
 });

@@ -45,7 +45,7 @@ export class HostedMachine {
     return new RegExp(`net: ${card} (fe80::[0-9a-f:]+)`).exec(this.output)![1]!;
   }
 
-  /** Ends it as Ctrl-C does; its exit status. */
+  /** Ends it in order, as Ctrl-C does; its exit status. */
   async stop(): Promise<number | null> {
     process.off("exit", this.onExit);
     const { exitCode, signalCode } = this.process;
