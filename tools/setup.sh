@@ -92,6 +92,7 @@ need_test() {
   need dnsmasq dnsmasq-base
   need radvd radvd
   need udhcpc udhcpc
+  need rarpd rarpd
   need dhclient isc-dhcp-client
   need unbound unbound
   need avahi-daemon avahi-daemon
@@ -105,6 +106,8 @@ need_test() {
   need mtr mtr-tiny
   need nmap nmap
   need bird bird2
+  need linux.uml user-mode-linux
+  need busybox busybox
   [ -e /usr/lib/python3/dist-packages/scapy ] || packages="$packages python3-scapy"
   [ -e /usr/include/stdio.h ] || packages="$packages libc6-dev"
 }

@@ -4,12 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import {
   GUEST_ADDRESS,
+  GUEST_MAC,
   HOST_ADDRESS,
   Namespace,
   TAP,
@@ -26,6 +27,8 @@ function trouble(): string | null {
   );
   return namespaceTrouble() ?? (missing.length ? `needs ${missing.join(", ")}` : null);
 }
+
+const rarpdTrouble = spawnSync("which", ["rarpd"]).status === 0 ? false : "needs rarpd";
 
 /** What a program says, until it has said enough. */
 class Talk {
@@ -139,6 +142,10 @@ describe("skerry-hosted over TAP: DHCP", { skip: trouble() ?? false }, () => {
     const large = ["ping", "-4", "-n", "-c", "1", "-w", "20", "-s", "1472", address];
     assert.equal((await namespace.runAsync(large)).status, 0);
     assert.match(server.text, /DHCPSOLICIT[^]*DHCPREPLY/);
+    // Told to end, it gives back both (RFC 2131, 4.4.6; RFC 8415, 18.2.7).
+    assert.equal(await machine.stop(), 0, machine.output);
+    await server.says(/DHCPRELEASE\([^)]*\) 10\.77\.0\.5\d/);
+    await server.says(/DHCPRELEASE\([^)]*\) 00:03:00:01:52:54/);
   });
 
   test("dnsmasq informs who makes its own address of its prefix (RFC 8415, 18.2.6)", async () => {
@@ -197,6 +204,56 @@ describe("skerry-hosted over TAP: DHCP", { skip: trouble() ?? false }, () => {
       [0, 1, 0, 0, 0],
       machine.output,
     );
+  });
+
+  test("dnsmasq without an address of IPv6 still tells what else there is (RFC 8415, 18.2.10.1)", async () => {
+    // The one address of the range is another station's.
+    server = dnsmasq(
+      "--dhcp-range=fd00:77::200,fd00:77::200,64,2m",
+      "--dhcp-host=id:00:03:00:01:52:54:00:00:00:99,[fd00:77::200]",
+      `--dhcp-option=option6:dns-server,[${HOST6}]`,
+    );
+    machine = new HostedMachine([namespace], `ip=${GUEST_ADDRESS}/24 ip6=auto`);
+    await machine.says(/dhcpv6: eth0: information dns=fd00:77::1/);
+    assert.match(machine.output, /dhcpv6: eth0: the server refused status=2/);
+    assert.match(
+      server.text,
+      /DHCP(ADVERTISE|REPLY)[^]*no addresses available[^]*DHCPINFORMATION-REQUEST/,
+    );
+    assert.doesNotMatch(machine.output, /\(dhcpv6/);
+  });
+
+  test("rarpd says what address the machine has (RFC 903)", { skip: rarpdTrouble }, async () => {
+    // It reads /etc: one of its own, which nobody else sees.
+    const etc = join(folder, "etc");
+    mkdirSync(etc);
+    writeFileSync(join(etc, "ethers"), `${GUEST_MAC} 10.77.0.77\n`);
+    const alone = ["unshare", "--mount", "sh", "-c", `mount --bind ${etc} /etc && exec "$@"`, "sh"];
+    server = new Talk(namespace.spawn([...alone, "rarpd", "-d", "-e", TAP]));
+    machine = new HostedMachine([namespace], "ip=rarp ip6=off");
+    await machine.says(/net: eth0 10\.77\.0\.77\/8 \(rarp, server 10\.77\.0\.1\)/);
+    assert.equal((await statusOf("10.77.0.77")).dhcp["discovers"], 0);
+  });
+
+  test("Scapy asks the machine by RARP what address a station has (RFC 903)", async () => {
+    const leases = "dhcpd=eth0,10.77.0.100-10.77.0.109,52:54:00:00:00:42=10.77.0.142";
+    machine = new HostedMachine([namespace], `ip=${GUEST_ADDRESS}/24 ip6=off ${leases}`);
+    await machine.says(/dhcpd: eth0: leasing/);
+    const { status, stdout, stderr } = await namespace.runAsync([
+      ...["/usr/bin/python3", "-c"],
+      [
+        "from scapy.all import *",
+        "me = '52:54:00:00:00:42'",
+        "ask = Ether(dst='ff:ff:ff:ff:ff:ff', src=me, type=0x8035) / ARP(op=3, hwsrc=me, hwdst=me, psrc='0.0.0.0', pdst='0.0.0.0')",
+        `say = lambda: sendp(ask, iface='${TAP}', verbose=0)`,
+        "told = lambda frame: frame.type == 0x8035 and bytes(frame)[21] == 4",
+        `found = sniff(iface='${TAP}', count=1, timeout=30, lfilter=told, started_callback=say)`,
+        "arp = ARP(bytes(found[0])[14:])",
+        "print(arp.psrc, arp.hwdst, arp.pdst)",
+      ].join("\n"),
+    ]);
+    assert.equal(status, 0, stderr + machine.output);
+    assert.equal(stdout, "10.77.0.2 52:54:00:00:00:42 10.77.0.142\n");
   });
 
   test("tshark finds all of it well-formed", async () => {
