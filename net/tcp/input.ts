@@ -47,6 +47,7 @@ import { pathAcknowledged } from "./path/plpmtud";
 import { listenerFind } from "./ports";
 import { reassemblyClear, reassemblyDeliver, reassemblyInsert } from "./queues/reassembly";
 import { receiveAppend } from "./queues/receivequeue";
+import { loneAcknowledged } from "./recovery/lone";
 import { ackArrived } from "./recovery/recovery";
 import { rttSample } from "./recovery/rtt";
 import { replyReset } from "./segment";
@@ -330,8 +331,6 @@ function synSent(t: Tcb, packet: Packet, header: TcpHeader, now: u64): void {
   ecnAnswered(t, flags, arrived);
   t.raise(TcbFlag.AckNow);
   fastOpenAnswered(t, ack - t.work.iss - 1, t.has(TcbFlag.SynRetransmitted), now);
-  // Else what the last ACK of another connection told would count as told by this one.
-  deliveryBegin();
   acknowledge(t, ack, now);
   takeBack(t);
   ecnAnswerMarked(t, flags, now);
@@ -545,11 +544,13 @@ function resetArrived(t: Tcb, now: u64): void {
 /** ACK and window of an acceptable segment; `pure` if it carries neither data nor FIN. */
 function acknowledgment(t: Tcb, seq: u32, ack: u32, window: u32, pure: bool, now: u64): void {
   const advances = seqGreater(ack, t.sndUna);
-  deliveryBegin();
   if (advances) {
-    acknowledge(t, ack, now);
+    // Only the next ACK that has more to say looks at what the one before delivered.
+    if (!options.sackCount && loneAcknowledged(t, ack, now)) markDirty(t);
+    else acknowledge(t, ack, now);
   } else if (ack == t.sndUna) {
     const flight = t.sndMax - ack;
+    deliveryBegin();
     // A report of what came twice may come when nothing is in flight any more.
     if ((flight || options.sackCount) && !t.has(TcbFlag.Persisting)) {
       // RFC 5681, 2: what makes it a duplicate.
@@ -599,6 +600,7 @@ function measure(t: Tcb, now: u64): void {
 
 /** `ack` acknowledges something new, and nothing that was not sent. */
 function acknowledge(t: Tcb, ack: u32, now: u64): void {
+  deliveryBegin();
   const flight = t.sndMax - t.sndUna;
   const acked = ack - t.sndUna;
   t.softError = 0;

@@ -21,6 +21,7 @@ import {
 } from "./opening/fastopen";
 import { FlightFlag, Transmission } from "./recovery/flight";
 import { Frto, FRTO_SEGMENTS } from "./recovery/frto";
+import { loneSent } from "./recovery/lone";
 import { armLossTimer, restartTimeout, watch } from "./recovery/losstimer";
 import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { paceQuota, paceSpend } from "./congestion/pacing";
@@ -114,16 +115,20 @@ const UNUSUAL_ECN: u32 = Ecn.Capable | Ecn.Accurate | Ecn.Echo;
   if ((<u32>work.frto) | u32(work.more) | (<u32>work.dupAcks) || linkCrowded()) return false;
   const flying = seq - t.sndUna;
   if (flying + length > min<u32>(t.cwnd, t.sndWnd)) return false;
-  // Nagle's algorithm; a window that has not been used for long.
-  if (flying ? !t.has(TcbFlag.NoDelay) : now - work.sentAt > rtoNs(t)) return false;
+  // Nagle's algorithm.
+  if (flying && !t.has(TcbFlag.NoDelay)) return false;
   const packet = sendInPlace(extent, seq, length, TCP_HEADER + segmentOverhead(t));
   if (packet === null) return false;
+  // What a pause leaves of the window is more than a segment.
+  if (!flying && now - work.sentAt > rtoNs(t)) congestionOf(t.congestion).onIdle(t, now);
   const end = seq + length;
   t.sndNxt = end;
   t.sndMax = end;
   work.sendCursor = null;
-  transmitted(t, seq, extent, mss, now);
-  watch(t, now);
+  if (flying || !loneSent(t, seq, length, extent, mss, now)) {
+    transmitted(t, seq, extent, mss, now);
+    watch(t, now);
+  }
   work.sentAt = now;
   work.bytesSent += length;
   work.push = false;

@@ -100,6 +100,11 @@ export class Congestion {
     call_indirect<void>(this.onIdleOp, t, now);
   }
 
+  /** Whether it wants every ACK's sample. */
+  @inline get samples(): bool {
+    return this.onSampleOp != 0;
+  }
+
 
   @inline onSample(t: Tcb, now: u64): void {
     if (this.onSampleOp) call_indirect<void>(this.onSampleOp, t, now);

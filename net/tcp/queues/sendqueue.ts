@@ -128,8 +128,46 @@ const LARGE: u32 = 8192;
   return allocate(PoolId.Standard, Purpose.Data, headroom);
 }
 
+/**
+ * `sendCopy` of a message into an empty queue, which always has room for the one slot that holds it. False, with
+ * nothing done, if it is another case.
+ */
+@inline function copyAlone(t: Tcb, from: usize, length: u32): bool {
+  const work = t.work;
+  if (work.sendTail !== null || length - 1 >= slotSize(PoolId.Standard) - HEADROOM) return false;
+  if (length > t.sendLimit || t.settings.notSentLowWater) return false;
+  const packet = allocate(PoolId.Standard, Purpose.Data, HEADROOM);
+  if (packet === null) return false;
+  const extent = takeExtent();
+  if (extent === null) {
+    packet.release();
+    return false;
+  }
+  taken++;
+  packet.give(Owner.Socket);
+  const address = packet.data;
+  const end = t.sndEnd;
+  extent.next = null;
+  extent.seq = end;
+  extent.length = length;
+  extent.address = address;
+  extent.packet = packet;
+  extent.room = packet.tailroom - length;
+  work.sendHead = extent;
+  work.sendTail = extent;
+  work.sendCursor = extent;
+  work.sendSlots = 1;
+  work.sendBytes = length;
+  t.sndEnd = end + length;
+  memory.copy(address, from, length);
+  copyStats.sent += length;
+  copyStats.sentCopied += length;
+  return true;
+}
+
 /** Copies in at most `length` bytes; returns how many found room. */
 export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
+  if (copyAlone(t, from, length)) return length;
   const most = sendMost(t);
   length = min<u32>(length, roomBelow(t, most));
   let left = length;

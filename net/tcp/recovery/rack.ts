@@ -55,6 +55,21 @@ export function rackDelivered(t: Tcb, record: Transmission, end: u32, now: u64):
   }
 }
 
+/** `rackDelivered` for the only transmission in flight, sent once, `rtt` ns ago, up to `end`. */
+@inline
+export function rackNewest(flight: Flight, sentAt: u64, end: u32, rtt: u64, now: u64): void {
+  flight.fack = end;
+  if (!flight.minRtt || rtt <= flight.minRtt || now - flight.minRttAt > MIN_RTT_LIFE) {
+    flight.minRtt = rtt;
+    flight.minRttAt = now;
+  }
+  flight.rackRtt = rtt;
+  if (sentAfter(sentAt, end, flight.rackAt, flight.rackEnd)) {
+    flight.rackAt = sentAt;
+    flight.rackEnd = end;
+  }
+}
+
 /** Whether the ACK's echo is of a copy sent before `sentAt`. */
 @inline function echoesEarlier(t: Tcb, sentAt: u64): bool {
   if (!t.has(TcbFlag.Timestamps) || !options.hasTimestamps) return false;

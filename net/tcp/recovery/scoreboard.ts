@@ -65,6 +65,23 @@ function release(flight: Flight, record: Transmission): void {
   tcpStats.transmissions--;
 }
 
+/** The connection's own, if it is free. Nothing is done to it. */
+@inline export function loneRecord(flight: Flight): Transmission | null {
+  const own = flight.own;
+  return own.segmentSize ? null : own;
+}
+
+/** The only one in flight, neither sacked nor lost, is no more. */
+@inline export function landed(flight: Flight, record: Transmission): void {
+  flight.head = null;
+  flight.tail = null;
+  flight.earliest = null;
+  flight.latest = null;
+  flight.lostHint = null;
+  flight.sackHint = null;
+  release(flight, record);
+}
+
 /** Puts one at the end of the order of time. */
 @inline function goes(flight: Flight, record: Transmission): void {
   const latest = flight.latest;
