@@ -344,15 +344,17 @@ export function udpSendTo(
   if (u.error) return -datagramError(u);
   if (address === null) {
     if (!u.remotePort) return -Errno.EDESTADDRREQ;
+    // It is bound, and `udpConnect` has looked at the rest.
     address = u.remote;
     port = u.remotePort;
+  } else {
+    if (port == 0 || port > 0xffff) return -Errno.EINVAL;
+    if (!u.localPort) {
+      const bound = udpBind(u, u.local, 0);
+      if (bound < 0) return bound;
+    }
+    if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   }
-  if (port == 0 || port > 0xffff) return -Errno.EINVAL;
-  if (!u.localPort) {
-    const bound = udpBind(u, u.local, 0);
-    if (bound < 0) return bound;
-  }
-  if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   const route = datagramRoute(u, address);
   if (route === null) return -Errno.ENETUNREACH;
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
