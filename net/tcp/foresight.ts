@@ -24,15 +24,45 @@ const PLAIN_HEADER: u8 = 0x45;
 const local = changetype<IpAddress>(memory.data(16, 8));
 const remote = changetype<IpAddress>(memory.data(16, 8));
 
-/** Looks ahead at `count` received frames from `first` on; their hashes stay with them. */
+/** Connections of a burst, at most; those beyond wait each for its own memory. */
+const MOST: u32 = 64;
+/** Their hashes; then what probably is their control block, or 0. */
+const hashes: usize = memory.data(64 * 4, 64);
+const blocks: usize = memory.data(64 * 4, 64);
+
+/**
+ * Looks ahead at `count` received frames from `first` on; their hashes stay with them. A prefetch ends only when
+ * its page is known, and so do all instructions before those that come after it: so each table has a loop of its
+ * own, short enough for the processor to see many of the burst at once.
+ */
 export function tcpForesee(first: Packet | null, count: u32): void {
   if (count < FEWEST) return;
+  const found = hashAll(changetype<usize>(first));
+  if (found < FEWEST) return;
+  for (let i: u32 = 0; i < found; i++) connections.foresee(load<u32>(hashes + ((<usize>i) << 2)));
+  for (let i: u32 = 0; i < found; i++) {
+    const at = (<usize>i) << 2;
+    const t = connections.likely(load<u32>(hashes + at));
+    store<usize>(blocks + at, t);
+    if (!t) continue;
+    prefetch(t);
+    prefetch(t + 64);
+    prefetch(t + 128);
+  }
+  for (let i: u32 = 0; i < found; i++) {
+    const t = load<usize>(blocks + ((<usize>i) << 2));
+    if (t) foresee(changetype<Tcb>(t).owner);
+  }
+}
+
+/** Notes the hash of each segment's connection, and collects those of connections; how many. */
+@inline function hashAll(first: usize): u32 {
   let addresses: u64 = 0;
   let ports: u32 = 0;
   let hash: u32 = 0;
   let known = false;
   let found: u32 = 0;
-  for (let at = changetype<usize>(first); at; at = next(at)) {
+  for (let at = first; at; at = next(at)) {
     const packet = changetype<Packet>(at);
     if (!isSegment(packet)) continue;
     const ip = changetype<Ipv4Header>(packet.data + ETHERNET_HEADER);
@@ -47,30 +77,17 @@ export function tcpForesee(first: Packet | null, count: u32): void {
       known = connectionLatestIs(local, tcp.destinationPort, remote, tcp.sourcePort);
       if (!known) {
         hash = tupleHash(local, tcp.destinationPort, remote, tcp.sourcePort);
-        connections.foresee(hash);
-        found++;
+        if (found < MOST) {
+          store<u32>(hashes + ((<usize>found) << 2), hash);
+          found++;
+        }
       }
     }
     if (known) continue;
     packet.note = hash;
     packet.flags |= <u8>PacketFlag.Hashed;
   }
-  if (found < FEWEST) return;
-  for (let at = changetype<usize>(first); at; at = next(at)) {
-    const packet = changetype<Packet>(at);
-    if (!(packet.flags & PacketFlag.Hashed)) continue;
-    const t = connections.likely(packet.note);
-    if (!t) continue;
-    prefetch(t);
-    prefetch(t + 64);
-    prefetch(t + 128);
-  }
-  for (let at = changetype<usize>(first); at; at = next(at)) {
-    const packet = changetype<Packet>(at);
-    if (!(packet.flags & PacketFlag.Hashed)) continue;
-    const t = connections.likely(packet.note);
-    if (t) foresee(changetype<Tcb>(t).owner);
-  }
+  return found;
 }
 
 

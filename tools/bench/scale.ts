@@ -82,7 +82,7 @@ export async function benchScale(): Promise<Sample[]> {
     const verdict = ratio <= WANTED ? "✓" : "✗";
     console.log(`${name}: ${ratio.toFixed(2)} × the cost at 100 (wanted: ≤ ${WANTED} ${verdict})`);
   }
-  const request = constant("syncache", "REQUEST_BYTES");
+  const request = constant("opening/syncache", "REQUEST_BYTES");
   const wait = constant("timewait", "ENTRY_BYTES");
   const work = constant("tcb", "CONTROL_AT") + constant("tcb", "CONTROL_BYTES");
   console.log(
