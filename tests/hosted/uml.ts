@@ -3,8 +3,17 @@
  * that runs the tests was built with. It boots in a second or two, from this machine's own files.
  */
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Namespace, TAP } from "../../tools/qemu/namespace.ts";
 
@@ -14,9 +23,32 @@ const BRIDGE = "bridge0";
 /** MiB. */
 const MEMORY = 96;
 
-/** Why there can be none here, or null. */
+/**
+ * Its processes are traced by its first one, and would outlive it, but not their namespace of processes. There it must
+ * not be process 1, to which signals mean something else.
+ */
+const ALONE = [
+  ...["setpriv", "--pdeathsig", "KILL", "--"],
+  ...["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"],
+  ...["sh", "-c", '"$@" </dev/null; exit $?', "sh"],
+];
+
+/** The kernel and its command line; `folder` is for its files. */
+const kernel = (folder: string): string[] => [
+  ...["linux.uml", `mem=${MEMORY}M`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/"],
+  ...["ro", "quiet", "con=null", "con0=null,fd:1", `uml_dir=${folder}/`],
+];
+
+/** Why there can be none here, or null: one is booted, and switched off. */
 export function linuxTrouble(): string | null {
-  return existsSync(MODULES) ? null : "needs Debian's user-mode-linux";
+  if (!existsSync(MODULES)) return "needs Debian's user-mode-linux";
+  const folder = mkdtempSync(join(tmpdir(), "skerry-uml-"));
+  const [program, ...words] = [...ALONE, ...kernel(folder)];
+  const init = ["init=/bin/busybox", "--", "poweroff", "-f"];
+  const limit = { timeout: 60_000, killSignal: "SIGKILL" as const };
+  const { status } = spawnSync(program!, [...words, ...init], limit);
+  rmSync(folder, { recursive: true, force: true });
+  return status === 0 ? null : "User Mode Linux does not run here";
 }
 
 /** The paths of modules, each behind those that it needs: modules.dep names them, the nearest first. */
@@ -70,24 +102,8 @@ export class LinuxPeer {
       "ip link set vec0 up",
     ];
     writeFileSync(init, [...head, ...script, "exec sleep 1000000", ""].join("\n"), { mode: 0o755 });
-    const words = [
-      ...[
-        "linux.uml",
-        `mem=${MEMORY}M`,
-        "root=/dev/root",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "ro",
-      ],
-      ...["quiet", "con=null", "con0=null,fd:1", `uml_dir=${folder}/`, `init=${init}`],
-      `vec0:transport=tap,ifname=${UML_TAP}`,
-    ];
-    // Its processes are traced by its first one, and would outlive it, but not their namespace of processes. There it
-    // must not be process 1, to which signals mean something else.
-    const alone = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
-    const die = ["setpriv", "--pdeathsig", "KILL", "--"];
-    const shell = ["sh", "-c", '"$@" </dev/null; exit $?', "sh"];
-    this.process = namespace.spawn([...die, ...alone, ...shell, ...words]);
+    const card = `vec0:transport=tap,ifname=${UML_TAP}`;
+    this.process = namespace.spawn([...ALONE, ...kernel(folder), `init=${init}`, card]);
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
       stream.setEncoding("utf8").on("data", (chunk: string) => {
         this.output += chunk.replaceAll("\r", "");
