@@ -789,6 +789,20 @@ function prime(q: Question): bool {
 
 const ROOT: usize = memory.data(1);
 
+/** Takes who they are; those who wait go on at once, as what validates the answer may be among them. */
+function primed(q: Question, message: usize, length: u32): void {
+  rootTake(message, length);
+  let waiter = q.waiters;
+  while (waiter !== null) {
+    const next = waiter.next;
+    if (isInside(waiter)) {
+      questionLeave(waiter);
+      resume(waiter);
+    }
+    waiter = next;
+  }
+}
+
 /** Whether a question is who the root servers are. */
 @inline function isPriming(q: Question): bool {
   return q.type == DnsType.NS && q.askedLength == 1;
@@ -864,7 +878,7 @@ function heard(q: Question, message: usize, length: u32): bool {
     refused(q, Errno.EIO);
     return true;
   }
-  if (isPriming(q)) rootTake(message, length);
+  if (isPriming(q)) primed(q, message, length);
   if (!from) return false;
   dnsStats.answers++;
   // Some say that there is no name where there are only others below it: all of it tells (RFC 9156, 3).

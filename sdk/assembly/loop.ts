@@ -403,7 +403,10 @@ export class Loop {
     return Result.of<DatagramPort>(new DatagramPort(this, fd, handler));
   }
 
-  /** Connects to an address; the handler is told when it stands, or that it is closed. */
+  /**
+   * Connects to an address; the handler is told when it stands, or that it is closed. Names are looked up before the
+   * loop runs (`resolve` of net.ts), since that call waits, and everything else with it.
+   */
   connect(peer: Address, handler: Handler): Result<Connection> {
     const what = `connect to ${peer.toString()}`;
     const fd = openSocket(STREAM, null);

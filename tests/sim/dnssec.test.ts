@@ -284,6 +284,14 @@ describe("DNSSEC", { skip: treeTrouble() ?? false }, () => {
 
   test("from the root on it is the same", () => compare(`dns=iterative hints=${serverOf("")}`));
 
+  test("the root's keys may be the first that is asked for, though its servers are validated by them", () => {
+    withMachine(`dnssec=on anchor=${tree.anchor} dns=iterative hints=${serverOf("")}`, (bench) => {
+      assert.equal(security(bench.find(".", TYPES.DNSKEY)).security, SECURE);
+      assert.equal(security(bench.find(".", TYPES.NS)).security, SECURE);
+      assert.equal(counters(bench.machine, "dns")["timeouts"], 0);
+    });
+  });
+
   /** How a machine fails to find a name: with what, and what it says of it. */
   function refusal({ machine, find }: Bench, name: string, what = V4): string {
     const before = machine.console.length;
