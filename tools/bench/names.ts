@@ -3,14 +3,17 @@ import { buildLibrary } from "../cli/build.ts";
 import { DEFAULT_APP, Failure, hostedOf, root } from "../cli/project.ts";
 import { buildTestProgram } from "../hosted/programs.ts";
 import { median } from "./measure.ts";
+import { benchSignatures } from "./signatures.ts";
 import { figure, printTable } from "./table.ts";
 
-/** What a name costs that the resolver's cache knows, by the calls of a program: tests/hosted/names. */
+/** What a name costs that the resolver's cache knows, by the calls of a program: tests/hosted/names; and what validating one does. */
 
 const LOOKUPS = 2_000_000;
 
 /** Measures `rounds` times; prints the median and returns all, ns a lookup. */
-export async function benchNames(rounds: number): Promise<{ lookups: number[] }> {
+export async function benchNames(
+  rounds: number,
+): Promise<{ lookups: number[]; signatures: { [algorithm: string]: number[] } }> {
   const { library, libraryFolder } = hostedOf(DEFAULT_APP);
   await buildLibrary(null, library, libraryFolder, "gcc");
   const program = buildTestProgram({ name: "names", root });
@@ -28,5 +31,5 @@ export async function benchNames(rounds: number): Promise<{ lookups: number[] }>
     ],
     2,
   );
-  return { lookups };
+  return { lookups, signatures: benchSignatures(rounds) };
 }
