@@ -49,7 +49,7 @@ describe("skerry-hosted as Linux's router", { skip: trouble ?? false }, () => {
       "forward=on eth0=10.77.1.254/24,fd00:77:1::ff/64 eth1=10.77.2.254/24,fd00:77:2::ff/64",
       "advertise=eth0,preference=high,mtu=1400,interval=4,lifetime=1000,dns=fd00:77:2::53",
       "route=10.99.0.0/16,10.77.1.9 route=fd00:99::/48,fe80::9%eth1",
-      "advertise=eth1,interval=4",
+      "advertise=eth1,interval=4,lifetime=1000",
     ];
     machine = new HostedMachine([host, far], words.join(" "));
     await machine.hasAddresses("eth0", "10.77.1.254", "fd00:77:1::ff");

@@ -213,7 +213,8 @@ describe("links over links, with Linux at the other end", { skip: trouble ?? fal
     behind.run(["ip", "route", "add", "default", "via", "10.64.0.254"]);
     behind.run(["ip", "-6", "route", "add", "default", "via", "fd00:64::ff"]);
     tshark = wire.spawn(["tshark", "-q", "-i", TAP, "-w", capture]);
-    await new Promise<void>((resolve) => {
+    await new Promise<void>((resolve, reject) => {
+      tshark.once("close", () => reject(new Error("tshark ended")));
       let text = "";
       tshark.stderr!.on("data", (chunk) => /Capturing on/.test((text += chunk)) && resolve());
     });
