@@ -1,6 +1,13 @@
 import { virtioMmioClear, virtioMmioNamed } from "../drivers/virtio/bus";
 import { anchorNamed, anchorsClear, negativeNamed } from "../net/dns/secure/anchors";
-import { configuredClear, linkNamed, offerNamed, offersGiven, routeNamed } from "../net/configured";
+import {
+  configuredClear,
+  linkNamed,
+  offerNamed,
+  offersGiven,
+  routeNamed,
+  ruleNamed,
+} from "../net/configured";
 import { poolNamed, poolsClear } from "../net/dhcp/pool";
 import {
   VirtualKind,
@@ -20,7 +27,7 @@ import {
   isV6Multicast,
   v4Mask,
 } from "../net/wire/address";
-import { DHCPD, DNSSEC, RARP } from "./features";
+import { DHCPD, DNSSEC, POLICY, RARP } from "./features";
 import { Level, setLogLevel, warn } from "./log";
 import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
 
@@ -33,6 +40,7 @@ import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "./text";
  *     ip6=2001:db8::2/64 gw6=fe80::1 search=lab.example,example ndots=1
  *     dhcpd=eth1,10.1.0.100-10.1.0.200,lease=3600,router=10.1.0.1,52:54:00:12:34:56=10.1.0.5
  *     eth1=10.1.0.1/24,2001:db8:1::1/64 route=10.2.0.0/16,10.1.0.254 forward=on
+ *     rule=from=10.1.0.0/16,table=100 route=0.0.0.0/0,10.3.0.1,table=100
  *     redirects=off advertise=eth1,dns=2001:db8:1::1
  *     eth0.5=10.5.0.1/24 br0=ports=eth1+eth2,10.6.0.1/24 gre1=remote=192.0.2.1,10.9.0.1,peer=10.9.0.2
  *
@@ -346,8 +354,14 @@ function parseWord(word: usize, length: u32): void {
       : "a card and its range, as in eth1,10.1.0.100-10.1.0.200, then lease=3600, router=, dns=, ntp=, domain= or MAC=address; at most 8 of them with 4096 addresses";
   } else if (textEquals(word, keyLength, "route")) {
     if (routeNamed(value, valueLength)) return;
-    expected =
-      "a prefix and its router, as in 10.2.0.0/16,10.1.0.254 or ::/0,fe80::1%eth1, and perhaps ,metric; at most 64";
+    expected = POLICY
+      ? "a prefix and its router or link, as in 10.2.0.0/16,10.1.0.254 or ::/0,fe80::1%eth1, perhaps ,metric ,table=100 ,src=10.1.0.2; at most 64"
+      : "a prefix and its router or link, as in 10.2.0.0/16,10.1.0.254 or ::/0,fe80::1%eth1, and perhaps ,metric; at most 64 (for table= write skerry.toml)";
+  } else if (textEquals(word, keyLength, "rule")) {
+    if (POLICY && ruleNamed(value, valueLength)) return;
+    expected = POLICY
+      ? "any of from= to= iif= mark=7/0xff priority= suppress=, and table=100, blackhole, unreachable or prohibit; at most 64"
+      : "nothing: this image has no rules of routing, write [[network.rules]] into its skerry.toml";
   } else if (textEquals(word, keyLength, "advertise")) {
     if (offerNamed(value, valueLength)) return;
     expected =

@@ -23,3 +23,6 @@ export const DHCPD: bool = !isDefined(WITHOUT_DHCPD);
 
 /** Asking by RARP what this machine is called: net/dhcp/rarp.ts. */
 export const RARP: bool = !isDefined(WITHOUT_RARP);
+
+/** Rules by which packets are routed, and tables beside the main one: net/route/rules.ts. */
+export const POLICY: bool = !isDefined(WITHOUT_POLICY);

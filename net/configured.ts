@@ -1,8 +1,25 @@
 import { DEVICES_MAX } from "../drivers/device";
-import { parseDecimal, parseV4, parseV6, textEquals, textFind } from "../kernel/text";
-import { Interface, InterfaceAddress } from "./interface";
+import { POLICY } from "../kernel/features";
+import { parseDecimal, parseHex, parseV4, parseV6, textEquals, textFind } from "../kernel/text";
+import { AddressState, Interface, InterfaceAddress } from "./interface";
 import { Offer } from "./ndp/offer";
-import { METRIC, RouteOrigin, routeAdd, routeRemove } from "./route/table";
+import {
+  INPUT_OWN,
+  PRIORITY_MOST,
+  Rule,
+  RuleAction,
+  ruleAdd,
+  ruleNew,
+  rulesClear,
+} from "./route/rules";
+import {
+  METRIC,
+  RouteOrigin,
+  routeAdd,
+  routeRemove,
+  tableNumbered,
+  tablesClear,
+} from "./route/table";
 import {
   IpAddress,
   V6_LINK_LOCAL,
@@ -29,6 +46,9 @@ const MTU_MOST: u32 = 65535;
 const COMMA: u32 = 0x2c;
 const SLASH: u32 = 0x2f;
 const PERCENT: u32 = 0x25;
+const EQUALS: u32 = 0x3d;
+/** RT_TABLE_LOCAL. */
+const TABLE_LOCAL: i32 = 255;
 
 /** An address that a link was given. 40 bytes. */
 @unmanaged
@@ -53,7 +73,7 @@ class LinkAddress {
   }
 }
 
-/** A route that was given. 48 bytes. */
+/** A route that was given. 64 bytes. */
 @unmanaged
 class GivenRoute {
   hi: u64;
@@ -62,9 +82,12 @@ class GivenRoute {
   private gatewayLo: u64;
   metric: u32;
   length: u32;
-  /** Of a link-local router: the number of its card, from 1. */
+  /** Of a link-local router, or of none: the number of the card, from 1. */
   link: u32;
-  private spare: u32;
+  /** `tableNumbered`. */
+  table: u32;
+  private sourceHi: u64;
+  private sourceLo: u64;
 
 
   @inline get prefix(): IpAddress {
@@ -75,13 +98,18 @@ class GivenRoute {
   @inline get gateway(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<GivenRoute>("gatewayHi"));
   }
+
+
+  @inline get source(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<GivenRoute>("sourceHi"));
+  }
 }
 
 const addresses4: usize = memory.data(48 * 40, 8);
 const mtus: usize = memory.data(48 * 4, 4);
 const addresses6: usize = memory.data(48 * 40, 8);
 const offers: usize = memory.data(48 * 32, 8);
-const routes: usize = memory.data(64 * 48, 8);
+const routes: usize = memory.data(64 * 64, 8);
 let routesGiven: u32 = 0;
 /** Something is to be advertised. */
 export let offersGiven = false;
@@ -98,6 +126,8 @@ export function configuredClear(): void {
   memory.fill(offers, 0, LINKS * 32);
   offersGiven = false;
   routesGiven = 0;
+  tablesClear();
+  if (POLICY) rulesClear();
   virtualClear();
 }
 
@@ -186,31 +216,150 @@ export function configuredPeer(iface: Interface, given: LinkAddress): void {
   routeAdd(given.peer, given.peerBits, null, iface, 0, RouteOrigin.Static);
 }
 
-/** Notes a route: prefix, router (a link-local one with its link, fe80::1%eth1), and perhaps a metric. */
+/**
+ * Notes a route: prefix; router (a link-local one with its link, fe80::1%eth1), or the link alone; and perhaps a
+ * metric, its table, and what we send from by it.
+ */
 export function routeNamed(value: usize, length: u32): bool {
   const first = textFind(value, length, COMMA);
   if (routesGiven == ROUTES || first == length || !readPrefix(value, first)) return false;
   const given = changetype<GivenRoute>(routes + <usize>routesGiven * offsetof<GivenRoute>());
+  memory.fill(changetype<usize>(given), 0, offsetof<GivenRoute>());
   given.prefix.copy(read);
   given.length = readBits;
   given.metric = METRIC;
-  const rest = value + first + 1;
-  const second = textFind(rest, length - first - 1, COMMA);
-  if (second < length - first - 1) {
-    const metric = parseDecimal(rest + second + 1, length - first - second - 2, METRIC_MOST);
-    if (metric < 0) return false;
-    given.metric = metric;
+  let at = first + 1;
+  const hop = textFind(value + at, length - at, COMMA);
+  if (!routeHop(given, value + at, hop)) return false;
+  for (at += hop + 1; at <= length;) {
+    const part = textFind(value + at, length - at, COMMA);
+    if (!routePart(given, value + at, part)) return false;
+    at += part + 1;
   }
-  const name = textFind(rest, second, PERCENT);
-  if (!readAddress(rest, name) || read.isV4 != given.prefix.isV4) return false;
-  if (isV6LinkLocal(read.hi)) {
-    const link = name < second ? linkNumber(rest + name + 1, second - name - 1) : -1;
-    if (link < 0) return false;
-    given.link = link + 1;
-  } else if (name < second) return false;
-  given.gateway.copy(read);
   routesGiven++;
   return true;
+}
+
+/** The router of a route, or its link. */
+function routeHop(given: GivenRoute, at: usize, length: u32): bool {
+  const name = textFind(at, length, PERCENT);
+  if (!readAddress(at, name)) {
+    given.link = linkNumber(at, length) + 1;
+    return given.link != 0;
+  }
+  if (read.isAny || read.isV4 != given.prefix.isV4) return false;
+  given.gateway.copy(read);
+  if (!isV6LinkLocal(read.hi)) return name == length;
+  const link = name < length ? linkNumber(at + name + 1, length - name - 1) : -1;
+  given.link = link + 1;
+  return link >= 0;
+}
+
+/** What may follow: a metric, or what rules want. */
+function routePart(given: GivenRoute, at: usize, length: u32): bool {
+  const metric = parseDecimal(at, length, METRIC_MOST);
+  if (metric >= 0) given.metric = metric;
+  else if (POLICY && isKey(at, length, "table")) return tableNamed(at + 6, length - 6, given);
+  else if (POLICY && isKey(at, length, "src")) {
+    if (!readAddress(at + 4, length - 4) || read.isV4 != given.prefix.isV4) return false;
+    given.source.copy(read);
+  } else return false;
+  return true;
+}
+
+
+@inline function isKey(at: usize, length: u32, key: string): bool {
+  const size = <u32>key.length;
+  return length > size && load<u8>(at + size) == EQUALS && textEquals(at, size, key);
+}
+
+/** The number of a table: 0 means none, and 255 Linux's own, of our addresses. */
+function readTable(at: usize, length: u32): i32 {
+  if (textEquals(at, length, "main")) return 0;
+  const number = parseDecimal(at, length, i32.MAX_VALUE);
+  return number <= 0 || number == TABLE_LOCAL ? -1 : tableNumbered(number);
+}
+
+function tableNamed(at: usize, length: u32, given: GivenRoute): bool {
+  const table = readTable(at, length);
+  given.table = table;
+  return table >= 0;
+}
+
+/** A number in decimal or, behind 0x, in hexadecimal; -1 if it is not one of 32 bits. */
+function readNumber(at: usize, length: u32): i64 {
+  if (length > 2 && textEquals(at, 2, "0x")) return parseHex(at + 2, length - 2);
+  return parseDecimal(at, length, i32.MAX_VALUE);
+}
+
+/**
+ * Notes a rule of routing: what it looks at and what it does, apart by commas. False if something makes no sense, or
+ * it does nothing.
+ */
+export function ruleNamed(value: usize, length: u32): bool {
+  const rule = ruleNew();
+  if (rule === null) return false;
+  let acts = false;
+  for (let at: u32 = 0; at <= length;) {
+    const part = textFind(value + at, length - at, COMMA);
+    const found = rulePart(rule, value + at, part);
+    if (found < 0 || (found && acts)) return false;
+    if (found) acts = true;
+    at += part + 1;
+  }
+  const both = rule.fromLength >= 0 && rule.toLength >= 0;
+  if (!acts || (both && rule.from.isV4 != rule.to.isV4)) return false;
+  ruleAdd(rule);
+  return true;
+}
+
+/** One part of a rule: 1 for what it does, 0 for anything else, -1 for what makes no sense. */
+function rulePart(rule: Rule, at: usize, length: u32): i32 {
+  if (textEquals(at, length, "blackhole")) rule.action = RuleAction.Blackhole;
+  else if (textEquals(at, length, "unreachable")) rule.action = RuleAction.Unreachable;
+  else if (textEquals(at, length, "prohibit")) rule.action = RuleAction.Prohibit;
+  if (rule.action && textFind(at, length, EQUALS) == length) return 1;
+  const key = textFind(at, length, EQUALS);
+  if (key == length) return -1;
+  const value = at + key + 1;
+  const size = length - key - 1;
+  if (textEquals(at, key, "table")) {
+    const table = readTable(value, size);
+    rule.table = table;
+    return table < 0 ? -1 : 1;
+  }
+  if (textEquals(at, key, "priority")) {
+    rule.priority = parseDecimal(value, size, PRIORITY_MOST);
+    return <i32>rule.priority > 0 ? 0 : -1;
+  }
+  if (textEquals(at, key, "suppress")) {
+    rule.suppress = parseDecimal(value, size, 128);
+    return rule.suppress >= 0 ? 0 : -1;
+  }
+  if (textEquals(at, key, "from")) {
+    if (!readPrefix(value, size)) return -1;
+    rule.from.copy(read);
+    rule.fromLength = readBits;
+    return 0;
+  }
+  if (textEquals(at, key, "to")) {
+    if (!readPrefix(value, size)) return -1;
+    rule.to.copy(read);
+    rule.toLength = readBits;
+    return 0;
+  }
+  if (textEquals(at, key, "iif")) {
+    const own = textEquals(value, size, "lo");
+    rule.input = own ? INPUT_OWN : linkNumber(value, size) + 1;
+    return rule.input ? 0 : -1;
+  }
+  if (!textEquals(at, key, "mark")) return -1;
+  const slash = textFind(value, size, SLASH);
+  const mark = readNumber(value, slash);
+  const mask = slash < size ? readNumber(value + slash + 1, size - slash - 1) : u32.MAX_VALUE;
+  rule.mark = <u32>mark;
+  rule.mask = <u32>mask;
+  return mark < 0 || mask <= 0 ? -1 : 0;
 }
 
 /** `address/bits` into `read` and `readBits`. */
@@ -240,12 +389,13 @@ function isHostAddress(address: IpAddress, bits: u32): bool {
   return v4 >>> 24 != 0 && !isV4Loopback(v4) && v4 < 0xe000_0000;
 }
 
-/** Whether a route's router is on the link of an address of ours. */
+/** Whether a route's router, or its link, is on the link of an address of ours. */
 function isNear(route: GivenRoute, record: InterfaceAddress): bool {
   const gateway = route.gateway;
   if (route.link) {
-    const device = record.iface.device;
-    return device.number + 1 == route.link && isV6LinkLocal(record.hi);
+    const v4 = route.prefix.isV4;
+    const family = v4 ? record.address.isV4 : isV6LinkLocal(record.hi);
+    return record.iface.device.number + 1 == route.link && family;
   }
   if (gateway.isV4 != record.address.isV4) return false;
   const given = configuredAddress(record.iface.device.number, !gateway.isV4);
@@ -257,16 +407,41 @@ function isNear(route: GivenRoute, record: InterfaceAddress): bool {
   return commonPrefix(gateway.hi, gateway.lo, record.hi, record.lo) >= bits;
 }
 
+/** Whether another address of the interface still reaches a route's router. */
+function isStillNear(route: GivenRoute, iface: Interface): bool {
+  let record = iface.addresses;
+  while (record !== null) {
+    if (record.state == AddressState.Assigned && isNear(route, record)) return true;
+    record = record.next;
+  }
+  return false;
+}
+
 /** An address came into use, or is lost: so do the routes whose routers it reaches. Cost: the given routes. */
 export function configuredRoutes(record: InterfaceAddress, come: bool): void {
   const iface = record.iface;
   for (let i: u32 = 0; i < routesGiven; i++) {
     const route = changetype<GivenRoute>(routes + <usize>i * offsetof<GivenRoute>());
     if (!isNear(route, record)) continue;
-    router.copy(route.gateway);
-    if (route.link) router.hi = V6_LINK_LOCAL | iface.zone;
+    let by: IpAddress | null = null;
+    if (!route.gateway.isAny) {
+      by = router;
+      router.copy(route.gateway);
+      if (route.link) router.hi = V6_LINK_LOCAL | iface.zone;
+    }
     if (come) {
-      routeAdd(route.prefix, route.length, router, iface, route.metric, RouteOrigin.Static);
-    } else routeRemove(route.prefix, route.length, router, iface, RouteOrigin.Static);
+      routeAdd(
+        route.prefix,
+        route.length,
+        by,
+        iface,
+        route.metric,
+        RouteOrigin.Static,
+        route.table,
+        route.source,
+      );
+    } else if (!isStillNear(route, iface)) {
+      routeRemove(route.prefix, route.length, by, iface, RouteOrigin.Static, route.table);
+    }
   }
 }

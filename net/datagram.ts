@@ -101,6 +101,8 @@ export class DatagramEndpoint {
   noLoop: bool;
   /** Groups that it has joined. */
   memberships: Membership | null;
+  /** What rules know its packets by (SO_MARK). */
+  mark: u32;
 
 
   @inline get local(): IpAddress {
@@ -372,6 +374,10 @@ export function datagramSetOption(e: DatagramEndpoint, option: u32, value: u32):
     case EndpointOption.Broadcast:
       e.broadcast = value != 0;
       return 0;
+    case EndpointOption.Mark:
+      if (<i32>value < 0) return -Errno.EINVAL;
+      e.mark = value;
+      return 0;
     case EndpointOption.TypeOfService:
       if (value > 0xff) return -Errno.EINVAL;
       e.trafficClass = <u8>value;
@@ -406,6 +412,8 @@ export function datagramGetOption(e: DatagramEndpoint, option: u32): i32 {
       return e.limit << UNIT_SHIFT;
     case EndpointOption.Broadcast:
       return i32(e.broadcast);
+    case EndpointOption.Mark:
+      return e.mark;
     case EndpointOption.TypeOfService:
       return e.trafficClass;
     case EndpointOption.TimeToLive:
@@ -419,7 +427,7 @@ export function datagramGetOption(e: DatagramEndpoint, option: u32): i32 {
     case EndpointOption.MtuDiscovery:
       return e.mtuDiscovery;
     case EndpointOption.PathMtu:
-      return e.remote.isAny ? -Errno.ENOTCONN : pathMtuTo(e.remote);
+      return e.remote.isAny ? -Errno.ENOTCONN : pathMtuTo(e.local, e.mark, e.remote);
     default:
       return -Errno.ENOPROTOOPT;
   }

@@ -76,6 +76,8 @@ export const enum EndpointOption {
   Ecn = 33,
   /** Binds though others that do have the port; what comes is dealt out among them. 0 or 1. */
   ReusePort = 34,
+  /** What rules of routing know its packets by. */
+  Mark = 36,
   /** Raw, IPv4: what is sent begins with an IP header. 0 or 1. */
   HeaderIncluded = 40,
   /** Raw: a bit for each ICMP type not to be heard; as data, 4 bytes or, of ICMPv6, 32. */

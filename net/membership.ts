@@ -3,7 +3,7 @@ import { HEADROOM, Packet, Purpose, allocate, poolFor } from "../kernel/packet";
 import { DatagramEndpoint } from "./datagram";
 import { Interface, LinkKind, interfaceAt, interfaceCount, loopbackInterface } from "./interface";
 import { groupJoin, groupLeave, isMember } from "./ip/groups";
-import { Route, RouteKind, routeTo } from "./ip/route";
+import { Route, RouteKind, routeFrom, routeTo } from "./ip/route";
 import { v6Source } from "./ip/source6";
 import { IpAddress, V4_BROADCAST, isV4Multicast, isV6Multicast } from "./wire/address";
 
@@ -140,7 +140,9 @@ const chosen = changetype<Route>(memory.data(128, 8));
 /** The route to `address`: for a group by the link that the endpoint has chosen, if it has. */
 export function datagramRoute(e: DatagramEndpoint, address: IpAddress): Route | null {
   const number = <u32>e.multicastInterface;
-  if (!number || !isGroupAddress(address)) return routeTo(address.hi, address.lo);
+  if (!number || !isGroupAddress(address)) {
+    return routeFrom(e.local, e.mark, address.hi, address.lo);
+  }
   const iface = interfaceAt(number - 1);
   if (address.isV4) {
     if (!iface.v4Address) return null;

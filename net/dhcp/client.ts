@@ -632,6 +632,6 @@ function send(client: Client, type: DhcpType): void {
   else if (type == DhcpType.Request) dhcpStats.requests++;
   else if (releasing) dhcpStats.releases++;
   else dhcpStats.declines++;
-  if (unicast) ipSend(packet, Protocol.UDP, local, remote, DEFAULT_TTL);
+  if (unicast) ipSend(packet, Protocol.UDP, local, remote, DEFAULT_TTL, 0);
   else ipBroadcast(iface, packet, Protocol.UDP, local.v4, remote.v4);
 }

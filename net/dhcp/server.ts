@@ -528,7 +528,7 @@ function reply(iface: Interface, type: DhcpType, lease: Lease | null): void {
   packet.checksumStart = 0;
   packet.checksumOffset = <u16>UDP_CHECKSUM_OFFSET;
   if (mac) ipSendTo(iface, packet, Protocol.UDP, from.v4, to.v4, mac);
-  else ipSend(packet, Protocol.UDP, from, to, DEFAULT_TTL);
+  else ipSend(packet, Protocol.UDP, from, to, DEFAULT_TTL, 0);
 }
 
 function count(type: DhcpType): void {

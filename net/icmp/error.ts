@@ -1,8 +1,8 @@
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { config } from "../../kernel/config";
 import { isAssigned } from "../interface";
-import { ipSource } from "../ip/route";
-import { DEFAULT_TTL, ipSend } from "../ip/output";
+import { ipSource, routeError, routeFrom, routeTo } from "../ip/route";
+import { DEFAULT_TTL, ipSendBy } from "../ip/output";
 import { IpError, deliverError } from "../ip/protocol";
 import { rawError } from "../raw/raw";
 import { IpAddress, isV4Loopback } from "../wire/address";
@@ -45,10 +45,9 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   if (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) return false;
   ownAddress.setV4(header.destination);
   peerAddress.setV4(header.source);
-  if (!isV4Loopback(header.destination) && !isAssigned(ownAddress.hi, ownAddress.lo)) {
-    // A router's error comes from where it leaves (RFC 1812, 4.3.2.4).
-    if (!config.forwarding || !ipSource(peerAddress, ownAddress)) return false;
-  }
+  const ours = isV4Loopback(header.destination) || isAssigned(ownAddress.hi, ownAddress.lo);
+  // A router's error comes from where it leaves (RFC 1812, 4.3.2.4).
+  if (!ours && (!config.forwarding || !ipSource(peerAddress, ownAddress))) return false;
   if (!errorAllowed(ErrorFamily.V4, type)) {
     icmpStats.errorsLimited++;
     return false;
@@ -64,9 +63,26 @@ export function sendError(packet: Packet, type: IcmpType, code: u32, rest: u32):
   memory.copy(answer.data + ICMPV4_HEADER, changetype<usize>(header), quoted);
   answer.length = ICMPV4_HEADER + quoted;
   changetype<Icmpv4Header>(answer.data).checksum = ~sum(answer.data, answer.length, 0) & 0xffff;
-  const result = ipSend(answer, Protocol.ICMP, ownAddress, peerAddress, DEFAULT_TTL);
+  const result = errorSend(answer, Protocol.ICMP, ownAddress, peerAddress, ours);
   if (result == 0) icmpStats.errorsSent++;
   return result == 0;
+}
+
+/**
+ * Sends an error: from an address that it was about as any packet of ours, from a router's where that address was
+ * found, whatever rules say of the address.
+ */
+export function errorSend(
+  answer: Packet,
+  protocol: u32,
+  own: IpAddress,
+  peer: IpAddress,
+  ours: bool,
+): i32 {
+  const route = ours ? routeFrom(own, 0, peer.hi, peer.lo) : routeTo(peer.hi, peer.lo);
+  if (route !== null) return ipSendBy(route, answer, protocol, own, peer, DEFAULT_TTL);
+  answer.release();
+  return -routeError();
 }
 
 /** Whether an ICMP message is a question or an answer to one: about these there are errors. */

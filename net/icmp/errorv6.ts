@@ -1,7 +1,6 @@
 import { HEADROOM, Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { config } from "../../kernel/config";
 import { interfaceAt, isAssigned } from "../interface";
-import { DEFAULT_TTL, ipSend } from "../ip/output";
 import { IpError, deliverError } from "../ip/protocol";
 import { ipSource } from "../ip/route";
 import { rawError } from "../raw/raw";
@@ -26,6 +25,7 @@ import {
   ipv6Transport,
   ipv6TransportProtocol,
 } from "../wire/ipv6";
+import { errorSend } from "./error";
 import { ErrorFamily, errorAllowed } from "./limit";
 import { icmpv6Stats } from "./stats";
 
@@ -36,6 +36,8 @@ const QUOTED_TRANSPORT: u32 = 8;
 
 const own = changetype<IpAddress>(memory.data(16, 8));
 const peer = changetype<IpAddress>(memory.data(16, 8));
+/** What the packet was sent to is `own`. */
+let ours = false;
 
 /**
  * Tells the sender of `packet` that it was not taken. The packet came in through IP, its
@@ -62,7 +64,7 @@ export function sendErrorV6(packet: Packet, type: Icmpv6Type, code: u32, rest: u
   answer.length = ICMPV6_HEADER + quoted;
   const pseudo = pseudoHeaderSum(own, peer, Protocol.ICMPv6, answer.length);
   icmpv6Sum(answer.data, answer.length, pseudo);
-  const result = ipSend(answer, Protocol.ICMPv6, own, peer, DEFAULT_TTL);
+  const result = errorSend(answer, Protocol.ICMPv6, own, peer, ours);
   if (result == 0) icmpv6Stats.errorsSent++;
 }
 
@@ -80,7 +82,7 @@ function mayAnswer(packet: Packet, header: Ipv6Header, size: u32, type: u32, cod
     const message = changetype<Icmpv6Header>(changetype<usize>(header) + at).type;
     if (message < ICMPV6_INFORMATIONAL || message == Icmpv6Type.Redirect) return false;
   }
-  const ours = isAssigned(own.hi, own.lo) || isV6Loopback(own.hi, own.lo);
+  ours = isAssigned(own.hi, own.lo) || isV6Loopback(own.hi, own.lo);
   const passes = config.forwarding && !ours && !isV6Multicast(own.hi);
   const group = (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) != 0;
   if (ours && !group) return true;

@@ -93,7 +93,7 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   packet.flags = <u8>(PacketFlag.Fragmentable | (whole ? 0 : PacketFlag.RoutersFragment));
   // The answer has the request's class (RFC 1122, 3.2.2.6 through RFC 1349), without its ECN bits.
   packet.trafficClass = <u8>(request.trafficClass & ~IP_ECN);
-  if (ipSend(packet, Protocol.ICMP, destination, source, DEFAULT_TTL) == 0) {
+  if (ipSend(packet, Protocol.ICMP, destination, source, DEFAULT_TTL, 0) == 0) {
     icmpStats.echoRepliesSent++;
   }
 }

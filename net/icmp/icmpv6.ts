@@ -96,7 +96,7 @@ function echo(packet: Packet, source: IpAddress, destination: IpAddress): void {
   const request = changetype<Ipv6Header>(packet.slot + packet.networkOffset);
   packet.trafficClass = <u8>(request.trafficClass & ~IP_ECN);
   packet.flags = <u8>PacketFlag.Fragmentable;
-  if (ipSend(packet, Protocol.ICMPv6, destination, source, DEFAULT_TTL) == 0) {
+  if (ipSend(packet, Protocol.ICMPv6, destination, source, DEFAULT_TTL, 0) == 0) {
     icmpv6Stats.echoRepliesSent++;
   }
 }

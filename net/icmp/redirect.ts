@@ -1,7 +1,7 @@
 import { config } from "../../kernel/config";
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { Interface, LinkKind, interfaceAt } from "../interface";
-import { Route, RouteKind, routeForget, routeTo } from "../ip/route";
+import { Route, RouteKind, routeForget, routeFrom, routeTo } from "../ip/route";
 import { routeFind } from "../route/choose";
 import { redirectLearn } from "../route/redirect";
 import { IpAddress, isV4Loopback, isV4Multicast } from "../wire/address";
@@ -43,7 +43,8 @@ function believe(packet: Packet, source: IpAddress, own: IpAddress): bool {
   hop.setV4(header.rest);
   if (hop.equals(source) || !isStation(iface, hop)) return false;
   destination.setV4(quote.destination);
-  const route = routeTo(destination.hi, destination.lo);
+  // Of a mark the quoted datagram says nothing: who is routed by one goes on by the router that he has.
+  const route = routeFrom(own, 0, destination.hi, destination.lo);
   if (route === null || !route.routed || route.kind != RouteKind.Unicast) return false;
   if (route.iface != iface || !route.next.equals(source)) return false;
   if (!redirectLearn(iface, destination.hi, destination.lo, source, hop)) return false;

@@ -1,9 +1,12 @@
+import { Errno } from "../../kernel/errno";
+import { POLICY } from "../../kernel/features";
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { sendError } from "../icmp/error";
 import { sendErrorV6 } from "../icmp/errorv6";
 import { redirectSend } from "../icmp/redirect";
 import { Interface } from "../interface";
 import { redirectSendV6 } from "../ndp/redirect";
+import { ruleFields } from "../route/rules";
 import { IpAddress, isV4LinkLocal, isV4Loopback, isV6LinkLocal, v4Lo } from "../wire/address";
 import { IcmpType, TimeExceeded, Unreachable } from "../wire/icmpv4";
 import { Icmpv6Type, TimeExceeded6, Unreachable6 } from "../wire/icmpv6";
@@ -12,7 +15,7 @@ import { IPV6_HEADER, Ipv6Header, ipv6Hop } from "../wire/ipv6";
 import { fragmentOf, fragmentPrepare, fragmentUnit, fragmentsFit } from "./fragment";
 import { ipSendBuilt, sendFramed } from "./output";
 import { ipv6SendBuilt } from "./output6";
-import { Route, RouteKind, routeReady, routeTo } from "./route";
+import { Route, RouteKind, routeError, routeOn, routeReady, routeReadyOn } from "./route";
 import { ipStats, ipv6Stats } from "./stats";
 
 /**
@@ -45,18 +48,21 @@ export function ipv4Forward(iface: Interface, packet: Packet): void {
     return packet.release();
   }
   destination.setV4(to);
-  let route = routeTo(0, v4Lo(to));
+  source.setV4(header.source);
+  let route = routeOn(iface, source, 0, v4Lo(to));
   // A subnet's broadcast is its own business (RFC 2644).
   if (route === null || route.kind != RouteKind.Unicast) {
     ipStats.noRoute++;
-    sendError(packet, IcmpType.DestinationUnreachable, Unreachable.Net, 0);
+    const code =
+      route !== null ? Unreachable.Net : refusalOf(Unreachable.Net, Unreachable.Prohibited);
+    if (code >= 0) sendError(packet, IcmpType.DestinationUnreachable, code, 0);
     return packet.release();
   }
   if (packet.length > route.iface.mtu) return tooBig(route, packet, header);
   if (route.iface == iface) {
     redirectSend(packet, route);
     // What was sent may have taken the route's place.
-    route = routeTo(0, v4Lo(to))!;
+    route = routeOn(iface, source, 0, v4Lo(to))!;
   }
   ipv4Hop(header);
   ipStats.forwarded++;
@@ -71,7 +77,11 @@ export function ipv4Forward(iface: Interface, packet: Packet): void {
  */
 export function ipv4ForwardReady(iface: Interface, packet: Packet, header: Ipv4Header): bool {
   const to = header.destination;
-  const route = routeReady(0, v4Lo(to));
+  let route: Route | null;
+  if (POLICY && ruleFields) {
+    source.setV4(header.source);
+    route = routeReadyOn(iface, source, 0, v4Lo(to));
+  } else route = routeReady(0, v4Lo(to));
   if (route === null || route.iface == iface || iface.acceptAny) return false;
   const length = header.totalLength;
   if (length > route.iface.mtu || header.ttl <= 1) return false;
@@ -92,7 +102,8 @@ export function ipv6ForwardReady(
   from: IpAddress,
   to: IpAddress,
 ): bool {
-  const route = routeReady(to.hi, to.lo);
+  const route =
+    POLICY && ruleFields ? routeReadyOn(iface, from, to.hi, to.lo) : routeReady(to.hi, to.lo);
   if (route === null || route.iface == iface || packet.flags & LINK_GROUP) return false;
   const header = changetype<Ipv6Header>(packet.data);
   const length = IPV6_HEADER + header.payloadLength;
@@ -108,6 +119,19 @@ export function ipv6ForwardReady(
 }
 
 const destination = changetype<IpAddress>(memory.data(16, 8));
+const source = changetype<IpAddress>(memory.data(16, 8));
+
+/** The code that tells a sender why there is no route (RFC 1812, 5.2.7.1; RFC 4443, 3.1); -1: he is not to be told. */
+@inline function refusalOf(none: u32, prohibited: u32): i32 {
+  switch (routeError()) {
+    case Errno.EINVAL:
+      return -1;
+    case Errno.EACCES:
+      return prohibited;
+    default:
+      return none;
+  }
+}
 
 /** Not this host or its loopback, no group, and nobody who is known on one link only (RFC 1812, 5.3.7; RFC 3927, 7). */
 @inline function mayPass(address: u32): bool {
@@ -173,13 +197,15 @@ export function ipv6Forward(
   packet.networkOffset = <u16>(packet.data - packet.slot);
   packet.iface = iface.index;
   packet.length = IPV6_HEADER + header.payloadLength;
-  const route = routeTo(to.hi, to.lo);
+  const route = routeOn(iface, from, to.hi, to.lo);
   if (header.hopLimit <= 1) {
     ipv6Stats.expired++;
     sendErrorV6(packet, Icmpv6Type.TimeExceeded, TimeExceeded6.Transit, 0);
   } else if (route === null || route.kind != RouteKind.UnicastV6) {
     ipv6Stats.noRoute++;
-    sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, Unreachable6.NoRoute, 0);
+    const none = Unreachable6.NoRoute;
+    const code = route !== null ? none : refusalOf(none, Unreachable6.Prohibited);
+    if (code >= 0) sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, code, 0);
   } else if (isV6LinkLocal(from.hi)) {
     ipv6Stats.notForUs++;
     sendErrorV6(packet, Icmpv6Type.DestinationUnreachable, Unreachable6.BeyondScope, 0);

@@ -31,7 +31,7 @@ import {
 } from "./fragment";
 import { ipv6SendBy } from "./output6";
 import { pathMtu } from "./pathmtu";
-import { Route, RouteKind, routeTo } from "./route";
+import { Route, RouteKind, routeError, routeFrom } from "./route";
 import { ipStats } from "./stats";
 
 /** For what says nothing else. */
@@ -44,8 +44,10 @@ export const DEFAULT_TTL: u32 = HOP_LIMIT;
  * header, and so does `timeToLive`, up to 255; `PacketFlag.Fragmentable` lets it be sent in fragments if it is
  * one run of bytes. Owns the packet, whatever happens.
  *
+ * `mark` is the socket's (SO_MARK), 0 for none.
+ *
  * Returns 0 when it is on its way or waits for its neighbour to answer, else -ENETUNREACH (no
- * route), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
+ * route; or what a rule says, `routeError`), -EHOSTUNREACH (the next hop did not answer lately), -ENETDOWN (no link), -EMSGSIZE
  * (larger than the link's MTU, or to be segmented by a device that cannot) or -ENOBUFS.
  */
 export function ipSend(
@@ -54,12 +56,13 @@ export function ipSend(
   source: IpAddress,
   destination: IpAddress,
   timeToLive: u32,
+  mark: u32,
 ): i32 {
-  const route = routeTo(destination.hi, destination.lo);
+  const route = routeFrom(source, mark, destination.hi, destination.lo);
   if (route === null) {
     ipStats.noRoute++;
     packet.release();
-    return -Errno.ENETUNREACH;
+    return -routeError();
   }
   return ipSendBy(route, packet, protocol, source, destination, timeToLive);
 }

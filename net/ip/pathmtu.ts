@@ -1,9 +1,10 @@
 import { now } from "../../kernel/clock";
+import { POLICY } from "../../kernel/features";
 import { SECOND } from "../../kernel/timer";
 import { addressHash } from "../hash";
 import { IpAddress } from "../wire/address";
 import { IPV6_MTU_MIN } from "../wire/ipv6";
-import { Route, RouteKind, routeTo } from "./route";
+import { Route, RouteKind, routeFrom, wayFrom, wayOf } from "./route";
 
 /**
  * What the paths of datagrams carry, by destination, as far as routers have said (RFC 1191; RFC 8201).
@@ -19,6 +20,8 @@ class PathMtu {
   /** Until when it holds, ns: then a larger size is tried (RFC 1191, 6.3; RFC 8201, 4). */
   until: u64;
   mtu: u32;
+  /** `wayOf` its route. */
+  way: u32;
 }
 
 const PATHS: u32 = 256;
@@ -49,24 +52,27 @@ export function pathMtu(route: Route, address: IpAddress): u32 {
   if (!learnt) return link;
   const path = placeOf(address);
   if (path.lo != address.lo || path.hi != address.hi || path.until <= now()) return link;
+  if (POLICY && path.way != wayOf(route)) return link;
   return min<u32>(path.mtu, link);
 }
 
-/** The same of a destination; 0 without a route. */
-export function pathMtuTo(address: IpAddress): u32 {
-  const route = routeTo(address.hi, address.lo);
+/** The same of a destination, as `routeFrom`; 0 without a route. */
+export function pathMtuTo(source: IpAddress, mark: u32, address: IpAddress): u32 {
+  const route = routeFrom(source, mark, address.hi, address.lo);
   return route === null ? 0 : pathMtu(route, address);
 }
 
-/** A router said that the path to `address` carries `mtu` bytes, 0 for less than it was sent. */
-export function pathMtuLearn(address: IpAddress, mtu: u32): void {
+/** A router said that the path to `address`, as `routeFrom`, carries `mtu` bytes, 0 for less than it was sent. */
+export function pathMtuLearn(source: IpAddress, mark: u32, address: IpAddress, mtu: u32): void {
   if (!address.isV4) mtu = max<u32>(mtu, IPV6_MTU_MIN);
   else mtu = mtu ? max<u32>(mtu, V4_LEAST) : V4_UNKNOWN;
-  if (mtu >= pathMtuTo(address)) return;
+  if (mtu >= pathMtuTo(source, mark, address)) return;
+  const way = wayFrom(source, mark, address);
   const path = placeOf(address);
   path.hi = address.hi;
   path.lo = address.lo;
   path.mtu = mtu;
+  path.way = way;
   path.until = now() + LIFETIME;
   learnt = true;
 }

@@ -7,8 +7,6 @@ import {
   interfaceCount,
   loopbackInterface,
 } from "../interface";
-import { addressHash } from "../hash";
-import { routeFind } from "../route/choose";
 import {
   IpAddress,
   Scope,
@@ -18,7 +16,7 @@ import {
   v6Scope,
   v6Zone,
 } from "../wire/address";
-import { Route, RouteKind } from "./route";
+import { Route, RouteKind, entryFor, sourceOf } from "./route";
 import { v6Source } from "./source6";
 
 /**
@@ -48,12 +46,15 @@ export function v6Route(route: Route, hi: u64, lo: u64): bool {
     if (!zone || zone > interfaceCount()) return false;
     return reach(route, interfaceAt(zone - 1), RouteKind.UnicastV6, hi, lo, hi, lo);
   }
-  const entry = routeFind(hi, lo, false, addressHash(hi, lo, 0));
+  const entry = entryFor(route, hi, lo, false);
   if (entry === null) return false;
   const gateway = entry.gateway;
-  if (gateway.isAny) return reach(route, entry.iface, RouteKind.UnicastV6, hi, lo, hi, lo);
-  route.routed = true;
-  return reach(route, entry.iface, RouteKind.UnicastV6, gateway.hi, gateway.lo, hi, lo);
+  route.routed = !gateway.isAny;
+  const nextHi = route.routed ? gateway.hi : hi;
+  const nextLo = route.routed ? gateway.lo : lo;
+  if (!reach(route, entry.iface, RouteKind.UnicastV6, nextHi, nextLo, hi, lo)) return false;
+  sourceOf(route, entry);
+  return true;
 }
 
 

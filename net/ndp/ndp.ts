@@ -81,7 +81,7 @@ export function ndpInput(
     sound = routed(iface, at, options, source, isV6Multicast(destination.hi));
   } else if (type == Icmpv6Type.Redirect) {
     const station = stationIn(at + fixed, options, NdpOption.TargetLinkAddress);
-    sound = redirected(iface, at, station, source);
+    sound = redirected(iface, at, station, source, destination);
   } else {
     sound = asked(iface, at + fixed, options, source);
   }

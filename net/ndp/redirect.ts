@@ -3,7 +3,7 @@ import { Packet } from "../../kernel/packet";
 import { ErrorFamily, errorAllowed } from "../icmp/limit";
 import { icmpv6Stats } from "../icmp/stats";
 import { Interface, LinkKind } from "../interface";
-import { Route, RouteKind, routeForget, routeTo } from "../ip/route";
+import { Route, RouteKind, routeForget, routeFrom } from "../ip/route";
 import { neighbourHeard } from "../link/neighbour";
 import { routeFind } from "../route/choose";
 import { redirectLearn } from "../route/redirect";
@@ -19,26 +19,32 @@ const destination = changetype<IpAddress>(memory.data(16, 8));
 
 /**
  * Takes a redirect whose code, hop limit, length and options are sound; `station`: the link-layer address of its
- * target, 0 without one. False if it is malformed (8.1).
+ * target, 0 without one; `own`: to whom it came, who sent what it is about (8.2). False if it is malformed (8.1).
  */
-export function redirected(iface: Interface, at: usize, station: u64, source: IpAddress): bool {
+export function redirected(
+  iface: Interface,
+  at: usize,
+  station: u64,
+  source: IpAddress,
+  own: IpAddress,
+): bool {
   const message = changetype<RedirectMessage>(at);
   message.target(target, iface.zone);
   message.destination(destination, iface.zone);
   const isOnLink = target.equals(destination);
   if (!isV6LinkLocal(source.hi) || isV6Multicast(destination.hi)) return false;
   if (!isV6LinkLocal(target.hi) && !isOnLink) return false;
-  if (believe(iface, source)) {
+  if (believe(iface, source, own)) {
     icmpv6Stats.redirects++;
     if (station) neighbourHeard(iface, target.hi, target.lo, station, !isOnLink);
   } else icmpv6Stats.refused++;
   return true;
 }
 
-/** It comes from the current first hop to the destination (8.1). A router is told otherwise (8.3). */
-function believe(iface: Interface, source: IpAddress): bool {
+/** It comes from the current first hop from `own` to the destination (8.1). A router is told otherwise (8.3). */
+function believe(iface: Interface, source: IpAddress, own: IpAddress): bool {
   if (!config.redirects || config.forwarding || target.equals(source)) return false;
-  const route = routeTo(destination.hi, destination.lo);
+  const route = routeFrom(own, 0, destination.hi, destination.lo);
   if (route === null || !route.routed || route.kind != RouteKind.UnicastV6) return false;
   if (route.iface != iface || !route.next.equals(source)) return false;
   if (!redirectLearn(iface, destination.hi, destination.lo, source, target)) return false;

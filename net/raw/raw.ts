@@ -24,7 +24,7 @@ import { ipSendBuilt } from "../ip/output";
 import { linkMtu, pathMtuLearn } from "../ip/pathmtu";
 import { IpError } from "../ip/protocol";
 import { datagramRoute, hasJoined, isGroupAddress } from "../membership";
-import { Route, RouteKind, routeTo } from "../ip/route";
+import { Route, RouteKind, routeError, routeFrom } from "../ip/route";
 import { IpAddress, V4_BROADCAST } from "../wire/address";
 import { finish, pseudoHeaderSum, sum } from "../wire/checksum";
 import { ICMPV4_HEADER, IcmpType, Icmpv4Header } from "../wire/icmpv4";
@@ -201,8 +201,8 @@ export function rawConnect(r: Raw, address: IpAddress): i32 {
     r.remote.set(0, 0);
     return 0;
   }
-  const route = routeTo(address.hi, address.lo);
-  if (route === null) return -Errno.ENETUNREACH;
+  const route = routeFrom(r.local, r.mark, address.hi, address.lo);
+  if (route === null) return -routeError();
   if (route.kind == RouteKind.Broadcast && !r.broadcast) return -Errno.EACCES;
   if (r.echo && !r.localPort) identify(r, 0);
   if (r.local.isAny) r.local.set(route.sourceHi, route.sourceLo);
@@ -378,7 +378,7 @@ function tell(r: Raw, source: IpAddress, destination: IpAddress, kind: IpError, 
   if (!r.local.covers(source)) return false;
   const connected = r.remote.equals(destination);
   if (kind == IpError.TooBig && (connected || r.remote.isAny)) {
-    pathMtuLearn(destination, mtu);
+    pathMtuLearn(r.local, r.mark, destination, mtu);
     if (r.mtuDiscovery < <u8>MtuDiscovery.Do) return true;
   }
   if (!connected) return false;
@@ -406,7 +406,7 @@ export function rawSendTo(r: Raw, from: usize, length: u32, address: IpAddress |
     if (identified < 0) return identified;
   }
   const route = datagramRoute(r, address);
-  if (route === null) return -Errno.ENETUNREACH;
+  if (route === null) return -routeError();
   if (route.kind == RouteKind.Broadcast && !r.broadcast) return -Errno.EACCES;
   if (r.headerIncluded && length > linkMtu(route)) return -Errno.EMSGSIZE;
   const flags = datagramFragmenting(r, route, address, min<u32>(length, 0x1_0000));

@@ -2,12 +2,18 @@ import { NeighbourState, findNeighbour } from "../link/neighbour";
 import { RouteEntry, RouteOrigin, routesTo } from "./table";
 
 /**
- * The route to an address, or null. Of the routes of the longest prefix those count whose link is up and whose
+ * The route of a table to an address, or null. Of the routes of the longest prefix those count whose link is up and whose
  * router is not in doubt, or in the least doubt; of them those of the least metric; and of
  * several of these `flow` chooses (RFC 2992, by modulo). Cost: `routesTo`, and the routes of the prefix twice.
  */
-export function routeFind(hi: u64, lo: u64, v4: bool, flow: u32): RouteEntry | null {
-  const first = routesTo(hi, lo, v4);
+export function routeFind(
+  hi: u64,
+  lo: u64,
+  v4: bool,
+  flow: u32,
+  table: u32 = 0,
+): RouteEntry | null {
+  const first = routesTo(hi, lo, v4, table);
   if (first === null || first.next === null) return first;
   let best: u64 = u64.MAX_VALUE;
   let equals: u32 = 0;

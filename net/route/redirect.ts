@@ -1,9 +1,11 @@
 import { now } from "../../kernel/clock";
+import { POLICY } from "../../kernel/features";
 import { NEVER, SECOND, Timer } from "../../kernel/timer";
 import { addressHash } from "../hash";
 import { Interface, interfacesChanged } from "../interface";
 import { NeighbourState, findNeighbour } from "../link/neighbour";
 import { IpAddress } from "../wire/address";
+import { ruleFields } from "./rules";
 
 /**
  * What routers say is a better first hop to one destination than they are (RFC 1122, 3.2.2.2; RFC 4861, 8.3): a
@@ -89,14 +91,17 @@ export function redirectLearn(
   return true;
 }
 
-/** Puts the better hop to an address, if one is known, in the place of the router `next`. */
+/**
+ * Puts the better hop to an address, if one is known, in the place of the router `next`. What was learnt of another
+ * router is forgotten, unless rules may lead there as well.
+ */
 export function redirectedHop(iface: Interface, hi: u64, lo: u64, next: IpAddress): void {
   if (!count) return;
   const place = placeOf(hi, lo);
   if (!place.until || place.lo != lo || place.hi != hi) return;
   if (place.iface == iface && place.routerLo == next.lo && place.routerHi == next.hi) {
     next.set(place.nextHi, place.nextLo);
-  } else forget(place);
+  } else if (!POLICY || !ruleFields) forget(place);
 }
 
 

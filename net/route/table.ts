@@ -1,4 +1,5 @@
 import { Errno } from "../../kernel/errno";
+import { POLICY } from "../../kernel/features";
 import { reserve, unreserved } from "../../kernel/memory";
 import { Interface, interfacesChanged } from "../interface";
 import { IpAddress, V4_ANY } from "../wire/address";
@@ -8,7 +9,8 @@ import { Node, trieExact, trieInit, trieLongest, trieRemove, trieSet } from "./t
 /**
  * The routing table: both families, longest prefix first (RFC 1812, 5.2.4.3; RFC 4861, 5.2), then the best
  * of that prefix's routes (choose.ts). What has been chosen is kept by destination in net/ip/route.ts, so this table
- * is asked when a destination is new or the network has changed.
+ * is asked when a destination is new or the network has changed. Beside it, the main one, stand those to which
+ * rules lead (rules.ts).
  */
 
 /** Who gave a route. */
@@ -40,13 +42,21 @@ export class RouteEntry {
   /** `RouteOrigin`. */
   origin: u8;
   isV4: bool;
-  private spare: u8;
+  /** As `tableNumbered` gave it. */
+  table: u8;
   /** The next of the same prefix, in the order in which they came; or the next free place. */
   next: RouteEntry | null;
+  private sourceHi: u64;
+  private sourceLo: u64;
 
 
   @inline get gateway(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<RouteEntry>("gatewayHi"));
+  }
+
+  /** What we send from by it, if it is ours (`ip route … src`); unspecified: what befits its link. */
+  @inline get source(): IpAddress {
+    return changetype<IpAddress>(changetype<usize>(this) + offsetof<RouteEntry>("sourceHi"));
   }
 }
 
@@ -66,8 +76,29 @@ let entries: usize = 0;
 let capacity: u32 = 0;
 let free: RouteEntry | null = null;
 const everything = changetype<IpAddress>(memory.data(16, 8));
-const root4 = changetype<Node>(memory.data(32, 8));
-const root6 = changetype<Node>(memory.data(32, 8));
+/** The tables' roots, IPv4's and IPv6's of each. */
+const roots: usize = memory.data(33 * 64, 8);
+
+/** Number of the main table, which is the first: Linux's RT_TABLE_MAIN. */
+export const TABLE_MAIN: u32 = 254;
+const TABLES: u32 = 33;
+/** The tables' numbers, in the order in which they were first named. */
+const numbers: usize = memory.data(33 * 4, 4);
+let tables: u32 = 1;
+
+/** Forgets all tables but the main one, which must be empty of routes. Start-up only. */
+export function tablesClear(): void {
+  tables = 1;
+  store<u32>(numbers, TABLE_MAIN);
+}
+
+/** Which table has this number, 0 for the main one; -1 when there are too many. */
+export function tableNumbered(number: u32): i32 {
+  for (let i: u32 = 0; i < tables; i++) if (load<u32>(numbers + (i << 2)) == number) return i;
+  if (tables == TABLES) return -1;
+  store<u32>(numbers + (tables << 2), number);
+  return tables++;
+}
 
 /** Makes room for `most` routes, if they fit into a quarter of memory; 0: as many as befits the machine. Start-up only. */
 export function routesInit(most: u32): void {
@@ -86,8 +117,9 @@ export function routesInit(most: u32): void {
 }
 
 
-@inline function rootOf(v4: bool): Node {
-  return v4 ? root4 : root6;
+@inline function rootOf(v4: bool, table: u32): Node {
+  const at = roots + (v4 ? 0 : 32);
+  return changetype<Node>(POLICY ? at + (table << 6) : at);
 }
 
 /** An address as the trie's key: its first bits first. */
@@ -107,8 +139,8 @@ export function routesInit(most: u32): void {
 
 /**
  * Adds a route to the first `length` bits of `prefix`, by `gateway` or, when that is unspecified, to stations
- * on the link. 0, -EEXIST if it is there with this metric, or -ENOBUFS when the table is full. Cost: the routes of
- * the same prefix.
+ * on the link; to a table, and with a source to send from, if need be. 0, -EEXIST if it is there with this
+ * metric, or -ENOBUFS when there is no room. Cost: the routes of the same prefix.
  */
 export function routeAdd(
   prefix: IpAddress,
@@ -117,11 +149,13 @@ export function routeAdd(
   iface: Interface,
   metric: u32,
   origin: RouteOrigin,
+  table: u32 = 0,
+  source: IpAddress | null = null,
 ): i32 {
   const v4 = prefix.isV4;
   const hi = masked(keyHi(v4, prefix.hi, prefix.lo), length);
   const lo = masked(keyLo(v4, prefix.lo), <i32>length - 64);
-  const root = rootOf(v4);
+  const root = rootOf(v4, table);
   let last: RouteEntry | null = null;
   let other = changetype<RouteEntry | null>(trieExact(root, hi, lo, length));
   while (other !== null) {
@@ -148,6 +182,11 @@ export function routeAdd(
   entry.length = <u8>length;
   entry.origin = <u8>origin;
   entry.isV4 = v4;
+  if (POLICY) {
+    entry.table = <u8>table;
+    if (source === null) entry.source.set(0, 0);
+    else entry.source.copy(source);
+  }
   interfacesChanged();
   return 0;
 }
@@ -176,11 +215,12 @@ export function routeRemove(
   gateway: IpAddress | null,
   iface: Interface,
   origin: RouteOrigin,
+  table: u32 = 0,
 ): bool {
   const v4 = prefix.isV4;
   const hi = masked(keyHi(v4, prefix.hi, prefix.lo), length);
   const lo = masked(keyLo(v4, prefix.lo), <i32>length - 64);
-  let entry = changetype<RouteEntry | null>(trieExact(rootOf(v4), hi, lo, length));
+  let entry = changetype<RouteEntry | null>(trieExact(rootOf(v4, table), hi, lo, length));
   while (entry !== null) {
     if (entry.iface == iface && entry.origin == <u8>origin && isBy(entry, gateway)) {
       drop(entry);
@@ -200,7 +240,7 @@ export function routesRemove(iface: Interface, origin: RouteOrigin): void {
 }
 
 function drop(entry: RouteEntry): void {
-  const root = rootOf(entry.isV4);
+  const root = rootOf(entry.isV4, entry.table);
   const first = changetype<RouteEntry>(trieExact(root, entry.hi, entry.lo, entry.length));
   const next = entry.next;
   if (first != entry) {
@@ -219,10 +259,10 @@ function drop(entry: RouteEntry): void {
 }
 
 /**
- * The first route of the longest prefix that an address is in, with the others behind it; or null. Cost: a node for
- * six bits of the prefix.
+ * The first route of a table to the longest prefix that an address is in, with the others behind it; or null. Cost:
+ * a node for six bits of the prefix.
  */
-export function routesTo(hi: u64, lo: u64, v4: bool): RouteEntry | null {
-  const found = trieLongest(rootOf(v4), keyHi(v4, hi, lo), keyLo(v4, lo), 128);
+export function routesTo(hi: u64, lo: u64, v4: bool, table: u32): RouteEntry | null {
+  const found = trieLongest(rootOf(v4, table), keyHi(v4, hi, lo), keyLo(v4, lo), 128);
   return changetype<RouteEntry | null>(<usize>found);
 }

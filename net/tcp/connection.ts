@@ -4,7 +4,6 @@ import { NEVER, SECOND } from "../../kernel/timer";
 import { slotSize, PoolId } from "../../kernel/packet";
 import { EndpointEvent, notify } from "../endpoint";
 import { ipMtu } from "../ip/route";
-import { IpAddress } from "../wire/address";
 import { firstSlots } from "./queues/budget";
 import { congestionStart, CWND_MAX, initialWindow } from "./congestion/congestion";
 import { connectionInsert, connectionRemove, tupleHash } from "./demux";
@@ -20,7 +19,7 @@ import { rttInit } from "./recovery/rtt";
 import { scoreboardClear } from "./recovery/scoreboard";
 import { sendClear } from "./queues/sendqueue";
 import { tcpStats } from "./stats";
-import { setState, State, Tcb, TcbFlag, tcbFree } from "./tcb";
+import { setState, State, Tcb, TcbFlag, tcbFree, Tuple } from "./tcb";
 import { timerCallback } from "./timers";
 import { workRelease } from "./work";
 
@@ -40,9 +39,10 @@ const MSS_MIN: u32 = 28;
   return mtu > headers + MSS_MIN ? min<u32>(mtu - headers, 0xffff) : MSS_MIN;
 }
 
-/** The MSS to offer `remote`: what the link carries, and no more than `most` if that is not 0. */
-export function advertisedMss(remote: IpAddress, most: u32): u32 {
-  const mss = mssOfMtu(ipMtu(remote), remote.isV4);
+/** The MSS to offer a peer: what the link carries, and no more than `most` if that is not 0. */
+export function advertisedMss(tuple: Tuple, mark: u32, most: u32): u32 {
+  const remote = tuple.remote;
+  const mss = mssOfMtu(ipMtu(tuple.local, mark, remote), remote.isV4);
   return most ? min<u32>(mss, most) : mss;
 }
 
@@ -73,7 +73,7 @@ export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void
   t.work.recover = iss;
   t.work.ecnRecover = iss;
   t.tsOffset = tsOffset;
-  t.rcvMss = <u16>advertisedMss(t.remote, t.settings.maxSegment);
+  t.rcvMss = <u16>advertisedMss(t, t.settings.mark, t.settings.maxSegment);
   t.receivedAt = now;
   t.work.progressAt = now;
   t.work.sentAt = now;

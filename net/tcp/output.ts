@@ -264,7 +264,7 @@ function sendData(t: Tcb, now: u64): void {
 
 /** Most bytes that one packet may carry: several segments when the device takes them apart. */
 export function burstLimit(t: Tcb, mss: u32): u32 {
-  if (!ipSegmentation(t.remote)) return mss;
+  if (!ipSegmentation(t.local, t.settings.mark, t.remote)) return mss;
   return max<u32>(mss, min<u32>(BURST_SEGMENTS, BURST_BYTES / mss) * mss);
 }
 
@@ -477,7 +477,8 @@ export function sendReset(t: Tcb, now: u64): void {
   const length = timestampsOf(t, packet, now);
   packet.trafficClass = <u8>dscpOf(t);
   const flags: u32 = TcpFlag.RST | TcpFlag.ACK;
-  segmentSend(packet, t, t.sndMax, t.rcvNxt, flags, 0, length, 0, t.settings.timeToLive);
+  const hops: u32 = t.settings.timeToLive;
+  segmentSend(packet, t, t.sndMax, t.rcvNxt, flags, 0, length, 0, hops, t.settings.mark);
 }
 
 /** Writes the Timestamps option, if the connection has it: its length. */
@@ -513,7 +514,8 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
     work.dataAt = t.receivedAt;
     work.lastAckSent = rcvNxt;
   }
-  const timeToLive: u32 = t.settings.timeToLive;
+  const settings = t.settings;
+  const timeToLive: u32 = settings.timeToLive;
   const count = segmentSend(
     packet,
     t,
@@ -524,6 +526,7 @@ export function emit(t: Tcb, packet: Packet, seq: u32, flags: u32, payload: u32,
     optionsLength,
     payload,
     timeToLive,
+    settings.mark,
   );
   work.segmentsSent += count;
   if (payload) work.dataSegmentsSent += count;
@@ -616,7 +619,8 @@ function sendSyn(t: Tcb, now: u64): void {
     : TcpFlag.SYN | ecnAsk(t);
   packet.trafficClass = <u8>dscpOf(t);
   const ack = answering ? t.rcvNxt : 0;
-  const timeToLive: u32 = t.settings.timeToLive;
+  const settings = t.settings;
+  const timeToLive: u32 = settings.timeToLive;
   t.work.segmentsSent += segmentSend(
     packet,
     t,
@@ -627,6 +631,7 @@ function sendSyn(t: Tcb, now: u64): void {
     length,
     payload,
     timeToLive,
+    settings.mark,
   );
   t.work.bytesSent += payload;
 }

@@ -27,7 +27,7 @@ import { Tcb, Tuple } from "./tcb";
  * Writes the header before `optionsLength` bytes of options, which stand already, and sends it
  * with the `payload` bytes that the packet has, behind them or as fragments, as one segment or, with a
  * `packet.segmentSize`, as what the device makes of them: how many. `window` is the field. Owns the
- * packet.
+ * packet; `mark` is the socket's.
  * A failure is the network's to report or a timer's to repair, as for any segment that is lost.
  */
 export function segmentSend(
@@ -40,6 +40,7 @@ export function segmentSend(
   optionsLength: u32,
   payload: u32,
   timeToLive: u32,
+  mark: u32,
 ): u32 {
   const length = TCP_HEADER + optionsLength;
   const header = changetype<TcpHeader>(packet.data);
@@ -53,7 +54,7 @@ export function segmentSend(
   const size: u32 = packet.segmentSize;
   const segments = size ? (payload + size - 1) / size : 1;
   tcpStats.segmentsOut += segments;
-  ipSend(packet, Protocol.TCP, tuple.local, tuple.remote, timeToLive);
+  ipSend(packet, Protocol.TCP, tuple.local, tuple.remote, timeToLive, mark);
   return segments;
 }
 
@@ -86,5 +87,5 @@ export function replyReset(
   const own: u32 = flags & TcpFlag.ACK ? ack : 0;
   const its: u32 = flags & TcpFlag.ACK ? 0 : seq + length;
   const bits: u32 = flags & TcpFlag.ACK ? TcpFlag.RST : TcpFlag.RST | TcpFlag.ACK;
-  segmentSend(packet, stranger, own, its, bits, 0, 0, 0, DEFAULT_TTL);
+  segmentSend(packet, stranger, own, its, bits, 0, 0, 0, DEFAULT_TTL, 0);
 }

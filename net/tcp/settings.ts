@@ -15,10 +15,11 @@ export class Settings {
   hash: u32;
   /** In its bucket, or the free list. */
   next: Settings | null;
-  private padding: u32;
 
   // ---- The values. Without padding, since they are compared and hashed as bytes.
 
+  /** What rules know its packets by (SO_MARK). */
+  mark: u32;
   /** Bytes a second, 0 for no limit (SO_MAX_PACING_RATE). */
   maxPacingRate: u64;
   /** Seconds of silence before the first keepalive probe, and between probes (RFC 1122, 4.2.3.6). */
@@ -64,7 +65,7 @@ export class Settings {
 
 
   @inline get values(): usize {
-    return changetype<usize>(this) + offsetof<Settings>("maxPacingRate");
+    return changetype<usize>(this) + offsetof<Settings>("mark");
   }
 
   /** One more connection refers to it. */
@@ -115,7 +116,7 @@ let standard: Settings = draft;
 
 /** Reserves room for as many records as `connections` may need. Start-up only. */
 export function settingsInit(connections: u32): void {
-  assert(offsetof<Settings>() == RECORD && offsetof<Settings>("maxPacingRate") == 16);
+  assert(offsetof<Settings>() == RECORD && offsetof<Settings>("mark") == 12);
   const count = min<u32>(connections + 1, RECORDS_MAX);
   bucketMask = (1 << (32 - <u32>clz<u32>(count - 1))) - 1;
   buckets = reserve((bucketMask + 1) << 2, 64);
@@ -155,7 +156,7 @@ export function settingsEdit(settings: Settings): Settings {
  */
 export function settingsKeep(old: Settings | null): Settings | null {
   const hash = hashOf(draft);
-  const length = RECORD - offsetof<Settings>("maxPacingRate");
+  const length = RECORD - offsetof<Settings>("mark");
   let record = changetype<Settings | null>(load<usize>(bucket(hash)));
   while (record !== null) {
     if (record.hash == hash && !memory.compare(record.values, draft.values, length)) {
@@ -187,8 +188,8 @@ export function settingsKeep(old: Settings | null): Settings | null {
 
 /** The values are a program's, not a stranger's: a plain mixing of words will do. */
 function hashOf(settings: Settings): u32 {
-  let hash: u64 = 0;
-  for (let at = settings.values, end = at + 48; at < end; at += 8) {
+  let hash: u64 = settings.mark;
+  for (let at = settings.values + 4, end = at + 48; at < end; at += 8) {
     hash = rotl<u64>(hash ^ load<u64>(at), 29) * 0x9e37_79b9_7f4a_7c15;
   }
   return <u32>(hash >> 32);

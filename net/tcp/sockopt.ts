@@ -149,6 +149,10 @@ export function tcpSetOption(t: Tcb, option: u32, value: u32): i32 {
       if (<i32>value != -1 && (!value || value > 255)) return -Errno.EINVAL;
       settingsEdit(t.settings).timeToLive = <i32>value == -1 ? TIME_TO_LIVE : <u8>value;
       return keep(t);
+    case EndpointOption.Mark:
+      if (<i32>value < 0) return -Errno.EINVAL;
+      settingsEdit(t.settings).mark = value;
+      return keep(t);
     case EndpointOption.ReuseAddress:
       settingsEdit(t.settings).put(SettingBit.ReuseAddress, value != 0);
       return keep(t);
@@ -215,6 +219,8 @@ export function tcpGetOption(t: Tcb, option: u32): i32 {
       return ecnMode(t);
     case EndpointOption.TimeToLive:
       return s.timeToLive;
+    case EndpointOption.Mark:
+      return s.mark;
     case EndpointOption.ReuseAddress:
       return s.has(SettingBit.ReuseAddress);
     case EndpointOption.ReusePort:

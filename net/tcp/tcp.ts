@@ -5,7 +5,7 @@ import { SECOND } from "../../kernel/timer";
 import { EndpointEvent, notify } from "../endpoint";
 import { isOwn } from "../interface";
 import { registerProtocol } from "../ip/protocol";
-import { ipSource } from "../ip/route";
+import { ipSourceMarked, routeError, routeFrom } from "../ip/route";
 import { linkCrowded } from "../link/output";
 import { IpAddress } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
@@ -133,7 +133,7 @@ export function tcpAccept(t: Tcb): Tcb | null {
  * -EISCONN once it stands, and for ever after. When it has failed the next call says why (or
  * -ECONNABORTED if that has been asked for already), and the one after that begins anew. -EINVAL
  * (address or port missing, or listening), -EAFNOSUPPORT (bound to an address of the other family),
- * -ENETUNREACH (no route), -EADDRNOTAVAIL (no port left, or
+ * -ENETUNREACH (no route; or what a rule says), -EADDRNOTAVAIL (no port left, or
  * from the one bound the same connection exists), -ENOBUFS (no working part is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
@@ -176,7 +176,9 @@ function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
   }
   if (address.isAny) return -Errno.EINVAL;
   if (!t.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
-  if (t.local.isAny && !ipSource(address, t.local)) return -Errno.ENETUNREACH;
+  const mark = t.settings.mark;
+  if (t.local.isAny && !ipSourceMarked(address, mark, t.local)) return -routeError();
+  if (routeFrom(t.local, mark, address.hi, address.lo) === null) return -routeError();
   const now = stepTime();
   if (!t.has(TcbFlag.Bound)) {
     const chosen = chooseSource(t.local, address, port, now);

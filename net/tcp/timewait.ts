@@ -185,6 +185,7 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
     optionsLength,
     0,
     DEFAULT_TTL,
+    0,
   );
   return false;
 }

@@ -25,7 +25,7 @@ import { interfaceAt, isOwn } from "../interface";
 import { V4_ALL_HOSTS, isAllNodes } from "../ip/groups";
 import { pathMtuLearn } from "../ip/pathmtu";
 import { IpError, registerProtocol } from "../ip/protocol";
-import { Route, RouteKind, routeTo } from "../ip/route";
+import { Route, RouteKind, routeError, routeFrom } from "../ip/route";
 import { datagramRoute, hasJoined, isForMany, isGroupAddress } from "../membership";
 import { IpAddress } from "../wire/address";
 import { pseudoHeaderSum, transportChecksumValid } from "../wire/checksum";
@@ -153,14 +153,14 @@ function findConnected(
   return u;
 }
 
-/** Whether an endpoint that is not connected sends from this address and port. */
-function isBound(local: IpAddress, localPort: u32): bool {
+/** An endpoint that is not connected and sends from this address and port, or null. */
+function findBound(local: IpAddress, localPort: u32): Udp | null {
   let u = changetype<Udp | null>(load<usize>(portBucket(localPort)));
   while (u !== null && !u.remotePort) {
-    if (<u32>u.localPort == localPort && u.local.covers(local)) return true;
+    if (<u32>u.localPort == localPort && u.local.covers(local)) return u;
     u = u.portNext;
   }
-  return false;
+  return null;
 }
 
 /** The endpoint that takes a datagram: connected to its sender, else bound to its port. */
@@ -255,8 +255,8 @@ export function udpConnect(u: Udp, address: IpAddress, port: u32): i32 {
   }
   if (port == 0 || port > 0xffff) return -Errno.EINVAL;
   if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
-  const route = routeTo(address.hi, address.lo);
-  if (route === null) return -Errno.ENETUNREACH;
+  const route = routeFrom(u.local, u.mark, address.hi, address.lo);
+  if (route === null) return -routeError();
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
   const source = sourceScratch;
   source.set(route.sourceHi, route.sourceLo);
@@ -356,7 +356,7 @@ export function udpSendTo(
     if (!u.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   }
   const route = datagramRoute(u, address);
-  if (route === null) return -Errno.ENETUNREACH;
+  if (route === null) return -routeError();
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
   const flags = datagramFragmenting(u, route, address, UDP_HEADER + min<u32>(length, 0xffff));
   if (flags < 0) return flags;
@@ -499,8 +499,9 @@ function udpIcmpError(
   const u = findConnected(source, sourcePort, destination, destinationPort);
   if (kind == IpError.TooBig) {
     // Somebody sends from that port: so it may be true.
-    if (u === null && !isBound(source, sourcePort)) return;
-    pathMtuLearn(destination, mtu);
+    const sender = u !== null ? u : findBound(source, sourcePort);
+    if (sender === null) return;
+    pathMtuLearn(sender.local, sender.mark, destination, mtu);
     if (u === null || u.mtuDiscovery < <u8>MtuDiscovery.Do) return;
   }
   if (u === null) return;

@@ -11,7 +11,7 @@ import { Interface, LinkKind, interfacesChanged, isAssigned } from "../interface
 import { ipSendBy } from "../ip/output";
 import { pathMtu, pathMtuLearn } from "../ip/pathmtu";
 import { IpError, registerProtocol } from "../ip/protocol";
-import { Route, RouteKind, routeTo } from "../ip/route";
+import { Route, RouteKind, routeFrom } from "../ip/route";
 import { addressHash } from "../hash";
 import { IpAddress, isV4Multicast } from "../wire/address";
 import { completeChecksum } from "../wire/checksum";
@@ -223,7 +223,7 @@ export function tunnelTransmit(device: Device, queue: PacketQueue): void {
 }
 
 function send(link: Virtual, device: Device, packet: Packet): void {
-  const route = routeTo(link.remote.hi, link.remote.lo);
+  const route = routeFrom(link.local, 0, link.remote.hi, link.remote.lo);
   const unicast = route !== null && isUnicast(route);
   if (link.looped || route === null || !unicast) {
     if (link.looped) virtualStats.looped++;
@@ -383,7 +383,7 @@ function pathError(
     if (!link.remote.equals(remote) || (isSet(link.local) && !link.local.equals(local))) continue;
     virtualStats.errors++;
     if (kind == IpError.TooBig) {
-      pathMtuLearn(remote, mtu);
+      pathMtuLearn(link.local, 0, remote, mtu);
       tunnelRefresh(link);
       continue;
     }
@@ -403,7 +403,7 @@ function mtuOf(link: Virtual, route: Route): u32 {
 export function tunnelRefresh(link: Virtual): void {
   const iface = changetype<Interface>(link.iface);
   const remote = link.remote;
-  const route = routeTo(remote.hi, remote.lo);
+  const route = routeFrom(link.local, 0, remote.hi, remote.lo);
   const looped = route !== null && loops(link, route.iface);
   if (looped && !link.looped) {
     warn("net")
@@ -416,8 +416,8 @@ export function tunnelRefresh(link: Virtual): void {
   link.looped = looped;
   if (route === null || looped) return;
   const given = configuredMtu(link.number);
-  // `routeTo` gives but one answer at a time.
-  const way = routeTo(remote.hi, remote.lo);
+  // `routeFrom` gives but one answer at a time.
+  const way = routeFrom(link.local, 0, remote.hi, remote.lo);
   if (way === null) return;
   const mtu = given ? given : mtuOf(link, way);
   if (mtu == iface.mtu) return;
@@ -432,7 +432,7 @@ function loops(link: Virtual, by: Interface): bool {
   for (let depth: u32 = 0; by.kind == LinkKind.PointToPoint; depth++) {
     const next = changetype<Virtual>(by.device.context);
     if (next == link || depth == NESTED_MOST) return true;
-    const route = routeTo(next.remote.hi, next.remote.lo);
+    const route = routeFrom(next.local, 0, next.remote.hi, next.remote.lo);
     if (route === null) return false;
     by = route.iface;
   }

@@ -273,6 +273,11 @@ export const enum SocketOption {
   /** Of a socket of `Domain.Inet6` that is not bound: has nothing to do with IPv4 (IPV6_V6ONLY). 0 or 1. */
   V6Only = 35,
   /**
+   * A number that rules of routing know its packets by (SO_MARK), 0 unless set; below 2^31. -EPERM for a
+   * guest that may not (`allow.mark`).
+   */
+  Mark = 36,
+  /**
    * Raw, IPv4: what is sent begins with an IP header. The kernel fills in its length and checksum, and its
    * source if that is zero (IP_HDRINCL). 0 or 1.
    */

@@ -16,7 +16,8 @@ function placeOf(folder: string, path: string, position: number): string {
 }
 
 /** A part of the kernel that can be left out: kernel/features.ts. */
-export type Feature = "GUESTS" | "NAMES" | "PIPES" | "WASMEDGE" | "DNSSEC" | "DHCPD" | "RARP";
+export type Feature =
+  "GUESTS" | "NAMES" | "PIPES" | "WASMEDGE" | "DNSSEC" | "DHCPD" | "RARP" | "POLICY";
 
 export interface Compilation {
   /** Entry beside kernel/main.ts, relative to the project: the app; null for the kernel alone. */

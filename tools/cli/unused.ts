@@ -50,5 +50,6 @@ export function unusedByWords(words: string): Feature[] {
   return [
     ...(/(^| )dhcpd=/.test(words) ? [] : ["DHCPD" as const]),
     ...(/(^| )ip=rarp( |$)/.test(words) ? [] : ["RARP" as const]),
+    ...(/(^| )(rule=|route=\S*,(table|src)=)/.test(words) ? [] : ["POLICY" as const]),
   ];
 }

@@ -130,6 +130,7 @@ function describe(listener: Tcb, request: Request, seq: u32): void {
   request.arrived = <u8>ecnArrived();
   request.trafficClass = <u8>dscpOf(listener);
   request.timeToLive = listener.settings.timeToLive;
+  request.mark = listener.settings.mark;
   request.ecn = <u8>ecnGrant(ecnMode(listener));
 }
 

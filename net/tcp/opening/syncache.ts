@@ -69,6 +69,7 @@ export class Request extends Tuple {
   /** The listener's. */
   trafficClass: u8;
   timeToLive: u8;
+  mark: u32;
 
 
   @inline has(flag: u32): bool {
@@ -260,7 +261,7 @@ function timeOut(request: Request, now: u64): void {
 /** The MSS that we offer. */
 function offeredMss(request: Request): u32 {
   const listener = listenerFind(request.local, request.localPort, request.hash);
-  return advertisedMss(request.remote, listener === null ? 0 : listener.settings.maxSegment);
+  return advertisedMss(request, request.mark, listener === null ? 0 : listener.settings.maxSegment);
 }
 
 /** The shift that we answer with, `NO_SCALE` to a peer that has none. */
@@ -321,7 +322,18 @@ export function requestAnswer(request: Request, now: u64): void {
   const flags = TcpFlag.SYN | TcpFlag.ACK | ecnGrantFlags(request.ecn, request.arrived);
   const ack = request.irs + 1;
   const hops: u32 = request.timeToLive;
-  segmentSend(packet, request, request.iss, ack, flags, request.window, length, 0, hops);
+  segmentSend(
+    packet,
+    request,
+    request.iss,
+    ack,
+    flags,
+    request.window,
+    length,
+    0,
+    hops,
+    request.mark,
+  );
 }
 
 /** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>: for a segment that does not fit, or a reset that might. */
@@ -339,5 +351,16 @@ export function requestAcknowledge(request: Request, now: u64): void {
   const window = (<u32>request.window + ((1 << shift) - 1)) >> shift;
   const ack = request.irs + 1;
   const hops: u32 = request.timeToLive;
-  segmentSend(packet, request, request.iss + 1, ack, TcpFlag.ACK, window, optionsLength, 0, hops);
+  segmentSend(
+    packet,
+    request,
+    request.iss + 1,
+    ack,
+    TcpFlag.ACK,
+    window,
+    optionsLength,
+    0,
+    hops,
+    request.mark,
+  );
 }

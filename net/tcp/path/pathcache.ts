@@ -8,7 +8,7 @@ import { IpAddress } from "../../wire/address";
  * rest goes on with.
  */
 
-/** 40 bytes. */
+/** 48 bytes. */
 @unmanaged
 export class Path {
   private hi: u64;
@@ -22,6 +22,8 @@ export class Path {
   high: u16;
   /** Probes of the size between the two that are tried now that were lost. */
   losses: u8;
+  /** `wayOf` its route. */
+  way: u32;
 
 
   @inline get address(): IpAddress {
@@ -53,12 +55,12 @@ export function pathsInit(): void {
   return changetype<Path>(changetype<usize>(path) + offsetof<Path>());
 }
 
-/** What is known of the path to `address`, or null: then it carries what the link does. */
-export function pathTo(address: IpAddress, now: u64): Path | null {
+/** What is known of the path to `address` by a way (`wayFrom`), or null: then it carries what the link does. */
+export function pathTo(address: IpAddress, way: u32, now: u64): Path | null {
   if (!learnt) return null;
   let path = changetype<Path>(setOf(address));
   for (let i: u32 = 0; i < WAYS; i++, path = after(path)) {
-    if (path.low && path.address.equals(address)) {
+    if (path.low && path.address.equals(address) && path.way == way) {
       path.usedAt = now;
       return path;
     }
@@ -67,8 +69,8 @@ export function pathTo(address: IpAddress, now: u64): Path | null {
 }
 
 /** The same, with a new entry for a path that is not known; all of it is for the caller to set. */
-export function pathLearn(address: IpAddress, now: u64): Path {
-  const known = pathTo(address, now);
+export function pathLearn(address: IpAddress, way: u32, now: u64): Path {
+  const known = pathTo(address, way, now);
   if (known !== null) return known;
   learnt = true;
   let oldest = changetype<Path>(setOf(address));
@@ -79,6 +81,7 @@ export function pathLearn(address: IpAddress, now: u64): Path {
   }
   memory.fill(changetype<usize>(oldest), 0, offsetof<Path>());
   oldest.address.copy(address);
+  oldest.way = way;
   oldest.usedAt = now;
   return oldest;
 }

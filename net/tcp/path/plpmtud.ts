@@ -1,4 +1,5 @@
 import { MILLISECOND, SECOND } from "../../../kernel/timer";
+import { wayFrom } from "../../ip/route";
 import { mssOfMtu, segmentOverhead, setSegmentSize } from "../connection";
 import { delivery } from "../recovery/delivery";
 import { markDirty } from "../dirty";
@@ -73,9 +74,14 @@ const GAP: u64 = 2 * MILLISECOND;
   return <u32>t.sndMss + segmentOverhead(t);
 }
 
+/** By which way it goes there. */
+@inline function wayOfTcb(t: Tcb): u32 {
+  return wayFrom(t.local, t.settings.mark, t.remote);
+}
+
 /** The connection begins, or has been at rest: goes by what is known of the path. */
 export function pathBegin(t: Tcb, now: u64): void {
-  const path = pathTo(t.remote, now);
+  const path = pathTo(t.remote, wayOfTcb(t), now);
   if (path !== null && <u32>path.low < sizeOf(t)) {
     setSegmentSize(t, path.low);
     t.clear(TcbFlag.SizeProven);
@@ -96,7 +102,7 @@ function shrink(t: Tcb, size: u32): void {
 
 /** Notes that segments larger than `size` do not arrive; `high` is known not to. */
 function bound(t: Tcb, size: u32, high: u32, searchAt: u64, now: u64): Path {
-  const path = pathLearn(t.remote, now);
+  const path = pathLearn(t.remote, wayOfTcb(t), now);
   path.low = <u16>size;
   path.high = <u16>high;
   path.losses = 0;
@@ -114,7 +120,7 @@ export function pathTooBig(t: Tcb, seq: u32, mtu: u32, now: u64): void {
   const probing = work.path & PathBit.Probe;
   if (probing && size >= sizeOf(t) && size < <u32>work.pathProbe) {
     // Of the probe: it need not be tried again. Its loss will show.
-    const path = pathLearn(t.remote, now);
+    const path = pathLearn(t.remote, wayOfTcb(t), now);
     path.high = <u16>(size + 1);
     path.losses = PROBES_MAX;
     return;
@@ -191,7 +197,7 @@ export function pathAcknowledged(t: Tcb, now: u64): void {
   const size: u32 = work.pathProbe;
   tcpStats.pathRaises++;
   setSegmentSize(t, size);
-  const path = pathLearn(t.remote, now);
+  const path = pathLearn(t.remote, wayOfTcb(t), now);
   path.low = <u16>size;
   path.losses = 0;
   searchOn(t, path, now);
@@ -222,7 +228,7 @@ export function pathProbeSize(t: Tcb, unsent: u32, open: u32, now: u64): u32 {
   if (t.has(TcbFlag.Recovery | TcbFlag.SackDue)) return 0;
   const most = mostOf(t);
   const low = sizeOf(t);
-  const path = pathLearn(t.remote, now);
+  const path = pathLearn(t.remote, wayOfTcb(t), now);
   if (!path.low) {
     path.low = <u16>low;
     path.high = <u16>(most + 1);
@@ -264,7 +270,7 @@ export function congestionLosses(t: Tcb, now: u64): u32 {
   if (!delivery.probeLost || !(work.path & PathBit.Probe)) return lost;
   const alone = lost == delivery.probeLost;
   work.path &= ~(<u8>PathBit.Probe);
-  const path = pathLearn(t.remote, now);
+  const path = pathLearn(t.remote, wayOfTcb(t), now);
   if (alone && path.losses < PROBES_MAX) path.losses++;
   if (path.losses >= PROBES_MAX) {
     path.high = min<u16>(path.high, work.pathProbe);

@@ -88,7 +88,7 @@ export function tuneRead(t: Tcb, length: u32, now: u64): void {
   work.tuneBytes = 0;
   work.tuneAt = now;
   if (elapsed > period + PAUSE) return;
-  const fullAt = ipReceiveFullAt(t.remote);
+  const fullAt = ipReceiveFullAt(t.local, t.settings.mark, t.remote);
   if (fullAt && now - fullAt < FULL_PAUSE) {
     if (now - fullAt <= elapsed) shrink(t);
     return;
