@@ -7,7 +7,7 @@ import { Guest } from "./guest";
 import { Rule } from "./spec";
 
 /**
- * What a guest may do with the network. What its spec does not allow fails with EACCES, and the console says
+ * What a guest may do with the network. What its spec does not allow fails with EACCES, or EPERM of marks, and the console says
  * once for each kind what line is missing; a guest without rules may do everything.
  */
 
@@ -17,6 +17,7 @@ const enum Refusal {
   Connect = 2,
   Raw = 4,
   Resolve = 8,
+  Mark = 16,
 }
 
 /** Whether `guest` may bind a socket of this `SocketType` there. Cost: a look at each of its rules. */
@@ -50,6 +51,13 @@ export function mayRaw(guest: Guest): bool {
 export function mayResolve(guest: Guest): bool {
   if (!guest.spec.restricted || guest.spec.mayResolve) return true;
   refuseAll(guest, Refusal.Resolve, "resolve names", "resolve");
+  return false;
+}
+
+/** Whether it may choose by a mark how its packets are routed. */
+export function mayMark(guest: Guest): bool {
+  if (!guest.spec.restricted || guest.spec.mayMark) return true;
+  refuseAll(guest, Refusal.Mark, "mark sockets", "mark");
   return false;
 }
 

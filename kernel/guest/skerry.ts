@@ -125,7 +125,7 @@ export function skerryCall(guest: Guest, call: u32, again: bool): i32 {
     case GuestCall.peer_address:
       return peerAddress(guest, s, a1);
     case GuestCall.set_option:
-      return setOption(s, a1, a2);
+      return setOption(guest, s, a1, a2);
     case GuestCall.get_option:
       return getOption(s, a1);
     case GuestCall.set_option_data:

@@ -4,7 +4,7 @@ import { Errno } from "../errno";
 import { PIPES } from "../features";
 import * as sockets from "../socket";
 import { SocketAddress } from "../socket";
-import { mayBind, mayConnect, mayRaw } from "./allow";
+import { mayBind, mayConnect, mayMark, mayRaw } from "./allow";
 import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
 import { Guest } from "./guest";
@@ -158,7 +158,8 @@ export function peerAddress(guest: Guest, d: SocketDescription, at: u32): i32 {
 // ---- Options ---------------------------------------------------------------------------------
 
 /** `set_option` (fd, option, value). */
-export function setOption(d: SocketDescription, option: u32, value: u32): i32 {
+export function setOption(guest: Guest, d: SocketDescription, option: u32, value: u32): i32 {
+  if (option == SocketOption.Mark && !mayMark(guest)) return -WasiErrno.Perm;
   return result(sockets.setOption(d.object, option, value));
 }
 
@@ -184,6 +185,7 @@ export function setOptionData(
     else d.sendTimeout = load<u64>(from);
     return 0;
   }
+  if (option == SocketOption.Mark && !mayMark(guest)) return -WasiErrno.Perm;
   return result(sockets.setOptionData(d.object, option, from, length));
 }
 

@@ -29,6 +29,7 @@ const enum SpecFlag {
   Restricted = 1,
   Raw = 2,
   Resolve = 4,
+  Mark = 8,
 }
 
 /** Strings behind one another, each ended by a zero. */
@@ -159,6 +160,11 @@ export class GuestSpec {
 
   @inline get mayResolve(): bool {
     return (this.flags & SpecFlag.Resolve) != 0;
+  }
+
+
+  @inline get mayMark(): bool {
+    return (this.flags & SpecFlag.Mark) != 0;
   }
 
   /** The first of `bindCount`, one behind the other. */

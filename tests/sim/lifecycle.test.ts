@@ -251,3 +251,24 @@ simulate("what a spec does not allow fails, and the console names the missing li
   machine.expectLine(/guest: three ended code=0/);
   assert.ok(machine.line(/bind: Permission denied/));
 });
+
+simulate("a guest marks its sockets (SO_MARK) if its spec says so, or has EPERM", (world) => {
+  const none = { bind: [], connect: [], raw: false, resolve: false };
+  const marks = cProgram("tests/sim/guests/mark.c", "mark");
+  const setup = encodeSpecs([
+    guest("may", "mark", { allow: { ...none, mark: true } }),
+    guest("not", "mark", { allow: none }),
+    guest("any", "mark"),
+  ]);
+  const { machine } = world.ready({ memory: 64 << 20, guests: [marks], setup });
+  const said = (name: string): string[] => {
+    machine.expectLine(new RegExp(`guest: ${name} ended code=0`));
+    return machine.console.flatMap((line) => new RegExp(` ${name}: (.*)$`).exec(line)?.[1] ?? []);
+  };
+  assert.deepEqual(said("may"), ["mark 7", "mark 7"]);
+  const refused = "not marked: Operation not permitted";
+  assert.deepEqual(said("not"), [refused, "mark 0", refused, "mark 0"]);
+  assert.deepEqual(said("any"), ["mark 7", "mark 7"]);
+  const line = "not may not mark sockets: add mark = true to allow of [guests.not] in skerry.toml";
+  assert.equal(machine.console.filter((one) => one.endsWith(line)).length, 1);
+});

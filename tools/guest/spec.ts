@@ -44,6 +44,8 @@ export interface Allow {
   raw: boolean;
   /** Asking name servers. */
   resolve: boolean;
+  /** Marks on sockets, by which rules route (SO_MARK). */
+  mark?: boolean;
 }
 
 export type Mount =
@@ -62,6 +64,7 @@ const RESTART = { never: 0, "on-failure": 1, always: 2 } as const;
 const RESTRICTED = 1;
 const RAW = 2;
 const RESOLVE = 4;
+const MARK = 8;
 const RAM = 1;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const; // as IP numbers them
 
@@ -240,7 +243,9 @@ export function encodeSpecs(specs: GuestSpec[]): Uint8Array {
     const args = strings.addList([spec.name, ...spec.arguments]);
     const variables = Object.entries(spec.environment).map(([key, value]) => `${key}=${value}`);
     const environment = strings.addList(variables);
-    const flags = allow ? RESTRICTED | (allow.raw ? RAW : 0) | (allow.resolve ? RESOLVE : 0) : 0;
+    const granted =
+      (allow?.raw ? RAW : 0) | (allow?.resolve ? RESOLVE : 0) | (allow?.mark ? MARK : 0);
+    const flags = allow ? RESTRICTED | granted : 0;
     put(at, name.at, name.length, module.at, module.length);
     put(at + 16, args.at, args.length, spec.arguments.length + 1);
     put(at + 28, environment.at, environment.length, variables.length);

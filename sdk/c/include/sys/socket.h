@@ -51,6 +51,7 @@ extern "C" {
 #define SO_PRIORITY 12
 #define SO_LINGER 13
 #define SO_REUSEPORT 15
+#define SO_MARK 36
 #define SO_RCVLOWAT 18
 #define SO_SNDLOWAT 19
 #define SO_RCVTIMEO 20
