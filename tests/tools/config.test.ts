@@ -64,7 +64,8 @@ test("all that can be said is understood", () => {
     hostname = "web"
     congestion = "bbr"
     interfaces = { eth1 = ["10.1.0.1/24", "2001:db8:1::1/64"], "eth0.100" = ["proto=802.1ad", "mtu=1400"], br0 = ["ports=eth2+eth0.100.5", "10.5.0.1", "peer=10.5.0.2"], gre1 = ["local=192.0.2.1", "remote=192.0.2.9", "key=7", "seq", "csum", "ttl=9", "10.9.0.1/30"] }
-    routes = [{ to = "10.2.0.0/16", via = "10.1.0.254", metric = 5 }, { to = "::/0", via = "fe80::1%eth1" }]
+    routes = [{ to = "10.2.0.0/16", via = "10.1.0.254", metric = 5 }, { to = "::/0", via = "fe80::1%eth1" }, { to = "0.0.0.0/0", via = "gre1", table = 100, source = "10.1.0.1" }]
+    rules = [{ from = "10.1.0.0/16", iif = "eth1", table = 100, priority = 7, suppress = 0 }, { mark = 0x10, mask = 0xff, action = "prohibit" }, { to = "2001:db8::/32", table = 254 }]
     forward = true
     redirects = false
     advertise = { eth1 = { preference = "low", interval = 300, managed = true, dns = ["2001:db8::53"] } }
@@ -120,7 +121,10 @@ test("all that can be said is understood", () => {
       "congestion=bbr ecn=on loglevel=debug eth1=10.1.0.1/24,2001:db8:1::1/64 " +
       "eth0.100=proto=802.1ad,mtu=1400 br0=ports=eth2+eth0.100.5,10.5.0.1,peer=10.5.0.2 " +
       "gre1=local=192.0.2.1,remote=192.0.2.9,key=7,seq,csum,ttl=9,10.9.0.1/30 " +
-      "route=10.2.0.0/16,10.1.0.254,5 route=::/0,fe80::1%eth1 forward=on redirects=off " +
+      "route=10.2.0.0/16,10.1.0.254,5 route=::/0,fe80::1%eth1 " +
+      "route=0.0.0.0/0,gre1,table=100,src=10.1.0.1 " +
+      "rule=from=10.1.0.0/16,iif=eth1,table=100,priority=7,suppress=0 rule=mark=16/255,prohibit " +
+      "rule=to=2001:db8::/32,table=254 forward=on redirects=off " +
       "advertise=eth1,preference=low,interval=300,managed,dns=2001:db8::53",
   );
   assert.deepEqual(config.machine, {
@@ -264,6 +268,25 @@ for (const [text, ...expected] of [
     /^6:36: network\.routes\[0\]\.via is "fe80::1": write a router, as in "fe80::1%eth1"$/,
     /^6:70: network\.routes\[1\]\.via is "10\.0\.0\.1": it is of another family than ::\/0$/,
     /^6:84: network\.routes\[2\] has no via: /,
+  ],
+  [
+    `${GUEST}[[network.routes]]\nto = "10.2.0.0/16"\nvia = "wlan0"\ntable = 255\nsource = "::1"\n` +
+      '[[network.rules]]\nfrom = "10.1.0.0"\niif = "wlan0"\ntable = 7\n' +
+      '[[network.rules]]\nfrom = "10.1.0.0/16"\nto = "2001:db8::/32"\nmask = 1\nsuppress = 0\n' +
+      '[[network.rules]]\ntable = 254\naction = "drop"\n[[network.rules]]\ntable = 254\naction = "prohibit"',
+    /^5:7: network\.routes\[0\]\.via is "wlan0": write a router, as in "10\.1\.0\.254"$/,
+    /^6:9: network\.routes\[0\]\.table is 255: write a number from 1 to 2147483647, but 255$/,
+    /^7:10: network\.routes\[0\]\.source is "::1": write an address of the image/,
+    /^9:8: network\.rules\[0\]\.from is "10\.1\.0\.0": write addresses, as in "10\.1\.0\.0\/16"$/,
+    /^10:7: network\.rules\[0\]\.iif is "wlan0": write a link, as in "eth1", or "lo"$/,
+    /^11:9: network\.rules\[0\]\.table is 7: no route is in that table; write one with table = 7$/,
+    /^12:3: network\.rules\[1\] does nothing: write table = 100 or action = "blackhole"$/,
+    /^14:6: network\.rules\[1\]\.to is "2001:db8::\/32": it is of another family than 10\.1\.0\.0\/16$/,
+    /^15:1: network\.rules\[1\]\.mask has no mark beside it/,
+    /^16:1: network\.rules\[1\]\.suppress has no table beside it/,
+    /^17:3: network\.rules\[2\] does two things/,
+    /^19:10: network\.rules\[2\]\.action is "drop": write "blackhole", "unreachable" or "prohibit"$/,
+    /^20:3: network\.rules\[3\] does two things: write either table or action$/,
   ],
   [`${GUEST}[network]\ngateway6 = "fe80::1"`, /^4:12: .*it goes with a static ip6$/],
   [`${GUEST}[lgo]`, /^3:2: "lgo" is not a section of skerry\.toml: did you mean log\?$/],

@@ -77,7 +77,8 @@ export interface NetworkTable {
   insecure?: string[];
   hosts?: string;
   interfaces?: { [name: string]: string[] };
-  routes?: { to: string; via: string; metric?: number }[];
+  routes?: GivenRoute[];
+  rules?: GivenRule[];
   forward?: boolean;
   "dhcp-server"?: RawPool[];
   redirects?: boolean;
@@ -88,6 +89,28 @@ export interface NetworkTable {
   mdns?: boolean;
   congestion?: string;
   ecn?: string;
+}
+
+/** One of its routes. */
+interface GivenRoute {
+  to: string;
+  via: string;
+  metric?: number;
+  table?: number;
+  source?: string;
+}
+
+/** One of its rules: what it looks at, and what it does. */
+export interface GivenRule {
+  priority?: number;
+  from?: string;
+  to?: string;
+  iif?: string;
+  mark?: number;
+  mask?: number;
+  table?: number;
+  suppress?: number;
+  action?: "blackhole" | "unreachable" | "prohibit";
 }
 
 /** What the schema lets through. */
@@ -136,7 +159,13 @@ interface RawGuest {
   cpu?: string;
   descriptors?: number;
   instances?: number;
-  allow?: { bind?: string[]; connect?: string[]; raw?: boolean; resolve?: boolean };
+  allow?: {
+    bind?: string[];
+    connect?: string[];
+    raw?: boolean;
+    resolve?: boolean;
+    mark?: boolean;
+  };
   files?: { [path: string]: string | { ram: string } };
 }
 
@@ -338,6 +367,9 @@ class Checker {
     }
     const routes = this.at<{ to: string; via: string }[]>("network", "routes") ?? [];
     routes.forEach((_, index) => this.checkRoute(index));
+    const rules = this.at<GivenRule[]>("network", "rules") ?? [];
+    rules.forEach((_, index) => this.checkRule(index));
+    this.checkTables();
     const pools = this.at<RawPool[]>("network", "dhcp-server") ?? [];
     pools.forEach((_, index) => this.checkPool(index));
     const hosts = get("hosts");
@@ -370,14 +402,19 @@ class Checker {
     const path = ["network", "routes", index];
     const to = this.at<string>(...path, "to");
     const via = this.at<string>(...path, "via");
-    const prefix = to === undefined ? null : interfaceOf(to, 0);
-    if (to !== undefined && !prefix) {
+    const prefix = this.checkPrefix([...path, "to"], "10.2.0.0/16");
+    const source = this.at<string>(...path, "source");
+    if (
+      source !== undefined &&
+      (!isIP(source) || (prefix && isIP(source) !== isIP(prefix.address)))
+    ) {
+      const like = prefix && isIPv6(prefix.address) ? "2001:db8::2" : "10.1.0.2";
       this.report(
-        [...path, "to"],
-        (at) => `${at} is ${shown(to)}: write addresses, as in "10.2.0.0/16"`,
+        [...path, "source"],
+        (at) => `${at} is ${shown(source)}: write an address of the image, as in "${like}"`,
       );
     }
-    if (via === undefined) return;
+    if (via === undefined || isLinkName(via)) return;
     const [router = "", card, ...more] = via.split("%");
     const local = /^fe[89ab]/i.test(router);
     if (more.length || !isIP(router) || local !== (card !== undefined)) {
@@ -392,6 +429,75 @@ class Checker {
         (at) => `${at} is ${shown(via)}: it is of another family than ${to}`,
       );
     }
+  }
+
+  private checkPrefix(path: (string | number)[], like: string) {
+    const text = this.at<string>(...path);
+    const prefix = text === undefined ? null : interfaceOf(text, 0);
+    if (text !== undefined && !prefix) {
+      this.report(path, (at) => `${at} is ${shown(text)}: write addresses, as in ${shown(like)}`);
+    }
+    return prefix;
+  }
+
+  private checkRule(index: number): void {
+    const path = ["network", "rules", index];
+    const rule = this.at<GivenRule>(...path);
+    if (rule === undefined) return;
+    const from = this.checkPrefix([...path, "from"], "10.1.0.0/16");
+    const to = this.checkPrefix([...path, "to"], "10.2.0.0/16");
+    if (from && to && isIP(from.address) !== isIP(to.address)) {
+      this.report(
+        [...path, "to"],
+        (at) => `${at} is ${shown(rule.to)}: it is of another family than ${rule.from}`,
+      );
+    }
+    if (rule.iif !== undefined && rule.iif !== "lo" && !isLinkName(rule.iif)) {
+      this.report(
+        [...path, "iif"],
+        (at) => `${at} is ${shown(rule.iif)}: write a link, as in "eth1", or "lo"`,
+      );
+    }
+    if (rule.mask !== undefined && rule.mark === undefined) {
+      this.report([...path, "mask"], (at) => `${at} has no mark beside it: write mark = 1`, true);
+    }
+    if (rule.suppress !== undefined && rule.table === undefined) {
+      this.report(
+        [...path, "suppress"],
+        (at) => `${at} has no table beside it: write table = ${TABLE_MAIN}`,
+        true,
+      );
+    }
+    if ((rule.table === undefined) === (rule.action === undefined)) {
+      this.report(
+        path,
+        (at) =>
+          rule.table === undefined
+            ? `${at} does nothing: write table = 100 or action = "blackhole"`
+            : `${at} does two things: write either table or action`,
+        true,
+      );
+    }
+  }
+
+  /** Rules to tables that no route is in, and more tables than the kernel has room for. */
+  private checkTables(): void {
+    const routes = this.at<GivenRoute[]>("network", "routes") ?? [];
+    const rules = this.at<GivenRule[]>("network", "rules") ?? [];
+    const tables = new Set(routes.map(({ table = TABLE_MAIN }) => table).concat(TABLE_MAIN));
+    rules.forEach(({ table }, index) => {
+      if (table === undefined || tables.has(table)) return;
+      this.report(
+        ["network", "rules", index, "table"],
+        (at) => `${at} is ${table}: no route is in that table; write one with table = ${table}`,
+      );
+    });
+    if (tables.size <= TABLES_MOST + 1) return;
+    this.report(
+      ["network", "routes"],
+      (at) => `${at} are in ${tables.size - 1} tables beside the main one: ${TABLES_MOST} at most`,
+      true,
+    );
   }
 
   /** What the kernel would refuse, or could not keep: net/dhcp/pool.ts. */
@@ -447,6 +553,10 @@ class Checker {
     }
   }
 }
+
+/** The main table, and how many there may be beside it: net/route/table.ts. */
+const TABLE_MAIN = 254;
+const TABLES_MOST = 32;
 
 /** Addresses of a DHCP server's pool: POOL_ADDRESSES of net/dhcp/pool.ts. */
 const POOL_MOST = 4096;
@@ -527,6 +637,21 @@ function poolWord(pool: RawPool): string {
   return [pool.interface, pool.range, ...said].join(",");
 }
 
+function routeWord({ to, via, metric, table, source }: GivenRoute): string {
+  const more = [
+    ...(metric === undefined ? [] : [`${metric}`]),
+    ...(table === undefined ? [] : [`table=${table}`]),
+    ...(source === undefined ? [] : [`src=${source}`]),
+  ];
+  return [to, via, ...more].join(",");
+}
+
+function ruleWord({ action, mark, mask, ...rule }: GivenRule): string {
+  const said = Object.entries(rule).map(([key, value]) => `${key}=${value}`);
+  if (mark !== undefined) said.push(`mark=${mark}${mask === undefined ? "" : `/${mask}`}`);
+  return [...said, ...(action ? [action] : [])].join(",");
+}
+
 /** The words of the kernel's command line that say the same. */
 export function commandLineOf({
   network = {},
@@ -560,10 +685,8 @@ export function commandLineOf({
       card,
       list.join(","),
     ]),
-    ...(network.routes ?? []).map(({ to, via, metric }): [string, string] => [
-      "route",
-      [to, via, ...(metric === undefined ? [] : [metric])].join(","),
-    ]),
+    ...(network.routes ?? []).map((route): [string, string] => ["route", routeWord(route)]),
+    ...(network.rules ?? []).map((rule): [string, string] => ["rule", ruleWord(rule)]),
     ...(network["dhcp-server"] ?? []).map((pool): [string, string] => ["dhcpd", poolWord(pool)]),
     ["forward", onOff(network.forward)],
     ["redirects", onOff(network.redirects)],
@@ -607,7 +730,7 @@ function guestOf(name: string, guest: RawGuest, folder: string, module: string):
       ? { path: mount, tree: `/${name}${mount === "/" ? "" : mount}`, folder: join(folder, what) }
       : { path: mount, ram: bytesOf(what.ram) };
   });
-  const { bind = [], connect = [], raw = false, resolve = false } = guest.allow ?? {};
+  const { bind = [], connect = [], raw = false, resolve = false, mark } = guest.allow ?? {};
   const spec = {
     module,
     arguments: guest.arguments ?? [],
@@ -616,7 +739,7 @@ function guestOf(name: string, guest: RawGuest, folder: string, module: string):
     ...(guest.memory === undefined ? {} : { memory: bytesOf(guest.memory) }),
     ...(guest.cpu === undefined ? {} : { cpu: Number(guest.cpu.slice(0, -1)) }),
     ...(guest.descriptors === undefined ? {} : { descriptors: guest.descriptors }),
-    allow: { bind, connect, raw, resolve },
+    allow: { bind, connect, raw, resolve, ...(mark && { mark }) },
     files: files.map((file) =>
       "ram" in file ? { path: file.path, ram: file.ram } : { path: file.path, tree: file.tree },
     ),
