@@ -5,10 +5,18 @@ import { unusedByApp, unusedByGuests, unusedByWords } from "../../tools/cli/unus
 import { GuestCall } from "../../kernel/guest/calls.ts";
 
 test("what only a word asks for is there if it stands among them", () => {
-  assert.deepEqual(unusedByWords(""), ["DHCPD", "RARP"]);
-  assert.deepEqual(unusedByWords("ip=10.0.0.1/24 dhcpd=eth0,10.0.0.2-10.0.0.9"), ["RARP"]);
-  assert.deepEqual(unusedByWords("dhcpd=eth0,10.0.0.2-10.0.0.9 ip=rarp"), []);
-  assert.deepEqual(unusedByWords("nodhcpd=eth0 ip=rarpish"), ["DHCPD", "RARP"]);
+  assert.deepEqual(unusedByWords(""), ["DHCPD", "RARP", "POLICY"]);
+  const pool = "dhcpd=eth0,10.0.0.2-10.0.0.9";
+  assert.deepEqual(unusedByWords(`ip=10.0.0.1/24 ${pool}`), ["RARP", "POLICY"]);
+  const route = "route=0.0.0.0/0,10.0.0.1";
+  for (const word of ["rule=prohibit", `${route},table=7`, `${route},5,src=10.0.0.3`]) {
+    assert.deepEqual(unusedByWords(`${pool} ip=rarp ${word}`), []);
+  }
+  assert.deepEqual(unusedByWords(`nodhcpd=eth0 ip=rarpish ${route},5`), [
+    "DHCPD",
+    "RARP",
+    "POLICY",
+  ]);
 });
 
 test("names are validated for who asks for names, if a word or the program says so", () => {
