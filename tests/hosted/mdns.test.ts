@@ -92,6 +92,23 @@ describe("multicast DNS beside avahi", { skip: trouble ?? false }, () => {
     await stop(peer, skerry);
   });
 
+  test("avahi forgets the name of a machine that ends (RFC 6762, 10.1)", async () => {
+    const peer = await avahi("peer");
+    const skerry = machine("web");
+    await skerry.line(/mdns: web\.local/);
+    assert.match(await ask(peer, "RESOLVE-HOSTNAME-IPV4 web.local"), /^\+/, peer.text);
+    await stop(skerry);
+    // A second later, and not two minutes, as the records would have lasted.
+    const until = Date.now() + 60_000;
+    let said = "";
+    do {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      said = await ask(peer, "RESOLVE-HOSTNAME-IPV4 web.local");
+    } while (/^\+/.test(said) && Date.now() < until);
+    assert.match(said, /^-/, "still known");
+    await stop(peer);
+  });
+
   test("the machine leaves avahi the name that it has, and avahi the machine's", async () => {
     const first = await avahi("web");
     const skerry = machine("web");
