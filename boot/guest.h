@@ -48,3 +48,14 @@ static inline u64 guest_call(u32 number) {
   guest_leave(GUEST_CALLED);
   return GUEST.result;
 }
+
+u64 host_monotonic(void);
+
+/// Writes what the monotonic clock shows at the guest's address `into`, without the kernel: a program reads it
+/// for every wait. False if that is not the guest's own: then the kernel is to have the call.
+static inline _Bool guest_monotonic(u32 into) {
+  typedef u64 __attribute__((aligned(1), may_alias)) time;
+  if ((u64)into + sizeof(time) > GUEST.memory_bytes) return 0;
+  *WASM_PLACE(time, (u64)into) = host_monotonic();
+  return 1;
+}

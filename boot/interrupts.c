@@ -64,7 +64,7 @@ enum { SVR_ENABLE = 1 << 8, EXTINT = 7 << 8, NMI = 4 << 8, MASKED = 1 << 16 };
 
 static volatile u32 *apic;
 static u64 timer_hertz, count_started;
-static u64 slice_end; // when the timer ends a guest's turn, if that is still to come
+static u64 timer_end; // when the timer fires, on host_monotonic's scale; 0 once its interrupt was taken
 
 // Starts counting, masked, while clock.c finds the TSC's rate.
 void timer_start(void) {
@@ -85,11 +85,16 @@ void timer_calibrate(void) {
   apic[LVT_TIMER / 4] = VECTOR_TIMER; // once for each count
 }
 
-// One interrupt after `ns`, or earlier where the counter does not reach that far.
-static void timer_arm(u64 ns) {
+// One interrupt at `deadline`, or earlier: where the counter does not reach that far, and where the timer is
+// armed for a moment before it. An interrupt too many costs less than arming anew each time, which wakes
+// QEMU's main loop, the thread that also carries packets; so nothing ever stops the timer.
+static void timer_arm(u64 now, u64 deadline) {
+  if (timer_end > now && timer_end <= deadline) return;
   const u64 longest = 3000000000u; // times the rate still fits 64 bits
-  const u64 count = (ns < longest ? ns : longest) * timer_hertz / 1000000000u + 1;
+  const u64 ns = deadline <= now ? 0 : deadline - now < longest ? deadline - now : longest;
+  const u64 count = ns * timer_hertz / 1000000000u + 1;
   apic[INITIAL_COUNT / 4] = count < 0xffffffff ? (u32)count : 0xffffffff;
+  timer_end = now + ns;
 }
 
 // Intel SDM 3A, 10.11: to this processor, by its number; fixed, edge.
@@ -103,6 +108,7 @@ u64 host_interruptMessage(u32 number) {
 // 8259A's come as line 7 or 15, which nobody has opened or else is woken for nothing.
 void interrupt_taken(u32 number) {
   if (number < NUMBERS) pending |= 1ull << number;
+  if (number == NUMBER_TIMER) timer_end = 0;
   in_service = number != NUMBER_SPURIOUS;
 }
 
@@ -117,24 +123,18 @@ static void end_of_interrupt(void) {
 void sleep_until(u64 deadline) {
   const u64 now = host_monotonic();
   if (deadline <= now) return;
-  if (deadline != ~0ull) timer_arm(deadline - now);
+  if (deadline != ~0ull) timer_arm(now, deadline);
   end_of_interrupt();
   __asm__ volatile("sti; hlt" ::: "memory");
-  apic[INITIAL_COUNT / 4] = 0;
-  slice_end = 0;
 }
 
-// Has a guest interrupted at `deadline`, or before: a timer that is armed already is left as it is, for
-// arming it costs more than a short slice (on QEMU, microseconds).
+// Has a guest interrupted at `deadline`, or before.
 void guest_slice(u64 deadline) {
   static u64 last;
   end_of_interrupt();
   if (deadline == last) return;
   last = deadline;
-  const u64 now = host_monotonic();
-  if (slice_end > now && slice_end <= deadline) return;
-  slice_end = deadline;
-  timer_arm(deadline > now ? deadline - now : 0);
+  timer_arm(host_monotonic(), deadline);
 }
 
 void interrupts_start(void) {

@@ -69,6 +69,8 @@ export class Guest {
   /** Time of the processor that it has used since it was started, ns; and since when its turn lasts. */
   used: u64;
   turnSince: u64;
+  /** How many of its last turns were short: kernel/guest/guests.ts. */
+  shortTurns: u32;
   /** Kinds of refusals that have been reported: kernel/guest/allow.ts. */
   refusals: u32;
   /** Of one with a share of the processor: the ns that it may still use, as of when. */

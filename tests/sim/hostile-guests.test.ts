@@ -216,3 +216,22 @@ simulate(
     }
   },
 );
+
+simulate(
+  "who computes for ever after many short turns has two long ones, and then short ones",
+  (world) => {
+    const turncoat = cProgram("tests/qemu/guests/fault.c", "turncoat", "-DFAULT=7");
+    const { machine } = world.ready({ memory: 32 << 20, guests: [echo(), turncoat] });
+    machine.expectLine(/echo on port 7/);
+    const client = new TcpClient(world.peer(), "10.0.0.2", 7);
+    const took = Array.from({ length: 20 }, () => {
+      const before = world.simulation.now;
+      const wanted = client.received.length + 5;
+      client.send("hello");
+      client.until(() => client.received.length === wanted, SECOND, "echo");
+      return (world.simulation.now - before) / MILLISECOND;
+    });
+    // Each of the other's turns is 0.2 ms, and an answer takes three at most.
+    for (const ms of took) assert.ok(ms < 3 * 0.2, `answers took ${took.join(", ")} ms`);
+  },
+);

@@ -1,4 +1,5 @@
 // One program for each way to go wrong: FAULT says which.
+#include <sched.h>
 #include <stdint.h>
 
 static volatile int zero;
@@ -17,6 +18,9 @@ int main(void) {
     case 3: return 5 / zero;
     case 4: return (int)((double (*)(double))function)(1.0);
     case 5: again = deep; return deep(1 << 30);
+    case 7: // until it has a server's good name
+      for (int i = 0; i < 100; i++) sched_yield();
+      // fallthrough
     default:
       for (volatile double x = 1;;) x = x * 1.0000001;
   }
