@@ -114,7 +114,7 @@ u32 host_guestMake(u32 module, u32 area, u32 length, u32 stack_bytes, u32 memory
   const u32 window = (u32)__builtin_ctzll(~windows_used);
   windows_used |= 1ull << window;
   const u64 base = base_of(window);
-  memset((void *)(u64)area, 0, p.memory);
+  memset((void *)(u64)area, 0, p.stack); // what is on a stack the module cannot read before it has written it
 
   u64 *low = (u64 *)(area + p.low_directory);
   *directory_slot(window, (u64)-1) = (u64)low | PRESENT_WRITE;

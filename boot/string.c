@@ -30,6 +30,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes) {
 void *memset(void *to, int value, size_t bytes) {
   u8 *d = to;
   const u64 pattern = (u8)value * 0x0101010101010101u;
+  for (; bytes >= 32; bytes -= 32, d += 32) {
+    word *w = (word *)d;
+    w[0] = pattern, w[1] = pattern, w[2] = pattern, w[3] = pattern;
+  }
   for (; bytes >= 8; bytes -= 8, d += 8) *(word *)d = pattern;
   while (bytes--) *d++ = (u8)value;
   return to;
