@@ -15,6 +15,7 @@ enum { NUMBERS = 64, NUMBER_TIMER = NUMBERS, NUMBER_SPURIOUS }; // as traps.S nu
 enum { VECTOR_FIRST = 32, VECTOR_TIMER = VECTOR_FIRST + NUMBER_TIMER, VECTOR_SPURIOUS = 255 };
 extern const u8 interrupt_entries[];
 static u64 pending;
+static u32 taken;       // the number of the interrupt taken last
 static bool in_service; // the local APIC waits for the end of the interrupt taken last
 
 // ---- Lines: 8259A data sheet; ELCR in 82371AB's, 4.2.6 ------------------------------------------
@@ -109,6 +110,7 @@ u64 host_interruptMessage(u32 number) {
 void interrupt_taken(u32 number) {
   if (number < NUMBERS) pending |= 1ull << number;
   if (number == NUMBER_TIMER) timer_end = 0;
+  taken = number;
   in_service = number != NUMBER_SPURIOUS;
 }
 
@@ -121,11 +123,13 @@ static void end_of_interrupt(void) {
 
 // Until `deadline` on host_monotonic's scale or an open line; sometimes sooner, never later.
 void sleep_until(u64 deadline) {
-  const u64 now = host_monotonic();
-  if (deadline <= now) return;
-  if (deadline != ~0ull) timer_arm(now, deadline);
-  end_of_interrupt();
-  __asm__ volatile("sti; hlt" ::: "memory");
+  do {
+    const u64 now = host_monotonic();
+    if (deadline <= now) return;
+    if (deadline != ~0ull) timer_arm(now, deadline);
+    end_of_interrupt();
+    __asm__ volatile("sti; hlt" ::: "memory");
+  } while (taken == NUMBER_TIMER); // which may have been armed for an earlier moment
 }
 
 // Has a guest interrupted at `deadline`, or before.
