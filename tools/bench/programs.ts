@@ -23,6 +23,8 @@ import { figure, printTable } from "./table.ts";
 const MEMORY = 256;
 const MOST_GUESTS = 64;
 const LOAD_SECONDS = 4;
+const BOOT_SECONDS = 40;
+const BOOT_TRIES = 4;
 const WAIT = 120_000;
 const SITE = project("apps/http/site");
 
@@ -151,7 +153,16 @@ async function rates(rounds: number): Promise<Rates> {
             network: { kind: "tap", interface: TAP },
           }));
         try {
-          await bootToAnswer(namespace, start, 40);
+          for (let tries = 1; ; tries++) {
+            try {
+              await bootToAnswer(namespace, start, BOOT_SECONDS);
+              break;
+            } catch (error) {
+              // Debian's kernel does not always find out how fast an emulated clock runs.
+              if (server !== "nginx" || tries === BOOT_TRIES) throw error;
+              note("    Linux did not boot, again");
+            }
+          }
           for (const connections of LOADS) {
             const load = await wrk(namespace, connections, LOAD_SECONDS, false);
             const rate = load.requestsPerSecond;
