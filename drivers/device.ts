@@ -40,7 +40,7 @@ export const enum Feature {
   ReceiveChecksum = 1,
   /** Honours `PacketFlag.ChecksumPending`. */
   TransmitChecksum = 2,
-  /** Honours `Packet.segmentSize`: cuts such a packet into TCP segments. */
+  /** Honours `Packet.segmentSize` of TCP over IPv4: cuts such a packet into segments. */
   Segmentation = 4,
   /** Is the loopback: what is sent on it is received on it. */
   Loopback = 8,
@@ -48,6 +48,8 @@ export const enum Feature {
   ChecksumAnywhere = 16,
   /** No hardware: it never interrupts, and nobody needs to look whether something has come. */
   Virtual = 32,
+  /** Honours `Packet.segmentSize` of TCP over IPv6. */
+  Segmentation6 = 64,
 }
 
 /** How a device says that it wants attention. */

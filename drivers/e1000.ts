@@ -15,8 +15,8 @@ import { pciId, registerChip } from "./registry";
  * Controllers Software Developer's Manual" (317453). Here is what its families have for themselves:
  * reset, address, interrupt timer; drivers/intel/ has what all of Intel's gigabit controllers share.
  *
- * Limits: frames of at most 1,522 bytes, one receive queue, no VLAN offload, no segmentation on the
- * 82544, whose PCI-X errata make demands on where buffers end.
+ * Limits: frames of at most 1,522 bytes, one receive queue, no VLAN offload, no segmentation of
+ * IPv6, and none at all on the 82544, whose PCI-X errata make demands on where buffers end.
  */
 
 /** Bits of CTRL (13.4.1) that only these have: link reset, inverted loss of signal. */

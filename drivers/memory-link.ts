@@ -61,8 +61,8 @@ import { pciId, registerChip } from "./registry";
  *     bit 0 MORE       the frame goes on in the next descriptor (transmit; at most 3 a frame)
  *     bit 1 CHECKSUM   transmit, in a frame's first: the 16-bit sum from START to the end is to be
  *                      put at FIELD. Receive: every checksum of the frame is right
- *     bits 16 to 31    SEGMENT, with CHECKSUM: the frame is TCP over IPv4 with all headers in this
- *                      descriptor, and is to be sent as frames of so many bytes of payload
+ *     bits 16 to 31    SEGMENT, with CHECKSUM: the frame is TCP over IPv4 or IPv6 with all headers in
+ *                      this descriptor, and is to be sent as frames of so many bytes of payload
  *     bits 32 to 47    START, from the frame's first byte
  *     bits 48 to 63    FIELD, likewise
  *
@@ -171,7 +171,9 @@ function start(entry: PciFunction, device: Device): bool {
   if (features & FEATURE_TRANSMIT_CHECKSUM) {
     device.features |= Feature.TransmitChecksum | Feature.ChecksumAnywhere;
   }
-  if (features & FEATURE_SEGMENTATION) device.features |= Feature.Segmentation;
+  if (features & FEATURE_SEGMENTATION) {
+    device.features |= Feature.Segmentation | Feature.Segmentation6;
+  }
   device.mac = ((<u64>mmioRead32(registers + MAC_HIGH)) << 32) | mmioRead32(registers + MAC_LOW);
   device.mtu = mmioRead32(registers + MTU);
   device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);

@@ -186,8 +186,8 @@ void links_finish(struct skerry *machine) {
   for (u32 i = 0; i < machine->link_count; i++) link_finish(machine, &machine->links[i]);
 }
 
-// Fields of a frame to be cut: Ethernet's header is 14 bytes, IPv4's 20.
-enum { IP_LENGTH = 14 + 2, IP_CHECKSUM = 14 + 10, TCP = 14 + 20, TCP_SEQUENCE = TCP + 4, TCP_FLAGS = TCP + 13 };
+// Fields of a frame to be cut: Ethernet's header is 14 bytes, IPv4's 20, IPv6's 40; TCP's are from its header on.
+enum { IP = 14, IP_LENGTH = IP + 2, IP_CHECKSUM = IP + 10, IP6_LENGTH = IP + 4, TCP_SEQUENCE = 4, TCP_FLAGS = 13 };
 enum { FIN = 0x01, PSH = 0x08 };
 
 static inline u32 get16(const u8 *at) { return (u32)at[0] << 8 | at[1]; }
@@ -210,20 +210,27 @@ static u32 changed(u32 sum, u32 before, u32 after) {
 /// Writes the headers of the piece of `length` bytes from `at` on, the last one or not.
 static void piece_headers(struct link *link, const u8 *whole, const struct descriptor *first, u32 at, u32 length,
                           bool last) {
-  u8 *into = link->headers;
+  u8 *into = link->headers, *tcp = into + first->start;
   // As the piece before, but for its place in the stream.
-  if (at && !last) return add32(into + TCP_SEQUENCE, length);
+  if (at && !last) return add32(tcp + TCP_SEQUENCE, length);
   memcpy(into, whole, first->length);
-  u32 before = get16(into + IP_LENGTH), after = first->length - 14 + length;
-  put16(into + IP_LENGTH, after);
-  put16(into + IP_CHECKSUM, changed(get16(into + IP_CHECKSUM) ^ 0xffff, before, after) ^ 0xffff);
+  u32 before, after = first->length - first->start + length; // of TCP's header and payload
+  if (into[IP] >> 4 == 4) {
+    u32 header = first->start - IP, total = get16(into + IP_LENGTH);
+    before = total - header;
+    put16(into + IP_LENGTH, header + after);
+    put16(into + IP_CHECKSUM, changed(get16(into + IP_CHECKSUM) ^ 0xffff, total, header + after) ^ 0xffff);
+  } else {
+    before = get16(into + IP6_LENGTH);
+    put16(into + IP6_LENGTH, after);
+  }
   // The pseudo-header's sum, which stands where the checksum goes, has TCP's length in it.
-  put16(into + first->field, changed(get16(into + first->field), before - 20, after - 20));
-  add32(into + TCP_SEQUENCE, at);
-  if (!last) into[TCP_FLAGS] &= (u8) ~(FIN | PSH);
+  put16(into + first->field, changed(get16(into + first->field), before, after));
+  add32(tcp + TCP_SEQUENCE, at);
+  if (!last) tcp[TCP_FLAGS] &= (u8) ~(FIN | PSH);
 }
 
-/// The next piece of a frame that is to be cut: TCP over IPv4, its headers in the first descriptor.
+/// The next piece of a frame that is to be cut: TCP, its headers in the first descriptor.
 __attribute__((noinline)) static int take_piece(struct skerry *machine, struct link *link,
                                                 const struct descriptor *first, struct skerry_frame *frame) {
   const u8 *base = machine->memory.base;

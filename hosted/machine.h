@@ -4,8 +4,8 @@
 #include "host.h"
 #include "skerry.h"
 
-/// Longest headers of a frame that the link cuts: Ethernet, IPv4 without options, TCP with all of them.
-#define LINK_HEADERS_MOST (14 + 20 + 60)
+/// Longest headers of a frame that the link cuts: Ethernet, IPv6 without extensions, TCP with all its options.
+#define LINK_HEADERS_MOST (14 + 40 + 60)
 
 /// A memory link (drivers/memory-link.ts has the data sheet). Counts run on for ever.
 struct link {

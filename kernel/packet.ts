@@ -110,7 +110,7 @@ export class Packet {
   trafficClass: u8;
   /**
    * For segmentation offload (`Feature.Segmentation`): payload bytes a segment, 0 for none. Such a
-   * packet is TCP over IPv4, its own bytes are the headers that each segment repeats and its
+   * packet is TCP, its own bytes are the headers that each segment repeats and its
    * fragments the payload; lengths and checksum are as if it were sent whole.
    */
   segmentSize: u16;

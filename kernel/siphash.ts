@@ -45,6 +45,35 @@ export function sipHash(key: usize, from: usize, length: u32): u64 {
   return v0 ^ v1 ^ v2 ^ v3;
 }
 
+/** `sipHashWords` of the `count` words at `from`. */
+export function sipHashRun(key: usize, from: usize, count: u32): u64 {
+  const k0 = load<u64>(key);
+  const k1 = load<u64>(key, 8);
+  let v0 = k0 ^ 0x736f6d6570736575;
+  let v1 = k1 ^ 0x646f72616e646f6d;
+  let v2 = k0 ^ 0x6c7967656e657261;
+  let v3 = k1 ^ 0x7465646279746573;
+  for (let round: u32 = 0; round < count + 4; round++) {
+    let word: u64 = 0;
+    if (round < count) word = load<u64>(from + ((<usize>round) << 3));
+    else if (round == count) word = (<u64>count) << 59;
+    else if (round == count + 1) v2 ^= 0xff;
+    v3 ^= word;
+    v0 += v1;
+    v2 += v3;
+    v1 = rotl(v1, 13) ^ v0;
+    v3 = rotl(v3, 16) ^ v2;
+    v0 = rotl(v0, 32);
+    v2 += v1;
+    v0 += v3;
+    v1 = rotl(v1, 17) ^ v2;
+    v3 = rotl(v3, 21) ^ v0;
+    v2 = rotl(v2, 32);
+    v0 ^= word;
+  }
+  return v0 ^ v1 ^ v2 ^ v3;
+}
+
 /**
  * SipHash-1-3 of two words under the 16-byte key at `key`: for places in tables that a stranger fills
  * but does not see, as Linux's hsiphash is. A third of the time.

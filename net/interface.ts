@@ -126,6 +126,8 @@ export class Interface {
   retransTime: u64;
   /** `device.linkChanges` as of the last look. */
   linkChanges: u32;
+  /** Of a router: ways that had to be looked up for what this link last brought at once. */
+  routesMissed: u32;
   /** VLANs ride on it, so its device lets every group pass. */
   carries: bool;
   /** Of a port: the bridge that disposes of its frames. */
@@ -269,6 +271,11 @@ export function findAddress(hi: u64, lo: u64): InterfaceAddress | null {
   let record = changetype<InterfaceAddress | null>(load<usize>(bucketOf(hi, lo)));
   while (record !== null && (record.lo != lo || record.hi != hi)) record = record.hashNext;
   return record;
+}
+
+/** False of nearly all addresses that are not ours, without going through those that are. */
+@inline export function mayBeOwn(hi: u64, lo: u64): bool {
+  return load<usize>(bucketOf(hi, lo)) != 0;
 }
 
 /** Whether the address is one of ours and in use. */

@@ -161,7 +161,7 @@ export function netInput(device: Device, _now: u64): void {
   const iface = interfaceAt(device.index);
   if (iface.kind == LinkKind.Ethernet) {
     // What a router sends on has no connections here.
-    if (!config.forwarding) tcpForesee(device.received.head, device.received.length);
+    if (!config.forwarding) tcpForesee(device.received.head, device.received.length, iface.zone);
     return ethernetInput(iface);
   }
   if (iface.kind == LinkKind.Port) return bridgeInput(iface);

@@ -116,6 +116,8 @@ export function startNic(
   device.mac = mac;
   device.features = Feature.ReceiveChecksum | Feature.TransmitChecksum | Feature.ChecksumAnywhere;
   if (chip != Chip.I82544) device.features |= Feature.Segmentation;
+  // An 8254x does not cut IPv6 for Linux's driver either, and QEMU's counts the header into the payload length.
+  if (chip == Chip.I82574) device.features |= Feature.Segmentation6;
   device.mtu = 1500;
   device.serve(transmit, poll, setInterrupts, check, setReceiveMode, reset, stop);
   // The 8254x keep to their line: those that have a message have errata with it, too.

@@ -151,8 +151,8 @@ export const TX_DATA: u32 = TX_DTYP_DATA | TX_DEXT | TX_IFCS;
 export const TX_DD: u32 = 1 << 0;
 export const TX_IXSM: u64 = 1 << 40;
 export const TX_TXSM: u64 = 1 << 41;
-/** Every descriptor of a packet that is segmented, with both checksums filled in. */
-export const TX_BURST: u64 = TX_IXSM | TX_TXSM | TX_DATA | TX_TSE;
+/** Every descriptor of a packet that is segmented, with TCP's checksum filled in; IPv4's wants `TX_IXSM` too. */
+export const TX_BURST: u64 = TX_TXSM | TX_DATA | TX_TSE;
 /** In a context descriptor (3.3.6) these two bits say that the packet is TCP, and over IPv4. */
 export const TX_CONTEXT_TCP: u32 = 1 << 24;
 export const TX_CONTEXT_IPV4: u32 = 1 << 25;
@@ -177,3 +177,5 @@ export const ETHERNET_HEADER: u32 = 14;
 /** Where an IPv4 header has its total length and its checksum (RFC 791, 3.1). */
 export const IPV4_LENGTH: u32 = 2;
 export const IPV4_CHECKSUM: u32 = 10;
+/** Where an IPv6 header has its payload length (RFC 8200, 3). */
+export const IPV6_LENGTH: u32 = 4;

@@ -23,6 +23,8 @@ import {
   ETHERNET_HEADER,
   IPV4_LENGTH,
   IPV4_CHECKSUM,
+  IPV6_LENGTH,
+  TX_IXSM,
 } from "./registers";
 
 /** Sending (SDM 3.3 to 3.5; 82574 7.2): the ring, checksums and segmentation. */
@@ -144,16 +146,24 @@ function fillSegmented(nic: IntelNic, packet: Packet): u64 {
   assert(headers < 256 && packet.fragmentCount > 0 && payload > size);
   // The device adds each segment's length to the pseudo-header's sum, which must not hold one yet.
   const ip = packet.data + ETHERNET_HEADER;
-  store<u16>(ip + IPV4_LENGTH, 0);
-  store<u16>(ip + IPV4_CHECKSUM, 0);
+  const v4 = load<u8>(ip) >> 4 == 4;
+  if (v4) {
+    store<u16>(ip + IPV4_LENGTH, 0);
+    store<u16>(ip + IPV4_CHECKSUM, 0);
+  } else store<u16>(ip + IPV6_LENGTH, 0);
   const length: u32 = bswap<u16>(<u16>(headers - start + payload));
   const sum: u32 = <u32>load<u16>(packet.data + field) + (~length & 0xffff);
   store<u16>(packet.data + field, (sum & 0xffff) + (sum >> 16));
 
   // IPCSS, IPCSO, IPCSE; TUCSS, TUCSO, TUCSE; PAYLEN; HDRLEN, MSS (3.3.6).
-  const ipFields: u32 =
-    ETHERNET_HEADER | ((ETHERNET_HEADER + IPV4_CHECKSUM) << 8) | ((start - 1) << 16);
-  const command: u32 = TX_DEXT | TX_TSE | TX_CONTEXT_TCP | TX_CONTEXT_IPV4 | payload;
+  let ipFields: u32 = ETHERNET_HEADER;
+  let command: u32 = TX_DEXT | TX_TSE | TX_CONTEXT_TCP | payload;
+  let burst = TX_BURST;
+  if (v4) {
+    ipFields |= ((ETHERNET_HEADER + IPV4_CHECKSUM) << 8) | ((start - 1) << 16);
+    command |= TX_CONTEXT_IPV4;
+    burst |= TX_IXSM;
+  }
   fill(
     nic,
     ((<u64>(start | (field << 8))) << 32) | ipFields,
@@ -162,20 +172,20 @@ function fillSegmented(nic: IntelNic, packet: Packet): u64 {
   nic.context = NO_CONTEXT;
   nic.segmented = true;
 
-  fill(nic, packet.data, TX_BURST | headers);
+  fill(nic, packet.data, burst | headers);
   const most = runMax(size);
   const final: u32 = <u32>packet.fragmentCount - 1;
   for (let i: u32 = 0; i < final; i++) {
     const fragment = packet.fragment(i);
-    fillRuns(nic, fragment.address, fragment.length, most);
+    fillRuns(nic, fragment.address, fragment.length, most, burst);
   }
   // The device may report a packet done before it has read the end of its last run, so a few
   // bytes follow in a run of their own (Intel's drivers do so for the same erratum).
   const fragment = packet.fragment(final);
   const left = min<u32>(fragment.length, TX_SENTINEL);
   const before = fragment.length - left;
-  fillRuns(nic, fragment.address, before, most);
-  const last: u64 = TX_BURST | TX_EOP | left;
+  fillRuns(nic, fragment.address, before, most, burst);
+  const last: u64 = burst | TX_EOP | left;
   fill(nic, fragment.address + before, last);
 
   const segments = (payload + size - 1) / size;
@@ -184,11 +194,12 @@ function fillSegmented(nic: IntelNic, packet: Packet): u64 {
   return last;
 }
 
-/** Descriptors for `length` bytes of payload at `address`, at most `most` bytes each. */
-@inline function fillRuns(nic: IntelNic, address: usize, length: u32, most: u32): void {
+/** Descriptors with the bits `burst` for `length` bytes of payload at `address`, at most `most` bytes each. */
+@inline
+function fillRuns(nic: IntelNic, address: usize, length: u32, most: u32, burst: u64): void {
   while (length) {
     const part = min<u32>(length, most);
-    fill(nic, address, TX_BURST | part);
+    fill(nic, address, burst | part);
     address += part;
     length -= part;
   }

@@ -10,6 +10,8 @@ import {
   allocate,
   slotSize,
 } from "../../kernel/packet";
+import { completeChecksum } from "../../net/wire/checksum";
+import { EtherType, EthernetHeader } from "../../net/wire/ethernet";
 import { Device } from "../device";
 import { deviceMemory } from "../device-memory";
 import { EARLY_STEP, ETHERNET_HEADER, FCS, FRAME_LEAST, Rtl8139, nicOf } from "./chip";
@@ -299,13 +301,17 @@ export function ring(nic: Rtl8139): void {
   countSent(nic.device, packet, bytes);
 }
 
-/** What the chip is to do with the packet, which is TCP or UDP over IPv4 if it is to do anything. */
+/** What the chip is to do with the packet: TCP or UDP over IPv4, which is all that it knows, it sums itself. */
 @inline function offload(packet: Packet): u32 {
   const size = <u32>packet.segmentSize;
   // The chip sets lengths, identification, sequence numbers and both checksums of each segment,
   // and takes nothing from what is there.
   if (size) return TX_LGSEN | (size << TX_MSS_SHIFT);
   if (!(packet.flags & PacketFlag.ChecksumPending)) return 0;
+  if (changetype<EthernetHeader>(packet.data).type != EtherType.IPv4) {
+    completeChecksum(packet);
+    return 0;
+  }
   // It finds header and pseudo-header itself; IP's checksum comes with TCP's, as Linux has it.
   const field = <u32>packet.checksumOffset;
   assert(field == TCP_CHECKSUM || field == UDP_CHECKSUM);

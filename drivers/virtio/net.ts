@@ -53,9 +53,14 @@ const F_GUEST_CSUM: u64 = 1 << 1;
 const F_MTU: u64 = 1 << 3;
 const F_MAC: u64 = 1 << 5;
 const F_GUEST_TSO4: u64 = 1 << 7;
+const F_GUEST_TSO6: u64 = 1 << 8;
 const F_GUEST_ECN: u64 = 1 << 9;
 const F_HOST_TSO4: u64 = 1 << 11;
+const F_HOST_TSO6: u64 = 1 << 12;
 const F_HOST_ECN: u64 = 1 << 13;
+/** What lets the device hand up packets of 64 KiB, and cut them. */
+const F_GUEST_TSO: u64 = F_GUEST_TSO4 | F_GUEST_TSO6;
+const F_HOST_TSO: u64 = F_HOST_TSO4 | F_HOST_TSO6;
 const F_MRG_RXBUF: u64 = 1 << 15;
 const F_STATUS: u64 = 1 << 16;
 const F_CTRL_VQ: u64 = 1 << 17;
@@ -71,9 +76,9 @@ const WANTED: u64 =
   F_GUEST_CSUM |
   F_MTU |
   F_MAC |
-  F_GUEST_TSO4 |
+  F_GUEST_TSO |
   F_GUEST_ECN |
-  F_HOST_TSO4 |
+  F_HOST_TSO |
   F_HOST_ECN |
   F_MRG_RXBUF |
   F_STATUS |
@@ -122,6 +127,7 @@ const NEEDS_CSUM: u32 = 1;
 const DATA_VALID: u32 = 2;
 const GSO_NONE: u32 = 0;
 const GSO_TCPV4: u32 = 1;
+const GSO_TCPV6: u32 = 4;
 const GSO_ECN: u32 = 0x80;
 
 const ETHERNET_HEADER: u32 = 14;
@@ -262,6 +268,7 @@ function bringUp(nic: VirtioNet): bool {
   if (agreed & F_CSUM) {
     device.features |= Feature.TransmitChecksum | Feature.ChecksumAnywhere;
     if (agreed & F_HOST_TSO4) device.features |= Feature.Segmentation;
+    if (agreed & F_HOST_TSO6) device.features |= Feature.Segmentation6;
   }
   const events = (agreed & F_EVENT_IDX) != 0;
   if (!openQueue(nic, nic.receive, RECEIVE, RING, events)) return false;
@@ -296,15 +303,15 @@ function wanted(t: Transport): u64 {
   let features = WANTED;
   const offered = t.features;
   if (!(offered & F_MRG_RXBUF) || t.queueSize(RECEIVE) < PACKET_BUFFERS) {
-    features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
+    features &= ~F_GUEST_TSO;
   }
   // What goes on to another link needs the sum that the device would leave out.
   if (config.forwarding || config.bridging) features &= ~F_GUEST_CSUM;
   // Each needs another (5.1.3.1).
-  if (!(offered & features & F_GUEST_CSUM)) features &= ~(F_GUEST_TSO4 | F_GUEST_ECN);
-  if (!(offered & F_CSUM)) features &= ~(F_HOST_TSO4 | F_HOST_ECN);
-  if (!(offered & F_HOST_TSO4)) features &= ~F_HOST_ECN;
-  if (!(offered & F_GUEST_TSO4)) features &= ~F_GUEST_ECN;
+  if (!(offered & features & F_GUEST_CSUM)) features &= ~F_GUEST_TSO;
+  if (!(offered & F_CSUM)) features &= ~F_HOST_TSO;
+  if (!(offered & features & F_HOST_TSO)) features &= ~F_HOST_ECN;
+  if (!(offered & features & F_GUEST_TSO)) features &= ~F_GUEST_ECN;
   if (!(offered & F_CTRL_VQ)) features &= ~(F_CTRL_RX | F_CTRL_MAC_ADDR);
   return features;
 }
@@ -579,8 +586,9 @@ function acceptMerged(nic: VirtioNet, queue: Virtqueue, buffers: u32): bool {
   const type: u32 = load<u8>(header + HEADER_GSO_TYPE);
   first.strip(nic.headerBytes);
   const checked = (flags & (NEEDS_CSUM | DATA_VALID)) != 0;
+  const kind = type & ~GSO_ECN;
   const good =
-    (type & ~GSO_ECN) == GSO_TCPV4 && checked
+    (kind == GSO_TCPV4 || kind == GSO_TCPV6) && checked
       ? segmentsOf(parts, device.received)
       : type == GSO_NONE && joined(device, checked);
   if (good) {
@@ -696,7 +704,7 @@ function fill(nic: VirtioNet, ring: Virtqueue, packet: Packet, inFront: bool, ne
     word = NEEDS_CSUM | ((<u64>packet.checksumStart) << 48);
     offset = packet.checksumOffset;
     if (packet.segmentSize) {
-      let type = GSO_TCPV4;
+      let type = load<u8>(packet.data + ETHERNET_HEADER) >> 4 == 4 ? GSO_TCPV4 : GSO_TCPV6;
       // CWR belongs into the first segment alone (RFC 3168, 6.1.2), and so the device must know of it.
       if (load<u8>(packet.data + packet.checksumStart + TCP_FLAGS) & TCP_CWR) type |= GSO_ECN;
       word |= ((<u64>type) << 8) | ((<u64>packet.length) << 16) | ((<u64>packet.segmentSize) << 32);

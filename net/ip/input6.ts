@@ -8,7 +8,9 @@ import {
   LinkKind,
   findAddress,
   interfaceCount,
+  interfaceGeneration,
   isAssigned,
+  mayBeOwn,
 } from "../interface";
 import { rawInput, rawListens } from "../raw/raw";
 import {
@@ -33,9 +35,13 @@ import { ipv6Stats } from "./stats";
 const source = changetype<IpAddress>(memory.data(16, 8));
 const destination = changetype<IpAddress>(memory.data(16, 8));
 
+/** What several heard on the link. */
+const LINK_GROUP: u32 = PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast;
+
 /** Takes an IPv6 packet from the link: `packet.data` is its header. Owns the packet. */
 export function ipv6Input(iface: Interface, packet: Packet): void {
   ipv6Stats.received++;
+  if (isLikeLatest(iface, packet)) return handUp(iface, packet);
   const fault = ipv6Check(packet.data, packet.length);
   if (fault != Ipv6Fault.None) {
     if (fault == Ipv6Fault.Version) ipv6Stats.badVersion++;
@@ -55,7 +61,7 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   }
   if (config.forwarding && ipv6ForwardReady(iface, packet, source, destination)) return;
   const toGroup = isV6Multicast(destination.hi);
-  if (toGroup ? !isOurGroup(iface) : !isOurs(iface)) {
+  if (toGroup ? !isOurGroup(iface) : !isLatest(iface) && !isOurs(iface)) {
     const passing = config.forwarding && !toGroup && iface.kind != LinkKind.Loopback;
     if (passing) return ipv6Forward(iface, packet, source, destination);
     ipv6Stats.notForUs++;
@@ -68,6 +74,7 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   const next = header.nextHeader;
   packet.strip(IPV6_HEADER);
   if (next == Protocol.TCP || next == Protocol.UDP || next == Protocol.ICMPv6) {
+    if (!toGroup && next != Protocol.ICMPv6) keepLatest(iface, header);
     return up(iface, packet, next, toGroup);
   }
   // The headers in between may end the packet's way, or hold it till the rest has come.
@@ -82,6 +89,71 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   up(iface, whole, protocol, toGroup);
 }
 
+// ---- Trains ----------------------------------------------------------------------------------
+// Packets come in trains, and of one with the addresses of the one before it nothing is left to be found out.
+
+/** The addresses of the last TCP or UDP packet for one of our addresses, as on the wire and as ours. */
+const latestWire: usize = memory.data(32, 8);
+const latestSource = changetype<IpAddress>(memory.data(16, 8));
+const latestDestination = changetype<IpAddress>(memory.data(16, 8));
+/** Where it came in, and `interfaceGeneration()` for which what was found of it holds. */
+let latestIface: Interface | null = null;
+let latestGeneration: u32 = 0;
+
+
+@inline function keepLatest(iface: Interface, header: Ipv6Header): void {
+  const at = header.sourceAt;
+  store<u64>(latestWire, load<u64>(at));
+  store<u64>(latestWire, load<u64>(at, 8), 8);
+  store<u64>(latestWire, load<u64>(at, 16), 16);
+  store<u64>(latestWire, load<u64>(at, 24), 24);
+  latestSource.copy(source);
+  latestDestination.copy(destination);
+  latestIface = iface;
+  latestGeneration = interfaceGeneration();
+}
+
+/** Whether a packet is sound, TCP or UDP right behind the header, and has the addresses of the latest. */
+@inline function isLikeLatest(iface: Interface, packet: Packet): bool {
+  const at = packet.data;
+  if (latestGeneration != interfaceGeneration() || latestIface !== iface) return false;
+  if (packet.flags & LINK_GROUP || rawListens()) return false;
+  if (ipv6Check(at, packet.length) != Ipv6Fault.None) return false;
+  const header = changetype<Ipv6Header>(at);
+  const next = header.nextHeader;
+  if (next != Protocol.TCP && next != Protocol.UDP) return false;
+  const addresses = header.sourceAt;
+  return (
+    load<u64>(addresses, 8) == load<u64>(latestWire, 8) &&
+    load<u64>(addresses, 24) == load<u64>(latestWire, 24) &&
+    load<u64>(addresses) == load<u64>(latestWire) &&
+    load<u64>(addresses, 16) == load<u64>(latestWire, 16)
+  );
+}
+
+/** Whether the destination is the latest's, so that it need not be looked for. */
+@inline function isLatest(iface: Interface): bool {
+  if (!destination.equals(latestDestination)) return false;
+  return latestGeneration == interfaceGeneration() && latestIface === iface;
+}
+
+/** Hands a packet like the latest to its transport. */
+@inline function handUp(iface: Interface, packet: Packet): void {
+  const header = changetype<Ipv6Header>(packet.data);
+  const offset = <u32>(packet.data - packet.slot);
+  packet.data += IPV6_HEADER;
+  packet.length = header.payloadLength;
+  packet.networkOffset = <u16>offset;
+  packet.transportOffset = <u16>(offset + IPV6_HEADER);
+  packet.iface = iface.index;
+  if (deliver(header.nextHeader, packet, latestSource, latestDestination)) {
+    ipv6Stats.delivered++;
+    return;
+  }
+  // TCP and UDP there always are.
+  packet.release();
+}
+
 /** Hands a packet up whose `data` is the transport's header. */
 function up(iface: Interface, packet: Packet, protocol: u32, toGroup: bool): void {
   packet.transportOffset = <u16>(packet.data - packet.slot);
@@ -90,8 +162,7 @@ function up(iface: Interface, packet: Packet, protocol: u32, toGroup: bool): voi
     return icmpv6Input(iface, packet, source, destination);
   }
   const heard = rawListens() && rawInput(protocol, packet, source, destination);
-  const toMany =
-    toGroup || (packet.flags & (PacketFlag.LinkBroadcast | PacketFlag.LinkMulticast)) != 0;
+  const toMany = toGroup || (packet.flags & LINK_GROUP) != 0;
   if (protocol == Protocol.TCP && toMany) {
     // Connections have two ends.
     ipv6Stats.badBroadcast++;
@@ -131,7 +202,7 @@ function isBadSource(iface: Interface, header: Ipv6Header): bool {
   if (iface.kind == LinkKind.Loopback) return false;
   if (hi >> 56 == 0) return hi != 0 || source.lo != 0;
   if (isStrayLinkLocal(hi)) return true;
-  return isAssigned(hi, source.lo) && !isClaim(header);
+  return mayBeOwn(hi, source.lo) && isAssigned(hi, source.lo) && !isClaim(header);
 }
 
 /** Whether who has one of our addresses, too, says so: that is for neighbour discovery to judge. */

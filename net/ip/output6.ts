@@ -1,3 +1,4 @@
+import { Feature } from "../../drivers/device";
 import { Packet, PacketFlag } from "../../kernel/packet";
 import { Errno } from "../../kernel/errno";
 import { Interface, LinkKind } from "../interface";
@@ -45,9 +46,20 @@ export function ipv6SendBy(
       return sendFragments(route, packet, protocol, source, destination, hopLimit, mtu);
     }
   }
-  if (packet.totalLength + IPV6_HEADER > iface.v6Mtu || packet.segmentSize) return tooBig(packet);
+  if (!fits(packet, iface)) return tooBig(packet);
   put(packet, protocol, source, destination, hopLimit);
   return ipv6Out(route, packet, destination);
+}
+
+/** Whether the link carries a packet to which its header is yet to be added, or the segments that its device makes of it. */
+@inline function fits(packet: Packet, iface: Interface): bool {
+  const length = packet.totalLength;
+  if (!packet.segmentSize) return length + IPV6_HEADER <= iface.v6Mtu;
+  return (
+    (iface.device.features & Feature.Segmentation6) != 0 &&
+    packet.length + IPV6_HEADER + packet.segmentSize <= iface.v6Mtu &&
+    length <= IPV6_PAYLOAD_MAX
+  );
 }
 
 /** The last of IPv6: a packet with its header goes to its first hop. */

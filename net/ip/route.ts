@@ -1,6 +1,7 @@
 import { Feature } from "../../drivers/device";
 import { Errno } from "../../kernel/errno";
 import { POLICY } from "../../kernel/features";
+import { prefetch } from "../../kernel/host";
 import {
   IpAddress,
   V4_BROADCAST,
@@ -60,14 +61,12 @@ export const enum RouteKind {
 /** The first hop to a destination. 128 bytes. Valid until the next look-up. */
 @unmanaged
 export class Route {
+  // What a packet needs stands in the first 64 bytes.
   hi: u64;
   lo: u64;
-  /** The address to resolve on the link: the destination or a router. */
-  nextHi: u64;
-  nextLo: u64;
-  /** What we send from when the program does not say (RFC 1122, 3.3.4.3). */
-  sourceHi: u64;
-  sourceLo: u64;
+  /** With `neighbour`: the header of a frame to it (`ethernetPut`). */
+  frame0: u64;
+  frame6: u64;
   iface: Interface;
   /** The next hop's entry, once it has answered. */
   neighbour: Neighbour | null;
@@ -75,9 +74,12 @@ export class Route {
   generation: u32;
   /** `RouteKind`. */
   kind: u32;
-  /** With `neighbour`: the header of a frame to it (`ethernetPut`). */
-  frame0: u64;
-  frame6: u64;
+  /** What we send from when the program does not say (RFC 1122, 3.3.4.3). */
+  sourceHi: u64;
+  sourceLo: u64;
+  /** The address to resolve on the link: the destination or a router. */
+  nextHi: u64;
+  nextLo: u64;
   /** By a router. */
   routed: bool;
   /** With rules: what else it was looked up for, as far as any rule looks at it (a `Flow`). */
@@ -247,7 +249,24 @@ export function sourceOf(route: Route, entry: RouteEntry): void {
   if (isAssigned(source.hi, source.lo)) route.source.copy(source);
 }
 
+/** Whether the way to an address is kept. Who asks is about to look it up otherwise. */
+export function routeIsKept(hi: u64, lo: u64): bool {
+  const route = placeOf(hi, lo);
+  if (route.lo == lo && route.hi == hi && route.generation == interfaceGeneration()) return true;
+  prefetch(changetype<usize>(route) + 64);
+  return false;
+}
+
+/** Ways that were not kept when they were asked for, ever. */
+let computed: u32 = 0;
+
+
+@inline export function routesComputed(): u32 {
+  return computed;
+}
+
 function compute(route: Route, hi: u64, lo: u64): bool {
+  computed++;
   route.generation = 0;
   route.routed = false;
   if (POLICY) ruleForgive();
@@ -375,7 +394,7 @@ export function ipReceiveFullAt(source: IpAddress, mark: u32, destination: IpAdd
 
 /** Whether the device on the way to `destination` cuts packets with a `segmentSize` into segments. */
 export function ipSegmentation(source: IpAddress, mark: u32, destination: IpAddress): bool {
-  if (!destination.isV4) return false;
+  const wanted: u32 = destination.isV4 ? Feature.Segmentation : Feature.Segmentation6;
   const route = routeFrom(source, mark, destination.hi, destination.lo);
-  return route !== null && (route.iface.device.features & Feature.Segmentation) != 0;
+  return route !== null && (route.iface.device.features & wanted) != 0;
 }

@@ -1,6 +1,6 @@
 import { prefetch } from "../../kernel/host";
 import { reserve } from "../../kernel/memory";
-import { sipHash, sipHashWords } from "../../kernel/siphash";
+import { sipHashRun, sipHashWords } from "../../kernel/siphash";
 import { randomFill } from "../../kernel/random";
 import { IpAddress } from "../wire/address";
 import { Tcb, Tuple } from "./tcb";
@@ -18,15 +18,16 @@ import { Tcb, Tuple } from "./tcb";
 
 /** Key of the demultiplexing hash; secret, set once. */
 const key: usize = memory.data(16, 8);
-const words: usize = memory.data(40, 8);
-
 /**
- * The IPv4 tuple hashed last, and its hash: who opens a connection looks into
+ * The tuple of each family that was hashed last, and its hash: who opens a connection looks into
  * every table, and a handshake's segments often follow each other.
  */
 let hashedPorts: u64 = 0;
 let hashedAddresses: u64 = 0;
 let hashed: u32 = 0;
+/** `tupleWords` of IPv6. */
+const words: usize = memory.data(40, 8);
+let hashed6: u32 = 0;
 
 /** Draws the key. Start-up only. */
 export function demuxInit(): void {
@@ -34,6 +35,8 @@ export function demuxInit(): void {
   hashedPorts = 0;
   hashedAddresses = 0;
   hashed = <u32>sipHashWords(key, 0, 0);
+  memory.fill(words, 0, 40);
+  hashed6 = <u32>sipHashRun(key, words, 5);
 }
 
 /** Writes the tuple's words to `into`, 40 bytes; returns how many bytes tell tuples apart. */
@@ -73,7 +76,17 @@ export function tupleHash(
     }
     return hashed;
   }
-  return <u32>sipHash(key, words, tupleWords(words, local, localPort, remote, remotePort));
+  if (
+    load<u64>(words) != (((<u64>localPort) << 16) | remotePort) ||
+    load<u64>(words, 32) != remote.lo ||
+    load<u64>(words, 24) != remote.hi ||
+    load<u64>(words, 16) != local.lo ||
+    load<u64>(words, 8) != local.hi
+  ) {
+    tupleWords(words, local, localPort, remote, remotePort);
+    hashed6 = <u32>sipHashRun(key, words, 5);
+  }
+  return hashed6;
 }
 
 /** In a table half full three of four stand in the first place, and nearly all in so many: a line of the cache. */

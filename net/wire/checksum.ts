@@ -116,10 +116,11 @@ export function sum(address: usize, length: u32, initial: u32): u32 {
     total += bswap(source.v4);
     total += bswap(destination.v4);
   } else {
-    total = add(total, bswap(v6Wire(source.hi)));
-    total = add(total, bswap(source.lo));
-    total = add(total, bswap(v6Wire(destination.hi)));
-    total = add(total, bswap(destination.lo));
+    // Words in our order sum to what their bytes exchanged would, exchanged (RFC 1071, 2.B).
+    let words = add(v6Wire(source.hi), source.lo);
+    words = add(words, v6Wire(destination.hi));
+    words = add(words, destination.lo);
+    total += swapped(fold64(words));
   }
   return fold64(total);
 }

@@ -10,7 +10,7 @@
 
 // sdk/assembly/syscalls.ts
 enum { SOCKET = 1, BIND, LISTEN, ACCEPT, CONNECT, SEND, RECEIVE, SHUTDOWN = 10, CLOSE };
-enum { STREAM = 1, WRITE = 1 };
+enum { STREAM = 1, WRITE = 1, INET = 2, INET6 = 10 };
 enum { PORT = 7000, DATA = 4096, CHUNK = 65536 };
 #define ROUND_NS 1000
 
@@ -43,9 +43,13 @@ static void on_ended(void *context, const char *reason) {
   failed("a machine ended: %s\n%s", reason, console);
 }
 
+/// Streams go over IPv6.
+static bool over6;
+
 static struct skerry *start(int station, uint64_t seed, bool offload) {
-  char line[64];
-  snprintf(line, sizeof line, "ip=10.0.0.%d/24 ip6=off", station);
+  char line[64], own[32] = "off";
+  if (over6) snprintf(own, sizeof own, "fd00::%d/64", station);
+  snprintf(line, sizeof line, "ip=10.0.0.%d/24 ip6=%s mdns=off", station, own);
   struct skerry_config config = {
       .mac = {2, 0, 0, 0, 0, (uint8_t)station},
       .checksum_offload = offload,
@@ -129,19 +133,23 @@ static int must_call(const char *what, struct skerry *m, uint32_t number, uint32
   return result;
 }
 
-/// An address of 10.0.0.x in the machine's stretch; returns the machine's address of it.
+/// An address of 10.0.0.x, or fd00::x, in the machine's stretch; returns the machine's address of it.
 static uint32_t address(struct skerry *m, int station, uint16_t port) {
   struct skerry_memory memory = skerry_memory(m);
   uint64_t words[3] = {0, 0xffff00000000 | 0x0a000000 | (uint64_t)station, port};
+  if (over6) words[0] = 0xfd00ull << 48, words[1] = (uint64_t)station;
   memcpy(memory.bytes, words, sizeof words);
   return memory.address;
 }
 
 static void connect_pair(struct skerry *a, struct skerry *b, int to, int *client, int *server) {
-  int listener = must_call("socket", b, SOCKET, STREAM, 0, 0);
+  uint32_t domain = over6 ? INET6 : INET;
+  // Until the addresses are no duplicates (RFC 4862, 5.4).
+  while (over6 && skerry_now(a) < 4000000000) exchange(a, b);
+  int listener = must_call("socket", b, SOCKET, STREAM, domain, 0);
   must_call("bind", b, BIND, (uint32_t)listener, address(b, to, PORT), 0);
   must_call("listen", b, LISTEN, (uint32_t)listener, 4, 0);
-  *client = must_call("socket", a, SOCKET, STREAM, 0, 0);
+  *client = must_call("socket", a, SOCKET, STREAM, domain, 0);
   int result = call(a, CONNECT, (uint32_t)*client, address(a, to, PORT), 0);
   MUST(result == -EINPROGRESS, "connect: %d", result);
   do exchange(a, b);
@@ -441,6 +449,7 @@ int main(int count, char **words) {
   const char *check = count > 1 ? words[1] : "";
   uint64_t number = count > 2 ? strtoull(words[2], NULL, 10) : 1;
   completing = count > 3 && !strcmp(words[3], "complete");
+  over6 = count > 4 && !strcmp(words[4], "ipv6");
   bool offload = completing || (count > 3 && !strcmp(words[3], "offload"));
   if (!strcmp(check, "transfer")) check_transfer(number, offload, 10000000, 2, true);
   else if (!strcmp(check, "bulk")) check_transfer(1, offload, number * 1000000, 1, false);
@@ -449,6 +458,6 @@ int main(int count, char **words) {
   else if (!strcmp(check, "many")) check_many(16);
   else if (!strcmp(check, "errors")) check_errors();
   else if (!strcmp(check, "trap")) check_trap();
-  else failed("library transfer SEED [offload|complete] | bulk MB [offload] | ping | links | many | errors | trap");
+  else failed("library transfer SEED [offload|complete|sum [ipv6]] | bulk MB [offload] | ping | links | many | errors | trap");
   return 0;
 }

@@ -62,6 +62,12 @@ describe("libskerry", () => {
     assert.notEqual(outcome("2"), first);
   });
 
+  for (const mode of ["sum", "offload", "complete"]) {
+    test(`10 MB each way over IPv6, checksums: ${mode}`, () => {
+      assert.match(outcome("1", mode, "ipv6"), /^bytes 20000000 /);
+    });
+  }
+
   test("the same with checksums left to the receiver", () => {
     const first = outcome("1", "offload");
     assert.match(first, /^bytes 20000000 /);

@@ -386,6 +386,32 @@ for (const kind of NICS) {
     });
   }
 
+  if (kind.segmentation6) {
+    test(`${nic}: bursts of IPv6, among those of IPv4 and single frames`, () => {
+      const bench = new Bench({ nic });
+      let tag = 0;
+      for (const size of [1428, 1440, 100]) {
+        for (const payload of [size + 1, 2 * size, 9 * size, 43 * size + 700]) {
+          if (payload > 65000) continue;
+          for (const cut of [0, 3, size, payload - 5]) {
+            const burst = tcpBurst(payload, size, size !== 1440, tag++, 6);
+            const other = tcpBurst(payload, size, size !== 1440, tag++);
+            bench.sendBurst(burst, cut);
+            bench.sendBurst(other, cut);
+            bench.send(frame(60 + tag));
+            bench.run(3 * MILLISECOND);
+            expectSegments(bench.heard, burst);
+            expectSegments(bench.heard, other);
+            assert.deepEqual(bench.heard.shift(), frame(60 + tag));
+            assert.equal(bench.heard.length, 0);
+          }
+        }
+      }
+      assert.equal(bench.nic.counts.bursts, tag);
+      bench.accounted();
+    });
+  }
+
   if (kind.segmentation) {
     describe(`${nic}: segmentation`, () => {
       test("bursts of every kind of length, in one piece and in two", () => {

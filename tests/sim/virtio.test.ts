@@ -9,7 +9,17 @@ import { Random } from "../../tools/sim/random.ts";
 import { MICROSECOND, MILLISECOND, SECOND, Simulation } from "../../tools/sim/simulation.ts";
 import { type Lie, Net, VirtioNet, type VirtioOptions } from "../../tools/sim/virtio-net.ts";
 import { inWorld } from "./harness.ts";
-import { Bench, Call, Counter, FAR, frame, OWN, tcpBurst } from "./nic/bench.ts";
+import {
+  Bench,
+  Call,
+  Counter,
+  FAR,
+  type Family,
+  frame,
+  OWN,
+  tcpAt,
+  tcpBurst,
+} from "./nic/bench.ts";
 
 /**
  * The virtio-net driver on its model: every bus and bargain, packets of many buffers, devices that lie;
@@ -31,20 +41,21 @@ const KINDS = [
 function segmentsOf(
   payload: number,
   size: number,
-  tag = 0,
+  family: Family,
 ): { frames: Uint8Array[]; bytes: Buffer } {
-  const whole = tcpBurst(payload, size, true, tag);
-  const bench = new Bench();
+  const whole = tcpBurst(payload, size, true, 0, family);
+  const bench = new Bench({ nic: "virtio-net-pci" });
   bench.sendBurst(whole);
   bench.run();
+  const tcp = tcpAt(family);
   for (const heard of bench.heard) {
     heard.set(OWN);
     heard.set(FAR, 6);
     // No FIN, which nobody merges; the sum follows (RFC 1624).
-    if (!(heard[47]! & 1)) continue;
-    heard[47]! &= ~1;
+    if (!(heard[tcp + 13]! & 1)) continue;
+    heard[tcp + 13]! &= ~1;
     const view = new DataView(heard.buffer);
-    view.setUint16(50, fold(view.getUint16(50) + 1));
+    view.setUint16(tcp + 16, fold(view.getUint16(tcp + 16) + 1));
   }
   return { frames: bench.heard, bytes: Buffer.from(whole.bytes.subarray(whole.headers)) };
 }
@@ -107,125 +118,129 @@ describe("virtio-net", () => {
     assert.ok(bench.nic.counts.interrupts - interrupts < 250, `${bench.nic.counts.interrupts}`);
   });
 
-  test("a packet of many buffers becomes segments of a buffer each", () => {
-    const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci", conditions: { rate: 1e10 } });
-    for (const payload of [3000, 1900, 20000, 63712, 62000]) {
-      const { frames, bytes } = segmentsOf(payload, 1448);
-      for (const each of frames) bench.hear(each);
-      bench.run();
-      const got: { seq: number; flags: number; payload: Uint8Array }[] = [];
-      for (let next = bench.receive(); next; next = bench.receive()) {
-        assert.equal(next.flags, 3, "both checksums count as good");
-        // They are, but not in what the sums say: filled in so that the rest can be checked.
-        const view = new DataView(next.bytes.buffer);
-        assert.equal(view.getUint16(16), next.bytes.length - 14);
-        const headers = 34 + (next.bytes[46]! >> 4) * 4;
-        assert.equal(headers, 66);
-        const flags = next.bytes[47]!;
-        got.push({ seq: view.getUint32(38), flags, payload: next.bytes.subarray(headers) });
+  for (const family of [4, 6] as const) {
+    test(`IPv${family}: a packet of many buffers becomes segments of a buffer each`, () => {
+      const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci", conditions: { rate: 1e10 } });
+      const tcp = tcpAt(family);
+      for (const payload of [3000, 1900, 20000, 63712, 62000]) {
+        const { frames, bytes } = segmentsOf(payload, family === 4 ? 1448 : 1428, family);
+        for (const each of frames) bench.hear(each);
+        bench.run();
+        const got: { seq: number; flags: number; payload: Uint8Array }[] = [];
+        for (let next = bench.receive(); next; next = bench.receive()) {
+          assert.equal(next.flags, 3, "both checksums count as good");
+          // They are, but not in what the sums say: filled in so that the rest can be checked.
+          const view = new DataView(next.bytes.buffer);
+          if (family === 4) assert.equal(view.getUint16(16), next.bytes.length - 14);
+          else assert.equal(view.getUint16(18), next.bytes.length - 54);
+          const headers = tcp + (next.bytes[tcp + 12]! >> 4) * 4;
+          assert.equal(headers, tcp + 32);
+          const flags = next.bytes[tcp + 13]!;
+          got.push({ seq: view.getUint32(tcp + 4), flags, payload: next.bytes.subarray(headers) });
+        }
+        assert.ok(got.length <= frames.length, `${got.length} of ${frames.length}`);
+        let sequence = 0xffff_f000;
+        got.forEach(({ seq, flags, payload }, i) => {
+          assert.equal(seq, sequence);
+          sequence = (sequence + payload.length) >>> 0;
+          const last = i === got.length - 1;
+          if (!last) assert.equal(flags & 0x09, 0, "PSH and FIN belong to the last");
+        });
+        assert.deepEqual(Buffer.concat(got.map((each) => each.payload)), bytes);
       }
-      assert.ok(got.length <= frames.length, `${got.length} of ${frames.length}`);
-      let sequence = 0xffff_f000;
-      got.forEach(({ seq, flags, payload }, i) => {
-        assert.equal(seq, sequence);
-        sequence = (sequence + payload.length) >>> 0;
-        const last = i === got.length - 1;
-        if (!last) assert.equal(flags & 0x09, 0, "PSH and FIN belong to the last");
-      });
-      assert.deepEqual(Buffer.concat(got.map((each) => each.payload)), bytes);
-    }
-    assert.ok(bench.nic.counts.merged > 0);
-    bench.accounted();
-  });
-
-  test("streams arrive whole while packets are merged, lost and given back late", () => {
-    for (const seed of [1, 2, 3, 4]) {
-      inWorld(
-        seed,
-        (world) => {
-          const to = world.ready({ ip: "10.0.0.2/24", commandLine: "" });
-          const from = world.ready({ ip: "10.0.0.3/24", commandLine: "" });
-          const nic = to.nic as VirtioNet;
-          nic.faults.completionDelay = 200 * MICROSECOND;
-          const bytes = new Uint8Array(2 << 20);
-          new Random(seed).fill(bytes);
-          let heard = 0;
-          new Program(to.machine).listen(9, (connection) => {
-            connection.onData = (got) => {
-              const wanted = bytes.subarray(heard, heard + got.length);
-              assert.equal(Buffer.compare(got, wanted), 0, `differs near ${heard}`);
-              heard += got.length;
-            };
-          });
-          const connection = new Program(from.machine).connect("10.0.0.2", 9);
-          connection.send(bytes);
-          world.simulation.until(() => heard === bytes.length, 60 * SECOND, "the stream");
-          assert.ok(nic.counts.merged > 20, `${nic.counts.merged} merged`);
-        },
-        { loss: seed > 2 ? 0.001 : 0, delay: 20 * MICROSECOND, rate: 1e10 },
-        "virtio-net-pci",
-      );
-    }
-  });
-
-  const lies: [Lie, number, RegExp][] = [
-    ["head", 0, /gave back a buffer that it did not have, resetting queue=0/],
-    ["head", 1, /gave back a buffer that it did not have, resetting queue=1/],
-    ["twice", 0, /gave back .*resetting queue=0/],
-    ["twice", 1, /gave back .*resetting queue=1/],
-    ["count", 0, /gave back more buffers than it had, resetting queue=0/],
-    ["count", 1, /gave back more buffers than it had, resetting queue=1/],
-    ["length", 0, /claims more bytes than the buffer holds, resetting queue=0/],
-    ["buffers", 0, /claims a packet of an impossible number of buffers/],
-    ["no buffers", 0, /claims a packet of an impossible number of buffers/],
-  ];
-  for (const [lie, queue, line] of lies) {
-    test(`a device that lies (${lie}, queue ${queue}) is reset, and nothing is lost but packets`, () => {
-      const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci" });
-      bench.nic.faults.hang = queue;
-      for (let i = 0; i < 5; i++) bench.send(frame(100));
-      bench.run(MILLISECOND);
-      bench.nic.faults.hang = 0;
-      bench.nic.lie(lie, queue);
-      bench.run(MILLISECOND);
-      bench.call(Call.Check);
-      bench.machine.expectLine(line, 1);
-      bench.call(Call.Check);
-      bench.run();
-      assert.equal(bench.counter(Counter.Resets), 1);
-      bench.heard.length = 0;
-      bench.receiveAll();
-      bench.send(frame(99));
-      bench.hear(frame(98, OWN, FAR));
-      bench.run();
-      assert.deepEqual(bench.heard, [frame(99)]);
-      assert.deepEqual(bench.receiveAll(), [frame(98, OWN, FAR)]);
+      assert.ok(bench.nic.counts.merged > 0);
       bench.accounted();
     });
-  }
 
-  test("a device that asks for a reset gets it", () => {
-    const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci" });
-    bench.nic.needReset();
-    bench.call(Call.Check);
-    bench.machine.expectLine(/eth0 device asks for a reset/, 1);
-    bench.run();
-    bench.hear(frame(98, OWN, FAR));
-    bench.run();
-    assert.equal(bench.receiveAll().length, 1);
-    bench.accounted();
-  });
+    test("streams arrive whole while packets are merged, lost and given back late", () => {
+      for (const seed of [1, 2, 3, 4]) {
+        inWorld(
+          seed,
+          (world) => {
+            const to = world.ready({ ip: "10.0.0.2/24", commandLine: "" });
+            const from = world.ready({ ip: "10.0.0.3/24", commandLine: "" });
+            const nic = to.nic as VirtioNet;
+            nic.faults.completionDelay = 200 * MICROSECOND;
+            const bytes = new Uint8Array(2 << 20);
+            new Random(seed).fill(bytes);
+            let heard = 0;
+            new Program(to.machine).listen(9, (connection) => {
+              connection.onData = (got) => {
+                const wanted = bytes.subarray(heard, heard + got.length);
+                assert.equal(Buffer.compare(got, wanted), 0, `differs near ${heard}`);
+                heard += got.length;
+              };
+            });
+            const connection = new Program(from.machine).connect("10.0.0.2", 9);
+            connection.send(bytes);
+            world.simulation.until(() => heard === bytes.length, 60 * SECOND, "the stream");
+            assert.ok(nic.counts.merged > 20, `${nic.counts.merged} merged`);
+          },
+          { loss: seed > 2 ? 0.001 : 0, delay: 20 * MICROSECOND, rate: 1e10 },
+          "virtio-net-pci",
+        );
+      }
+    });
 
-  test("commands that are never answered are noticed", () => {
-    const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci" });
-    bench.nic.deaf = true;
-    bench.groups(1, []);
-    for (let i = 0; i < 4; i++) {
-      bench.run(SECOND);
-      bench.call(Call.Check);
+    const lies: [Lie, number, RegExp][] = [
+      ["head", 0, /gave back a buffer that it did not have, resetting queue=0/],
+      ["head", 1, /gave back a buffer that it did not have, resetting queue=1/],
+      ["twice", 0, /gave back .*resetting queue=0/],
+      ["twice", 1, /gave back .*resetting queue=1/],
+      ["count", 0, /gave back more buffers than it had, resetting queue=0/],
+      ["count", 1, /gave back more buffers than it had, resetting queue=1/],
+      ["length", 0, /claims more bytes than the buffer holds, resetting queue=0/],
+      ["buffers", 0, /claims a packet of an impossible number of buffers/],
+      ["no buffers", 0, /claims a packet of an impossible number of buffers/],
+    ];
+    for (const [lie, queue, line] of lies) {
+      test(`a device that lies (${lie}, queue ${queue}) is reset, and nothing is lost but packets`, () => {
+        const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci" });
+        bench.nic.faults.hang = queue;
+        for (let i = 0; i < 5; i++) bench.send(frame(100));
+        bench.run(MILLISECOND);
+        bench.nic.faults.hang = 0;
+        bench.nic.lie(lie, queue);
+        bench.run(MILLISECOND);
+        bench.call(Call.Check);
+        bench.machine.expectLine(line, 1);
+        bench.call(Call.Check);
+        bench.run();
+        assert.equal(bench.counter(Counter.Resets), 1);
+        bench.heard.length = 0;
+        bench.receiveAll();
+        bench.send(frame(99));
+        bench.hear(frame(98, OWN, FAR));
+        bench.run();
+        assert.deepEqual(bench.heard, [frame(99)]);
+        assert.deepEqual(bench.receiveAll(), [frame(98, OWN, FAR)]);
+        bench.accounted();
+      });
     }
-    bench.machine.expectLine(/commands are not answered, resetting/, 1);
-  });
+
+    test("a device that asks for a reset gets it", () => {
+      const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci" });
+      bench.nic.needReset();
+      bench.call(Call.Check);
+      bench.machine.expectLine(/eth0 device asks for a reset/, 1);
+      bench.run();
+      bench.hear(frame(98, OWN, FAR));
+      bench.run();
+      assert.equal(bench.receiveAll().length, 1);
+      bench.accounted();
+    });
+
+    test("commands that are never answered are noticed", () => {
+      const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci" });
+      bench.nic.deaf = true;
+      bench.groups(1, []);
+      for (let i = 0; i < 4; i++) {
+        bench.run(SECOND);
+        bench.call(Call.Check);
+      }
+      bench.machine.expectLine(/commands are not answered, resetting/, 1);
+    });
+  }
 
   test("reset in mid-transfer, again and again: every packet is accounted for", () => {
     const bench = new Bench<VirtioNet>({
@@ -252,6 +267,7 @@ describe("virtio-net", () => {
     assert.ok(nic.offered & (1n << BigInt(Net.GUEST_TSO4)));
     const bench = new Bench<VirtioNet>({ nic: "virtio-net-pci,short" });
     assert.equal(bench.nic.has(Net.GUEST_TSO4), false);
+    assert.equal(bench.nic.has(Net.GUEST_TSO6), false);
     bench.hear(frame(1514, OWN, FAR));
     bench.run();
     assert.equal(bench.receiveAll().length, 1);

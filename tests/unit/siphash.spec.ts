@@ -1,4 +1,4 @@
-import { sipHash, sipHashWords } from "../../kernel/siphash";
+import { sipHash, sipHashRun, sipHashWords } from "../../kernel/siphash";
 import { fromHex } from "./support/host";
 
 /** First sixteen values of the reference implementation's vectors_sip64: key and message 00 01 02 … */
@@ -45,5 +45,23 @@ describe("SipHash-1-3 of two words", () => {
       expect(sipHashWords(at, load<u64>(at, 16), load<u64>(at, 24))).not.toBe(plain);
       store<u8>(at + i, load<u8>(at + i) ^ 0x80);
     }
+  });
+});
+
+describe("SipHash-1-3 of a run of words", () => {
+  it("gives the value of CPython's hash() of 00 01 … 27 under PYTHONHASHSEED=1", () => {
+    // Its key: the first 16 bytes of CPython's generator (Python/bootstrap_hash.c) from that seed.
+    const key = changetype<usize>(fromHex("2923be84e16cd6ae529049f1f1bbe9eb"));
+    const bytes = fromHex(
+      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2021222324252627",
+    );
+    expect(sipHashRun(key, changetype<usize>(bytes), 5)).toBe(0xdb056b8b4f38310b);
+  });
+
+  it("is that of two words, of two", () => {
+    const bytes = fromHex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    const at = changetype<usize>(bytes);
+    const words = sipHashWords(at, load<u64>(at, 16), load<u64>(at, 24));
+    expect(sipHashRun(at, at + 16, 2)).toBe(words);
   });
 });

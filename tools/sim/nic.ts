@@ -89,6 +89,8 @@ export interface NicKind {
   checksIp: boolean;
   /** Cuts packets into TCP segments. */
   segmentation: boolean;
+  /** The same of TCP over IPv6. */
+  segmentation6: boolean;
   /** Packets are copied in and out of it: none is ever in its rings, and each has its own doorbell. */
   copies: boolean;
   /** Counts frames that it had no room for. */

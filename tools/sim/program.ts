@@ -1,5 +1,5 @@
 import type { Machine } from "./machine.ts";
-import { SocketEvent, Sockets } from "./sockets.ts";
+import { Domain, SocketEvent, Sockets } from "./sockets.ts";
 
 /** One connection of a `Program`: what is queued leaves as there is room, what comes is handed on. */
 export class Connection {
@@ -114,16 +114,22 @@ export class Program {
   }
 
   /** Listens; `accepted` is told of each connection before anything of it is read. */
-  listen(port: number, accepted: (connection: Connection) => void, backlog = 64): number {
-    const socket = this.sockets.stream();
-    this.sockets.bind(socket, port);
+  listen(
+    port: number,
+    accepted: (connection: Connection) => void,
+    backlog = 64,
+    domain = Domain.Inet,
+  ): number {
+    const socket = this.sockets.stream(domain);
+    this.sockets.bind(socket, port, domain === Domain.Inet6 ? "::" : "0.0.0.0");
     this.sockets.listen(socket, backlog);
     this.listeners.set(socket, accepted);
     return socket;
   }
 
   connect(address: string, port: number): Connection {
-    const connection = this.add(this.sockets.stream());
+    const domain = address.includes(":") ? Domain.Inet6 : Domain.Inet;
+    const connection = this.add(this.sockets.stream(domain));
     this.sockets.connect(connection.socket, address, port);
     return connection;
   }

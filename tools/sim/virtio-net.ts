@@ -40,17 +40,21 @@ export const Net = {
 const NEEDS: [number, number][] = [
   [Net.GUEST_TSO4, Net.GUEST_CSUM],
   [Net.GUEST_TSO6, Net.GUEST_CSUM],
-  [Net.GUEST_ECN, Net.GUEST_TSO4],
   [Net.GUEST_UFO, Net.GUEST_CSUM],
   [Net.HOST_TSO4, Net.CSUM],
   [Net.HOST_TSO6, Net.CSUM],
-  [Net.HOST_ECN, Net.HOST_TSO4],
   [Net.HOST_UFO, Net.CSUM],
   [Net.CTRL_RX, Net.CTRL_VQ],
   [Net.CTRL_VLAN, Net.CTRL_VQ],
   [Net.GUEST_ANNOUNCE, Net.CTRL_VQ],
   [Net.MQ, Net.CTRL_VQ],
   [Net.CTRL_MAC_ADDR, Net.CTRL_VQ],
+];
+
+/** What each needs one of. */
+const NEEDS_EITHER: [number, number, number][] = [
+  [Net.GUEST_ECN, Net.GUEST_TSO4, Net.GUEST_TSO6],
+  [Net.HOST_ECN, Net.HOST_TSO4, Net.HOST_TSO6],
 ];
 
 const RECEIVE = 0;
@@ -62,6 +66,7 @@ const NEEDS_CSUM = 1;
 const DATA_VALID = 2;
 const GSO_NONE = 0;
 const GSO_TCPV4 = 1;
+const GSO_TCPV6 = 4;
 const GSO_ECN = 0x80;
 
 /** Bytes of a frame without and with segmentation, header apart (5.1.6.3.1). */
@@ -230,6 +235,11 @@ export class VirtioNet extends VirtioDevice implements Nic {
     for (const [bit, need] of NEEDS) {
       if (this.has(bit) && !this.has(need)) {
         this.fault(`feature ${bit} without ${need}, which it needs (5.1.3.1)`);
+      }
+    }
+    for (const [bit, ...either] of NEEDS_EITHER) {
+      if (this.has(bit) && !either.some((need) => this.has(need))) {
+        this.fault(`feature ${bit} without ${either.join(" or ")}, which it needs (5.1.3.1)`);
       }
     }
   }
@@ -438,7 +448,12 @@ export class VirtioNet extends VirtioDevice implements Nic {
       if (flags & NEEDS_CSUM) sumUp(frame, start, start + offset);
       return [frame];
     }
-    if ((type & ~GSO_ECN) !== GSO_TCPV4 || !this.has(Net.HOST_TSO4)) wrong(`segmentation ${type}`);
+    const kind = type & ~GSO_ECN;
+    const agreed = kind === GSO_TCPV4 ? Net.HOST_TSO4 : kind === GSO_TCPV6 ? Net.HOST_TSO6 : -1;
+    if (agreed < 0 || !this.has(agreed)) wrong(`segmentation ${type}`);
+    if (view.getUint16(headerBytes + 12) !== (kind === GSO_TCPV4 ? 0x0800 : 0x86dd)) {
+      wrong(`segmentation ${type} of the other family`);
+    }
     if (!(flags & NEEDS_CSUM)) wrong("segmentation without a checksum (5.1.6.2.1)");
     return this.segments(frame, type, view.getUint16(2, true), view.getUint16(4, true), start);
   }
@@ -456,27 +471,34 @@ export class VirtioNet extends VirtioDevice implements Nic {
     if (headerLength !== headers)
       wrong(`hdr_len ${headerLength}, its headers are ${headers} bytes`);
     if (!size || frame.length > PACKET_MOST) wrong(`gso_size ${size}, ${frame.length} bytes`);
-    if (frame.length - 14 > 0xffff) wrong("longer than IPv4 can say");
+    const v4 = (type & ~GSO_ECN) === GSO_TCPV4;
+    // What the length field counts begins here, and it stands there.
+    const [counted, lengthAt] = v4 ? [14, 16] : [54, 18];
+    if (frame.length - counted > 0xffff) wrong("longer than its header can say");
     if (cwr !== ((type & GSO_ECN) !== 0)) wrong("CWR and the header's ECN differ (5.1.6.2.1)");
     if (cwr && !this.has(Net.HOST_ECN)) wrong("CWR, but HOST_ECN was not agreed on");
     this.counts.bursts++;
     const result: Uint8Array[] = [];
     const whole = new DataView(frame.buffer, frame.byteOffset, frame.length);
-    if (whole.getUint16(16) !== frame.length - 14) wrong("IPv4's length is not the packet's");
+    if (whole.getUint16(lengthAt) !== frame.length - counted) {
+      wrong("its header's length is not the packet's");
+    }
     for (let at = headers; at < frame.length; at += size) {
       const payload = frame.subarray(at, at + size);
       const segment = new Uint8Array(headers + payload.length);
       segment.set(frame.subarray(0, headers));
       segment.set(payload, headers);
       const view = new DataView(segment.buffer);
-      view.setUint16(16, segment.length - 14);
-      view.setUint16(18, whole.getUint16(18) + result.length);
-      view.setUint16(24, 0);
-      view.setUint16(24, ~fold(wordSum(segment, 14, start)));
+      view.setUint16(lengthAt, segment.length - counted);
+      if (v4) {
+        view.setUint16(18, whole.getUint16(18) + result.length);
+        view.setUint16(24, 0);
+        view.setUint16(24, ~fold(wordSum(segment, 14, start)));
+      }
       view.setUint32(start + 4, whole.getUint32(start + 4) + at - headers);
       if (at + size < frame.length) segment[start + 13]! &= ~FIN_PSH;
       if (result.length) segment[start + 13]! &= ~CWR;
-      view.setUint16(start + 16, fold(wordSum(segment, 26, 34, 6 + segment.length - start)));
+      view.setUint16(start + 16, fold(pseudoSum(segment, start)));
       sumUp(segment, start, start + 16);
       result.push(segment);
     }
@@ -497,7 +519,7 @@ export class VirtioNet extends VirtioDevice implements Nic {
     if (this.random.chance(this.faults.overrun) || this.backlog.length > BACKLOG) return;
     const valid = transportValid(frame);
     const flags = valid && this.has(Net.GUEST_CSUM) ? DATA_VALID : 0;
-    if (!this.has(Net.GUEST_TSO4) || !valid || !this.mergeable(frame)) {
+    if (!valid || !this.mergeable(frame)) {
       this.flush();
       this.backlog.push(this.packet(frame, flags, 0, 0, 0));
       return this.drain();
@@ -524,12 +546,14 @@ export class VirtioNet extends VirtioDevice implements Nic {
   /** Whether it is a segment that continues those that wait, or begins anew when none does. */
   private mergeable(frame: Uint8Array): boolean {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-    if (view.getUint16(12) !== 0x0800 || frame[14] !== 0x45 || frame[23] !== 6) return false;
-    const headers = 34 + (frame[46]! >> 4) * 4;
-    const end = 14 + view.getUint16(16);
+    const ip = familyOf(frame);
+    if (!ip || !this.has(ip.v4 ? Net.GUEST_TSO4 : Net.GUEST_TSO6)) return false;
+    const tcp = ip.transport;
+    if (tcp !== (ip.v4 ? 34 : 54) || ip.protocol !== 6) return false;
+    const headers = tcp + (frame[tcp + 12]! >> 4) * 4;
     // Only ACK, and PSH and CWR where they may stand.
-    const flags = frame[47]!;
-    if (end <= headers || end !== frame.length || (flags & 0x77) !== 0x10) return false;
+    const flags = frame[tcp + 13]!;
+    if (ip.end <= headers || ip.end !== frame.length || (flags & 0x77) !== 0x10) return false;
     const last = this.merging.at(-1);
     const first = this.merging[0];
     if (!last || !first) return true;
@@ -541,13 +565,13 @@ export class VirtioNet extends VirtioDevice implements Nic {
       last.length === first.length &&
       frame.length <= first.length &&
       same(0, 16) &&
-      same(26, 38) &&
-      same(42, 46) &&
-      same(54, headers) &&
-      frame[46] === last[46] &&
-      !(last[47]! & 8) &&
+      same(ip.addresses, tcp + 4) &&
+      same(tcp + 8, tcp + 12) &&
+      same(tcp + 20, headers) &&
+      frame[tcp + 12] === last[tcp + 12] &&
+      !(last[tcp + 13]! & 8) &&
       !(flags & CWR) &&
-      view.getUint32(38) === (before.getUint32(38) + size) >>> 0 &&
+      view.getUint32(tcp + 4) === (before.getUint32(tcp + 4) + size) >>> 0 &&
       headers + size * (this.merging.length + 1) <= 65000;
     if (!goesOn) this.flush();
     return true;
@@ -557,20 +581,23 @@ export class VirtioNet extends VirtioDevice implements Nic {
   private flush(): void {
     const [first, ...rest] = this.merging.splice(0);
     if (!first) return;
-    const headers = 34 + (first[46]! >> 4) * 4;
+    const { v4, transport: tcp } = familyOf(first)!;
+    const headers = tcp + (first[tcp + 12]! >> 4) * 4;
     const size = first.length - headers;
     const whole = Buffer.concat([first, ...rest.map((frame) => frame.subarray(headers))]);
     const bytes = new Uint8Array(whole);
     const view = new DataView(bytes.buffer);
-    view.setUint16(16, bytes.length - 14);
-    view.setUint16(24, 0);
-    view.setUint16(24, ~fold(wordSum(bytes, 14, 34)));
-    bytes[47]! |= (rest.at(-1) ?? first)[47]! & 8;
+    if (v4) {
+      view.setUint16(16, bytes.length - 14);
+      view.setUint16(24, 0);
+      view.setUint16(24, ~fold(wordSum(bytes, 14, 34)));
+    } else view.setUint16(18, bytes.length - 54);
+    bytes[tcp + 13]! |= (rest.at(-1) ?? first)[tcp + 13]! & 8;
     // As the host's stack hands it on: with the sum of the pseudo-header alone (5.1.6.4.1).
-    view.setUint16(50, fold(wordSum(bytes, 26, 34, 6 + bytes.length - 34)));
-    let type = rest.length ? GSO_TCPV4 : GSO_NONE;
-    if (type && bytes[47]! & CWR && this.has(Net.GUEST_ECN)) type |= GSO_ECN;
-    this.backlog.push(this.packet(bytes, NEEDS_CSUM, type, rest.length ? size : 0, headers));
+    view.setUint16(tcp + 16, fold(pseudoSum(bytes, tcp)));
+    let type = !rest.length ? GSO_NONE : v4 ? GSO_TCPV4 : GSO_TCPV6;
+    if (type && bytes[tcp + 13]! & CWR && this.has(Net.GUEST_ECN)) type |= GSO_ECN;
+    this.backlog.push(this.packet(bytes, NEEDS_CSUM, type, rest.length ? size : 0, headers, tcp));
   }
 
   private packet(
@@ -579,6 +606,7 @@ export class VirtioNet extends VirtioDevice implements Nic {
     type: number,
     size: number,
     headers: number,
+    start = 34,
   ): Uint8Array {
     const { headerBytes } = this;
     const bytes = new Uint8Array(headerBytes + frame.length);
@@ -588,7 +616,7 @@ export class VirtioNet extends VirtioDevice implements Nic {
     view.setUint16(2, headers, true);
     view.setUint16(4, size, true);
     if (flags & NEEDS_CSUM) {
-      view.setUint16(6, 34, true);
+      view.setUint16(6, start, true);
       view.setUint16(8, 16, true);
     }
     if (headerBytes === 12) view.setUint16(10, 1, true);
@@ -723,17 +751,48 @@ function sumUp(frame: Uint8Array, start: number, field: number): void {
   frame[field + 1] = sum & 255;
 }
 
-/** Whether it is TCP or UDP over IPv4 with a checksum that is right. */
+/** Whether it is TCP or UDP with a checksum that is right. */
 function transportValid(frame: Uint8Array): boolean {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  if (frame.length < 42 || view.getUint16(12) !== 0x0800 || frame[14]! >> 4 !== 4) return false;
-  const start = 14 + (frame[14]! & 15) * 4;
-  const end = 14 + view.getUint16(16);
-  const protocol = frame[23]!;
-  if (start < 34 || end > frame.length || view.getUint16(20) & 0x3fff) return false;
-  const length = end - start;
+  const ip = familyOf(frame);
+  if (!ip) return false;
+  const { transport, end, protocol } = ip;
+  const length = end - transport;
   if (!(protocol === 6 && length >= 20) && !(protocol === 17 && length >= 8)) return false;
-  if (fold(wordSum(frame, 14, start)) !== 0xffff) return false;
-  if (protocol === 17 && view.getUint16(start + 6) === 0) return false;
-  return fold(wordSum(frame, start, end, wordSum(frame, 26, 34, protocol + length))) === 0xffff;
+  if (ip.v4 && fold(wordSum(frame, 14, transport)) !== 0xffff) return false;
+  const field = transport + 6;
+  if (protocol === 17 && !frame[field] && !frame[field + 1]) return false;
+  const pseudo = wordSum(frame, ip.addresses, ip.addresses + (ip.v4 ? 8 : 32), protocol + length);
+  return fold(wordSum(frame, transport, end, pseudo)) === 0xffff;
+}
+
+interface Family {
+  v4: boolean;
+  protocol: number;
+  /** Offsets in the frame: of the addresses, of the transport's header, and of the end of what it carries. */
+  addresses: number;
+  transport: number;
+  end: number;
+}
+
+/** What a frame with a whole IP packet says of itself; IPv6 without extension headers. */
+function familyOf(frame: Uint8Array): Family | null {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  if (frame.length < 42) return null;
+  const type = view.getUint16(12);
+  if (type === 0x0800 && frame[14]! >> 4 === 4) {
+    const transport = 14 + (frame[14]! & 15) * 4;
+    const end = 14 + view.getUint16(16);
+    if (transport < 34 || end > frame.length || view.getUint16(20) & 0x3fff) return null;
+    return { v4: true, protocol: frame[23]!, addresses: 26, transport, end };
+  }
+  if (type !== 0x86dd || frame[14]! >> 4 !== 6 || frame.length < 62) return null;
+  const end = 54 + view.getUint16(18);
+  if (end > frame.length) return null;
+  return { v4: false, protocol: frame[20]!, addresses: 22, transport: 54, end };
+}
+
+/** The sum of the pseudo-header of TCP from `transport` to the frame's end. */
+function pseudoSum(frame: Uint8Array, transport: number): number {
+  const [from, to] = transport === 54 && frame[14]! >> 4 === 6 ? [22, 54] : [26, 34];
+  return wordSum(frame, from, to, 6 + frame.length - transport);
 }

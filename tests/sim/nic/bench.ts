@@ -218,51 +218,79 @@ export function udpFrame(payload: number, to: Uint8Array, from: Uint8Array, ihl 
   return bytes;
 }
 
+export type Family = 4 | 6;
+
 /** A TCP packet to be sent in segments of `size` bytes. */
 export interface Burst {
   bytes: Uint8Array;
   headers: number;
   size: number;
+  family: Family;
 }
 
 /** As the stack builds it: lengths and sums as if it were to be sent whole. */
-export function tcpBurst(payload: number, size: number, timestamps: boolean, tag = 0): Burst {
-  const headers = timestamps ? 66 : 54;
+export function tcpBurst(
+  payload: number,
+  size: number,
+  timestamps: boolean,
+  tag = 0,
+  family: Family = 4,
+): Burst {
+  const tcp = tcpAt(family);
+  const headers = tcp + (timestamps ? 32 : 20);
   const bytes = frame(headers + payload, FAR, OWN, tag);
   const view = new DataView(bytes.buffer);
   bytes.fill(0, 14, headers);
-  view.setUint16(12, 0x0800);
-  view.setUint16(14, 0x4500);
-  view.setUint16(16, bytes.length - 14);
-  view.setUint16(20, 0x4000);
-  view.setUint16(22, 0x4006);
-  view.setUint32(26, 0x0a000001);
-  view.setUint32(30, 0x0a000002);
-  view.setUint16(24, ~fold(wordSum(bytes, 14, 34)));
-  view.setUint16(34, 80);
-  view.setUint16(36, 4000);
-  view.setUint32(38, 0xffff_f000 + tag);
-  view.setUint32(42, 77);
-  view.setUint16(46, ((headers - 34) << 10) | ACK | PSH | FIN);
-  view.setUint16(48, 1000);
-  if (timestamps) bytes.set([1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8], 54);
-  view.setUint16(50, fold(wordSum(bytes, 26, 34, 6 + bytes.length - 34)));
-  return { bytes, headers, size };
+  if (family === 4) {
+    view.setUint16(12, 0x0800);
+    view.setUint16(14, 0x4500);
+    view.setUint16(16, bytes.length - 14);
+    view.setUint16(20, 0x4000);
+    view.setUint16(22, 0x4006);
+    view.setUint32(26, 0x0a000001);
+    view.setUint32(30, 0x0a000002);
+    view.setUint16(24, ~fold(wordSum(bytes, 14, 34)));
+  } else {
+    view.setUint16(12, 0x86dd);
+    view.setUint16(14, 0x6000);
+    view.setUint16(18, bytes.length - 54);
+    view.setUint16(20, 0x0640);
+    view.setUint32(22, 0x2001_0db8);
+    view.setUint32(34, 1);
+    view.setUint32(38, 0x2001_0db8);
+    view.setUint32(50, 2);
+  }
+  view.setUint16(tcp, 80);
+  view.setUint16(tcp + 2, 4000);
+  view.setUint32(tcp + 4, 0xffff_f000 + tag);
+  view.setUint32(tcp + 8, 77);
+  view.setUint16(tcp + 12, ((headers - tcp) << 10) | ACK | PSH | FIN);
+  view.setUint16(tcp + 14, 1000);
+  if (timestamps) bytes.set([1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8], tcp + 20);
+  const addresses = tcp - (family === 4 ? 8 : 32);
+  view.setUint16(tcp + 16, fold(wordSum(bytes, addresses, tcp, 6 + bytes.length - tcp)));
+  return { bytes, headers, size, family };
 }
 
+/** Where TCP's header begins in a frame. */
+export const tcpAt = (family: Family): number => (family === 4 ? 34 : 54);
+
 /** Takes the segments that must have come of a burst off `heard`. */
-export function expectSegments(heard: Uint8Array[], { bytes, headers, size }: Burst): void {
+export function expectSegments(heard: Uint8Array[], burst: Burst): void {
+  const { bytes, headers, size, family } = burst;
   const payload = bytes.subarray(headers);
-  const first = new DataView(bytes.buffer).getUint32(38);
+  const first = new DataView(bytes.buffer).getUint32(tcpAt(family) + 4);
   for (let at = 0, n = 0; at < payload.length; at += size, n++) {
     // Checks lengths and checksums.
-    const { ipv4, tcp } = parse(heard.shift()!);
+    const { ipv4, ipv6, tcp } = parse(heard.shift()!);
     const last = at + size >= payload.length;
-    assert.equal(ipv4!.id, n);
+    if (family === 4) assert.equal(ipv4!.id, n);
+    else assert.equal(ipv6!.source, "2001:db8::1");
     assert.equal(tcp!.seq, (first + at) >>> 0);
     assert.equal(tcp!.ack, 77);
     assert.equal(tcp!.flags, last ? ACK | PSH | FIN : ACK);
-    if (headers > 54) assert.deepEqual(tcp!.options.timestamps, [0x01020304, 0x05060708]);
+    if (headers > tcpAt(family) + 20)
+      assert.deepEqual(tcp!.options.timestamps, [0x01020304, 0x05060708]);
     assert.deepEqual(Buffer.from(tcp!.payload), Buffer.from(payload.subarray(at, at + size)));
   }
 }

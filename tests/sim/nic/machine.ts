@@ -178,7 +178,7 @@ function keep(from: usize, length: u32): usize {
   return at;
 }
 
-/** Headers of Ethernet, IPv4 without options and TCP, whose checksum field holds the pseudo-header's sum. */
+/** Headers of Ethernet, IPv4 or IPv6 and TCP, whose checksum field holds the pseudo-header's sum. */
 function sendBurst(from: usize, length: u32, headers: u32, size: u32, cut: u32): i32 {
   const packet = allocate(PoolId.Standard, Purpose.Control, 0);
   if (packet === null) return -1;
@@ -190,7 +190,7 @@ function sendBurst(from: usize, length: u32, headers: u32, size: u32, cut: u32):
   packet.addFragment(keep(from + cut, length - cut), length - cut, null);
   packet.segmentSize = <u16>size;
   packet.flags = <u8>PacketFlag.ChecksumPending;
-  packet.checksumStart = 34;
+  packet.checksumStart = load<u8>(packet.data, 14) >> 4 == 4 ? 34 : 54;
   packet.checksumOffset = 16;
   deviceAt(0).pending.push(packet);
   return 0;
