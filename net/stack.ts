@@ -22,6 +22,7 @@ import {
   interfacesChanged,
   interfacesInit,
 } from "./interface";
+import { forwardForesee, forwardForeseen } from "./ip/foresight";
 import { ipv4Input } from "./ip/input";
 import { ipv6Input } from "./ip/input6";
 import { reassemblyInit } from "./ip/reassembly";
@@ -161,8 +162,11 @@ export function netInput(device: Device, _now: u64): void {
   const iface = interfaceAt(device.index);
   if (iface.kind == LinkKind.Ethernet) {
     // What a router sends on has no connections here.
-    if (!config.forwarding) tcpForesee(device.received.head, device.received.length, iface.zone);
-    return ethernetInput(iface);
+    if (config.forwarding) forwardForesee(iface);
+    else tcpForesee(device.received.head, device.received.length, iface.zone);
+    ethernetInput(iface);
+    if (config.forwarding) forwardForeseen(iface);
+    return;
   }
   if (iface.kind == LinkKind.Port) return bridgeInput(iface);
   const received = device.received;

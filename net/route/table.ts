@@ -3,6 +3,7 @@ import { POLICY } from "../../kernel/features";
 import { reserve, unreserved } from "../../kernel/memory";
 import { Interface, interfacesChanged } from "../interface";
 import { IpAddress, V4_ANY } from "../wire/address";
+import { aheadAdd, aheadFound, aheadKnows } from "./ahead";
 import { arraysBytes, arraysInit } from "./arrays";
 import { Node, trieExact, trieInit, trieLongest, trieRemove, trieSet } from "./trie";
 
@@ -263,6 +264,15 @@ function drop(entry: RouteEntry): void {
  * a node for six bits of the prefix.
  */
 export function routesTo(hi: u64, lo: u64, v4: bool, table: u32): RouteEntry | null {
-  const found = trieLongest(rootOf(v4, table), keyHi(v4, hi, lo), keyLo(v4, lo), 128);
+  const root = rootOf(v4, table);
+  const from = keyHi(v4, hi, lo);
+  const behind = keyLo(v4, lo);
+  const known = aheadKnows(root, from, behind);
+  const found = known ? aheadFound() : trieLongest(root, from, behind, 128);
   return changetype<RouteEntry | null>(<usize>found);
+}
+
+/** `routesTo` is about to be asked for this address in the main table: the next `aheadRun` looks it up. */
+export function routesForesee(hi: u64, lo: u64, v4: bool): void {
+  aheadAdd(rootOf(v4, 0), keyHi(v4, hi, lo), keyLo(v4, lo));
 }

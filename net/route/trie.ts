@@ -93,6 +93,29 @@ export function trieLongest(root: Node, hi: u64, lo: u64, most: u32): u32 {
   return found === null ? 0 : load<u32>(valueAt(found, bit));
 }
 
+/** `trieLongest` in steps: the key's bits behind `node`, the root at first, and where the longest value so far stands, 0 at first. */
+@unmanaged
+export class Walk {
+  hi: u64;
+  lo: u64;
+  node: Node | null;
+  value: usize;
+}
+
+/** One step, a node's; whether there is another. */
+@inline export function trieStep(walk: Walk): bool {
+  const node = walk.node!;
+  const hi = walk.hi;
+  const bits = <u32>(hi >> 58);
+  const matches = node.inner & load<u64>(above + (bits << 3));
+  if (matches) walk.value = valueAt(node, 63 - <u32>clz(matches));
+  if (!((node.outer >> bits) & 1)) return false;
+  walk.node = nodeAt(node, bits);
+  walk.hi = (hi << STEP) | (walk.lo >> (64 - STEP));
+  walk.lo <<= STEP;
+  return true;
+}
+
 /** The value of exactly this prefix, or 0. Bits of the key beyond `length` say nothing. */
 export function trieExact(root: Node, hi: u64, lo: u64, length: u32): u32 {
   let node = root;

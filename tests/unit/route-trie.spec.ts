@@ -1,4 +1,5 @@
 import { arrayGive, arrayTake, arraysBytes, arraysInit, arraysUsed } from "../../net/route/arrays";
+import { aheadAdd, aheadEnd, aheadFound, aheadKnows, aheadRun } from "../../net/route/ahead";
 import {
   Node,
   foundLength,
@@ -8,6 +9,7 @@ import {
   trieRemove,
   trieSet,
 } from "../../net/route/trie";
+import { interfacesChanged } from "../../net/interface";
 import { random } from "./support/host";
 
 const BLOCKS: u32 = 64;
@@ -115,6 +117,34 @@ describe("The routing trie", () => {
   it("finds what a search one by one finds, for 128 bits", () => {
     start(BLOCKS);
     compare(3000, 128);
+    empty(BLOCKS);
+  });
+
+  it("finds the same for many keys at once, and forgets it when the table changes", () => {
+    start(BLOCKS);
+    compare(800, 128);
+    const keys = new StaticArray<u64>(2 * 40);
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 40; i++) {
+        keys[2 * i] = narrowKey(random());
+        keys[2 * i + 1] = narrowKey(random());
+        aheadAdd(root, keys[2 * i], keys[2 * i + 1]);
+      }
+      aheadRun();
+      for (let i = 0; i < 40; i++) {
+        // Some are never asked for, and the last eight were too many.
+        if (i % 5 == 3) continue;
+        const known = aheadKnows(root, keys[2 * i], keys[2 * i + 1]);
+        expect(known).toBe(i < 32);
+        if (known) expect(aheadFound()).toBe(trieLongest(root, keys[2 * i], keys[2 * i + 1], 128));
+      }
+      aheadEnd();
+    }
+    aheadAdd(root, keys[0], keys[1]);
+    aheadRun();
+    interfacesChanged();
+    expect(aheadKnows(root, keys[0], keys[1])).toBe(false);
+    aheadEnd();
     empty(BLOCKS);
   });
 

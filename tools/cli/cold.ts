@@ -16,7 +16,7 @@ const COLD = [
   "net/wire/(dhcp|dhcpv6|mdns)",
   "net/link/(conflict|linklocal|rarp)",
   "net/icmp/(error|errorv6|limit|redirect)",
-  "net/ip/(groups|listener|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
+  "net/ip/(foresight|groups|listener|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
   "net/dns/(hosts|order|search|servers|special)",
   "net/membership/(membership[A-Z]\w*|chooseInterface|interfaceFor|leave|loopRoute|to)",
   "net/route/(arrays|policy|redirect|rules|table)",

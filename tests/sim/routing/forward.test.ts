@@ -27,6 +27,45 @@ describe("forwarding (RFC 1812, 5; RFC 8200, 3)", () => {
     assert.equal(held(network.router), 0);
   });
 
+  // Of many destinations those of a burst are looked up together, beginning with the second burst.
+  const routes = [9, 10, 11].flatMap((host, i) => [
+    `route=198.18.${i}.0/24,10.2.0.${host}`,
+    `route=2001:db8:10${i}::/48,2001:db8:2::${host.toString(16)}`,
+  ]);
+  routed(
+    "bursts to many destinations, each by the way of the longest prefix",
+    (network) => {
+      const left = network.peer(1);
+      const right = [9, 10, 11, 12].map((host) => network.peer(2, host));
+      const ways = [...right.keys()];
+      const bursts = 6;
+      const to = (burst: number, n: number): string[] => {
+        const [way, host] = [n % ways.length, burst * 20 + n + 1];
+        const v4 = way < 3 ? `198.18.${way}.${host}` : `198.18.200.${host}`;
+        const v6 = way < 3 ? `2001:db8:10${way}::${host}` : `2001:db8:2ff::${host}`;
+        return [v4, v6];
+      };
+      // Until all routers are known.
+      for (const way of ways) for (const destination of to(0, way)) pass(left, destination);
+      network.simulation.run(SECOND);
+      for (const peer of right) peer.inbox.length = 0;
+      for (let burst = 1; burst < bursts; burst++) {
+        const sent = Array.from({ length: 20 }, (_, n) => to(burst, n)).flat();
+        for (const destination of sent) pass(left, destination);
+        network.simulation.run(SECOND);
+        for (const way of ways) {
+          const got = right[way]!.inbox.splice(0).filter(isUdp);
+          assert.deepEqual(
+            got.map(({ ipv4, ipv6 }) => (ipv4 ?? ipv6)!.destination),
+            sent.filter((_, i) => (i >> 1) % ways.length === way),
+          );
+        }
+      }
+      assert.equal(held(network.router), 0);
+    },
+    [...routes, "route=198.18.0.0/16,10.2.0.12", "route=2001:db8::/32,2001:db8:2::c"].join(" "),
+  );
+
   routed("a full frame goes on, with what the link padded left out", (network) => {
     const left = network.peer(1);
     const right = network.peer(2);
