@@ -123,6 +123,8 @@ need_bench() {
   need wrk wrk
   need cpio cpio
   need xz xz-utils
+  need unbound unbound
+  [ -e /usr/include/unbound.h ] || packages="$packages libunbound-dev"
 }
 
 case ${1:?} in

@@ -7,12 +7,13 @@ import { benchNames } from "./names.ts";
 import { benchPhases } from "./phases.ts";
 import { benchPrograms } from "./programs.ts";
 import { benchScale } from "./scale.ts";
-import { benchStacks } from "./stacks.ts";
+import { benchFamilies, benchStacks } from "./stacks.ts";
 
 /** `skerry bench`: what is measured, in which order, and where the figures are kept. */
 
 /** Beside the measures of guests.ts: everything of stacks.ts, scale.ts, forwarding.ts, names.ts, phases.ts and programs.ts. */
 const STACKS = "stacks";
+const FAMILIES = "families";
 const SCALE = "scale";
 const FORWARDING = "forwarding";
 const NAMES = "names";
@@ -32,7 +33,7 @@ export interface BenchOptions {
  * is not measured this time stays in that file.
  */
 export async function bench({ rounds, only, nics }: BenchOptions): Promise<void> {
-  const known: string[] = [...MEASURES, STACKS, SCALE, FORWARDING, NAMES, PHASES, PROGRAMS];
+  const known = [...MEASURES, STACKS, FAMILIES, SCALE, FORWARDING, NAMES, PHASES, PROGRAMS];
   const unknown = only?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Failure(`BENCH_ONLY: no "${unknown}"; there is ${known.join(", ")}`);
@@ -45,6 +46,7 @@ export async function bench({ rounds, only, nics }: BenchOptions): Promise<void>
     found.guests = { date, machine, ...(await benchGuests(rounds, wanted, nics)) };
   }
   if (wanted.has(STACKS)) found.stacks = { date, machine, ...(await benchStacks(rounds)) };
+  if (wanted.has(FAMILIES)) found.families = { date, machine, ...(await benchFamilies(rounds)) };
   if (wanted.has(SCALE)) found.scale = { date, machine, samples: await benchScale() };
   if (wanted.has(FORWARDING)) {
     found.forwarding = { date, machine, ...(await benchForwarding(rounds)) };

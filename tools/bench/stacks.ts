@@ -90,19 +90,27 @@ async function lwipSources(folder: string): Promise<string> {
   return join(folder, find()!);
 }
 
+const HERE = "tools/bench/stacks";
+const gcc = (...words: string[]): string => run("gcc", [...FLAGS, ...words], project(HERE));
+
+/** Makes the program of two Skerry machines; its path. */
+async function skerryProgram(folder: string): Promise<string> {
+  mkdirSync(folder, { recursive: true });
+  const library = join(folder, "libskerry.so");
+  await buildLibrary("tools/bench/stacks/app/main.ts", library, join(folder, "kernel"), "gcc");
+  const program = join(folder, "skerry");
+  gcc(
+    ...["-I", project("hosted"), "main.c", "skerry.c", "-o", program],
+    ...[library, `-Wl,-rpath,${folder}`],
+  );
+  return program;
+}
+
 /** Makes the program of each stack: their paths, and lwIP's version. */
 async function programs(folder: string): Promise<{ paths: Record<Stack, string>; lwip: string }> {
   const sources = await lwipSources(join(folder, "lwip"));
-  const library = join(folder, "libskerry.so");
-  await buildLibrary("tools/bench/stacks/app/main.ts", library, join(folder, "kernel"), "gcc");
-  const here = project("tools/bench/stacks");
-  const paths = { skerry: join(folder, "skerry"), lwip: join(folder, "lwip-pair") };
-  await step("make the programs of both stacks (gcc)", () => {
-    const gcc = (...words: string[]): string => run("gcc", [...FLAGS, ...words], here);
-    gcc(
-      ...["-I", project("hosted"), "main.c", "skerry.c", "-o", paths.skerry],
-      ...[library, `-Wl,-rpath,${folder}`],
-    );
+  const paths = { skerry: await skerryProgram(folder), lwip: join(folder, "lwip-pair") };
+  await step("make lwIP's program (gcc)", () => {
     const node = [0, 1].map((i) => join(folder, `lwip-node-${i}.so`));
     const core = join(sources, "src/core");
     const files = [core, join(core, "ipv4")].flatMap((from) =>
@@ -130,12 +138,12 @@ interface Sample {
   frames: number;
 }
 
-function sample(program: string, load: Load, mode: Mode): Sample {
+function sample(program: string, load: string, mode: Mode): Sample {
   return JSON.parse(run(program, [load, mode, String(RUN_MS)], project())) as Sample;
 }
 
 /** Instructions a frame, as callgrind counts them; null without valgrind. */
-function instructions(program: string, load: Load, mode: Mode): number | null {
+function instructions(program: string, load: string, mode: Mode): number | null {
   const { status, stdout, stderr } = spawnSync(
     "valgrind",
     [
@@ -191,4 +199,47 @@ export async function benchStacks(rounds: number): Promise<object> {
   console.log(`\ntwo stacks in one thread against ${lwip}; medians of ${rounds}\n`);
   printTable(table, 3);
   return { lwip, rounds, results };
+}
+
+/** IPv6 may cost so much more than IPv4. */
+const FAMILY_WANTED = 1.05;
+const FAMILY_LOADS = ["bulk", "copied", "trips", "abort", "datagrams"] as const;
+
+/** IPv6 beside IPv4, in turns: two Skerry machines, as in `benchStacks`. */
+export async function benchFamilies(rounds: number): Promise<object> {
+  const program = await skerryProgram(project("build", "bench", "stacks"));
+  const table = [
+    ["two machines of Skerry", "IPv6", "IPv4", "", "ratio", "instructions a frame", "ratio"],
+  ];
+  const results: { [key: string]: object } = {};
+  note("IPv6 beside IPv4");
+  for (const mode of MODES) {
+    for (const load of FAMILY_LOADS) {
+      const { name, unit, scale } = ROWS[load] as Row;
+      const kinds = [`${load}6`, load];
+      const samples: number[][] = [[], []];
+      for (let round = 0; round < rounds; round++) {
+        kinds.forEach((kind, i) => {
+          const { units, seconds } = sample(program, kind, mode);
+          samples[i]!.push((units / seconds) * scale);
+        });
+      }
+      const [six, four] = samples.map(median) as [number, number];
+      const counted = kinds.map((kind) => instructions(program, kind, mode));
+      const [c6, c4] = counted;
+      const cost = c6 && c4 ? c6 / c4 : null;
+      table.push([
+        `${name}, ${mode === "none" ? "no sums" : "checksums"}`,
+        ...[figure(six), figure(four), unit, `${(six / four).toFixed(2)} ×`],
+        counted.map((count) => (count === null ? "?" : figure(count))).join(" : "),
+        cost === null ? "?" : `${cost.toFixed(2)} × ${cost <= FAMILY_WANTED ? "✓" : "✗"}`,
+      ]);
+      results[`${load}-${mode}`] = { unit, six, four, instructionsPerFrame: counted, samples };
+    }
+  }
+  console.log(
+    `\nIPv6 beside IPv4, medians of ${rounds}; wanted: ≤ ${FAMILY_WANTED} × the instructions\n`,
+  );
+  printTable(table, 3);
+  return { rounds, results };
 }

@@ -4,14 +4,17 @@ import { config } from "../../../../kernel/config";
 import { Errno } from "../../../../kernel/errno";
 import { reserve } from "../../../../kernel/memory";
 import * as sockets from "../../../../kernel/socket";
-import { SocketEvent, SocketOption, SocketType } from "../../../../sdk/assembly/syscalls";
+import { Domain, SocketEvent, SocketOption, SocketType } from "../../../../sdk/assembly/syscalls";
 
 /**
  * Both ends of the workloads that are measured in memory. The machine with `hostname=server` answers
- * on a port each; any other name is the workload that its machine begins with 10.0.0.2.
+ * on a port each; any other name is the workload that its machine begins with 10.0.0.2, or with fd00::2 if it
+ * has an IPv6 address of its own.
  */
 
 const SERVER: u64 = 0xffff_0a00_0002;
+const SERVER6_HI: u64 = 0xfd00_0000_0000_0000;
+const SERVER6_LO: u64 = 2;
 
 /** What the client does; 7000 and it are the server's port. */
 const enum Load {
@@ -45,6 +48,8 @@ let bytes: usize = 0;
 /** The client's connection or datagram socket, and whether it stands. */
 let client: u32 = 0;
 let connected: bool = false;
+/** The server could not be reached yet: our address is still tentative (RFC 4862, 5.4). */
+let waiting: bool = false;
 /** The server's. */
 let datagrams: u32 = 0;
 const address = changetype<sockets.SocketAddress>(memory.data(24, 8));
@@ -75,27 +80,33 @@ function named(name: string): bool {
 
 function serve(): void {
   for (let service: u32 = Load.Bulk; service < <u32>Load.Datagrams; service++) {
-    const listener = sockets.socket(SocketType.Stream);
+    const listener = sockets.socket(SocketType.Stream, Domain.Inet6);
     address.set(<u16>(PORTS + service));
     sockets.bind(listener, address);
     sockets.listen(listener, 64);
     sockets.setContext(listener, LISTENING | service);
   }
-  datagrams = sockets.socket(SocketType.Datagram);
+  datagrams = sockets.socket(SocketType.Datagram, Domain.Inet6);
   address.set(<u16>(PORTS + Load.Datagrams));
   sockets.bind(datagrams, address);
 }
 
 function begin(): void {
   connected = false;
-  client = sockets.socket(load == Load.Datagrams ? SocketType.Datagram : SocketType.Stream);
+  const type = load == Load.Datagrams ? SocketType.Datagram : SocketType.Stream;
+  const v6 = !config.address6.isAny;
+  client = sockets.socket(type, v6 ? Domain.Inet6 : Domain.Inet);
   address.set(<u16>(PORTS + load));
-  address.lo = SERVER;
+  address.hi = v6 ? SERVER6_HI : 0;
+  address.lo = v6 ? SERVER6_LO : SERVER;
   if (load != Load.Datagrams) sockets.setOption(client, SocketOption.NoDelay, 1);
-  sockets.connect(client, address);
+  const result = sockets.connect(client, address);
+  waiting = result < 0 && result != -Errno.EINPROGRESS;
+  if (waiting) sockets.close(client);
 }
 
 function ready(): void {
+  if (waiting) begin();
   // A connection stands for a whole step before its end begins: its last ACK goes out.
   if (connected && (load == Load.Abort || load == Load.Close)) {
     if (load == Load.Abort) sockets.abort(client);
