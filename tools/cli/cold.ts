@@ -18,7 +18,7 @@ const COLD = [
   "net/icmp/(error|errorv6|limit|redirect)",
   "net/ip/(foresight|groups|listener|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
   "net/dns/(hosts|order|search|servers|special)",
-  "net/membership/(membership[A-Z]\w*|chooseInterface|interfaceFor|leave|loopRoute|to)",
+  "net/membership/(membership[A-Z]\\w*|chooseInterface|interfaceFor|leave|loopRoute|to)",
   "net/route/(arrays|policy|redirect|rules|table)",
   "net/route/trie/trie(Set|Remove|Init)",
   "net/stack/(netInit|addInterfaces|linkChanged)",
