@@ -261,14 +261,14 @@ simulate("a guest marks its sockets (SO_MARK) if its spec says so, or has EPERM"
     guest("any", "mark"),
   ]);
   const { machine } = world.ready({ memory: 64 << 20, guests: [marks], setup });
-  const said = (name: string): string[] => {
+  for (const name of ["may", "not", "any"]) {
     machine.expectLine(new RegExp(`guest: ${name} ended code=0`));
-    return machine.console.flatMap((line) => new RegExp(` ${name}: (.*)$`).exec(line)?.[1] ?? []);
-  };
-  assert.deepEqual(said("may"), ["mark 7", "mark 7"]);
+  }
   const refused = "not marked: Operation not permitted";
-  assert.deepEqual(said("not"), [refused, "mark 0", refused, "mark 0"]);
-  assert.deepEqual(said("any"), ["mark 7", "mark 7"]);
+  assert.deepEqual(
+    machine.console.filter((line) => /^(mark|not marked)\b/.test(line)),
+    ["mark 7", "mark 7", refused, "mark 0", refused, "mark 0", "mark 7", "mark 7"],
+  );
   const line = "not may not mark sockets: add mark = true to allow of [guests.not] in skerry.toml";
   assert.equal(machine.console.filter((one) => one.endsWith(line)).length, 1);
 });
