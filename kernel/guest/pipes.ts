@@ -8,10 +8,11 @@ import {
 } from "../../sdk/assembly/syscalls";
 import { reserveUncleared, unreserved } from "../memory";
 import { SocketAddress } from "../socket";
+import { gather, scatter } from "./buffers";
 import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno } from "./errno";
 import { Guest, news } from "./guest";
-import { bufferAt, lengthAt, setCut, waiting } from "./transfer";
+import { setCut, waiting } from "./transfer";
 
 /**
  * Pipes, as POSIX's pipe(2), and pairs of sockets that are connected with each other, as socketpair(2) of AF_UNIX:
@@ -51,21 +52,38 @@ class Ring {
     return changetype<usize>(this) + offsetof<Ring>();
   }
 
-  /** Appends bytes, for which there is room. */
-  put(from: usize, length: u32): void {
+  /** Appends `length` bytes of a list behind its first `skip`: there is room. */
+  gather(guest: Guest, list: usize, skip: u32, length: u32): void {
     const at = (this.first + this.used) & (CAPACITY - 1);
     const part = min<u32>(length, CAPACITY - at);
-    memory.copy(this.data + at, from, part);
-    memory.copy(this.data, from + part, length - part);
+    gather(guest, list, skip, this.data + at, part);
+    gather(guest, list, skip + part, this.data, length - part);
     this.used += length;
   }
 
-  /** Copies bytes from `offset` on, which are there. */
-  copy(offset: u32, into: usize, length: u32): void {
+  /** Copies bytes from `offset` on, which are there, into a list behind its first `skip`. */
+  scatter(guest: Guest, offset: u32, list: usize, skip: u32, length: u32): void {
     const at = (this.first + offset) & (CAPACITY - 1);
     const part = min<u32>(length, CAPACITY - at);
-    memory.copy(into, this.data + at, part);
-    memory.copy(into + part, this.data, length - part);
+    scatter(guest, list, skip, this.data + at, part);
+    scatter(guest, list, skip + part, this.data, length - part);
+  }
+
+  /** The length that stands before the first datagram, perhaps across the ring's end. */
+  get head(): u32 {
+    let length: u32 = 0;
+    for (let i: u32 = 0; i < HEAD; i++) {
+      length |= (<u32>load<u8>(this.data + ((this.first + i) & (CAPACITY - 1)))) << (i << 3);
+    }
+    return length;
+  }
+
+  /** Appends a length. */
+  putHead(length: u32): void {
+    for (let i: u32 = 0; i < HEAD; i++) {
+      const at = (this.first + this.used++) & (CAPACITY - 1);
+      store<u8>(this.data + at, length >> (i << 3));
+    }
   }
 
   drop(length: u32): void {
@@ -107,8 +125,6 @@ export class End extends Description {
   }
 }
 
-/** A datagram's length, on its way to or from a ring. */
-const head: usize = memory.data(HEAD, 4);
 let rings: Ring | null = null;
 /** Rings that one guest may have. */
 let share: u32 = 0;
@@ -260,14 +276,7 @@ export function pipeAvailable(d: Description): i32 {
   const end = changetype<End>(d);
   const ring = end.reads ? end.input : end.peer === null ? null : end.output;
   if (ring === null) return 0;
-  return end.keepsBounds ? lengthOf(ring) : ring.used;
-}
-
-/** Of the first datagram; 0 if there is none. */
-function lengthOf(ring: Ring): u32 {
-  if (!ring.used) return 0;
-  ring.copy(0, head, HEAD);
-  return load<u32>(head);
+  return end.keepsBounds && ring.used ? ring.head : ring.used;
 }
 
 // ---- Writing ---------------------------------------------------------------------------------
@@ -277,7 +286,6 @@ export function pipeSend(
   guest: Guest,
   d: Description,
   list: usize,
-  count: u32,
   total: u32,
   flags: u32,
   again: bool,
@@ -295,26 +303,13 @@ export function pipeSend(
   if (end.keepsBounds) {
     if (total > CAPACITY - HEAD) return -WasiErrno.Msgsize;
     if (room < total + HEAD) return waiting(guest, d, SocketEvent.Writable, 0, dontWait, again);
-    store<u32>(head, total);
-    output.put(head, HEAD);
+    output.putHead(total);
   } else if (!room || (!end.isSocket && total <= ATOMIC && room < total)) {
     // In one piece or not at all, of a pipe.
     return total ? waiting(guest, d, SocketEvent.Writable, done, dontWait, again) : 0;
   }
   const part = min<u32>(total - done, room);
-  let left = part;
-  let skip = done;
-  for (let i: u32 = 0; left && i < count; i++) {
-    const length = lengthAt(list, i);
-    if (skip >= length) {
-      skip -= length;
-      continue;
-    }
-    const bytes = min<u32>(length - skip, left);
-    output.put(bufferAt(guest, list, i, skip), bytes);
-    left -= bytes;
-    skip = 0;
-  }
+  output.gather(guest, list, done, part);
   if (part || end.keepsBounds) news(peer);
   if (done + part == total) return total;
   return waiting(guest, d, SocketEvent.Writable, done + part, dontWait, again);
@@ -335,7 +330,6 @@ export function pipeReceive(
   guest: Guest,
   d: Description,
   list: usize,
-  count: u32,
   total: u32,
   flags: u32,
   from: SocketAddress | null,
@@ -351,7 +345,8 @@ export function pipeReceive(
   const peek = (flags & ReceiveFlag.Peek) != 0;
   const dontWait = (flags & ReceiveFlag.DontWait) != 0;
   const bounds = end.keepsBounds;
-  const done: u32 = again && !bounds && !peek ? guest.done : 0;
+  // What has come may have come to lie on the list that says where the rest goes.
+  const done: u32 = again && !bounds && !peek ? min<u32>(guest.done, total) : 0;
   if (!input.used) {
     const error = end.error;
     if (error && !done) {
@@ -362,9 +357,9 @@ export function pipeReceive(
     return waiting(guest, d, SocketEvent.Readable, done, dontWait, again);
   }
   const begin = bounds ? HEAD : 0;
-  const length = bounds ? lengthOf(input) : input.used;
+  const length = bounds ? input.head : input.used;
   const part = min<u32>(total - done, length);
-  scatter(guest, input, begin, list, count, done, part);
+  input.scatter(guest, begin, list, done, part);
   if (bounds) setCut(length - part);
   if (!peek) {
     input.drop(bounds ? begin + length : part);
@@ -375,30 +370,6 @@ export function pipeReceive(
   const all = flags & ReceiveFlag.WaitAll && !peek && !end.ended;
   if (!all || done + part == total) return done + part;
   return waiting(guest, d, SocketEvent.Readable, done + part, dontWait, again);
-}
-
-/** Copies `length` bytes of a ring from `offset` on into a list, behind its first `skip`. */
-function scatter(
-  guest: Guest,
-  ring: Ring,
-  offset: u32,
-  list: usize,
-  count: u32,
-  skip: u32,
-  length: u32,
-): void {
-  for (let i: u32 = 0; length && i < count; i++) {
-    const room = lengthAt(list, i);
-    if (skip >= room) {
-      skip -= room;
-      continue;
-    }
-    const bytes = min<u32>(room - skip, length);
-    ring.copy(offset, bufferAt(guest, list, i, skip), bytes);
-    offset += bytes;
-    length -= bytes;
-    skip = 0;
-  }
 }
 
 // ---- Of a pair alone -------------------------------------------------------------------------

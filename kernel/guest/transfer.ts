@@ -14,6 +14,17 @@ import * as sockets from "../socket";
 import { SocketAddress } from "../socket";
 import { NEVER } from "../timer";
 import { mayConnect } from "./allow";
+import {
+  bufferAt,
+  buffersInit,
+  checked,
+  gather,
+  lengthAt,
+  listAt,
+  listFault,
+  listOf,
+  scatter,
+} from "./buffers";
 import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
 import { eventRead, eventWrite } from "./eventfd";
@@ -21,17 +32,15 @@ import { ANY_NEWS, Guest } from "./guest";
 import { isPair, pipeReceive, pipeSend } from "./pipes";
 import { SocketDescription } from "./sockets";
 import { timerRead } from "./timerfd";
+import { IOVECS_MOST } from "./wasi/layout";
 
 /**
  * Bytes from a guest to what its descriptors stand for, and back: every call of that kind is one about a
- * list of buffers, whose pointers and lengths are checked before anything happens.
+ * list of buffers (kernel/guest/buffers.ts).
  *
  * A call that waits goes on, when it is made again, where it was: `Guest.done` has what is done.
  */
 
-/** A buffer in a list (`struct iovec`), and the most that a list may have (IOV_MAX). */
-export const IOVEC: u32 = 8;
-export const IOVECS_MAX: u32 = 1024;
 /** The longest datagram there is (RFC 768: its length field). */
 const DATAGRAM_MOST: u32 = 65535;
 
@@ -46,8 +55,6 @@ class Message {
   flags: u32;
 }
 
-/** A list of one buffer. */
-const single: usize = memory.data(8, 4);
 /** Where a datagram of several buffers is put together; room for what else one call needs. */
 let gathered: usize = 0;
 /** Bytes that the last datagram was longer than its buffers. */
@@ -55,6 +62,7 @@ let cut: u32 = 0;
 
 /** Start-up only. */
 export function transferInit(): void {
+  buffersInit();
   gathered = reserve(DATAGRAM_MOST + 1, 64);
 }
 
@@ -66,27 +74,6 @@ export function transferInit(): void {
 /** A kernel's result as the guest's. */
 @inline export function result(value: i32): i32 {
   return value < 0 ? -(<i32>wasiErrno(-value)) : value;
-}
-
-
-@inline export function lengthAt(list: usize, index: u32): u32 {
-  return load<u32>(list + index * IOVEC, 4);
-}
-
-/** The kernel's address of byte `offset` of a buffer of a list that has been checked. */
-@inline export function bufferAt(guest: Guest, list: usize, index: u32, offset: u32): usize {
-  return guest.record.memory + load<u32>(list + index * IOVEC) + offset;
-}
-
-/** Bytes of all buffers of a list, or a `WasiErrno` below 0. */
-function checked(guest: Guest, list: usize, count: u32): i32 {
-  let total: u64 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const length = lengthAt(list, i);
-    if (length && !guest.memory(load<u32>(list + i * IOVEC), length)) return -WasiErrno.Fault;
-    total += length;
-  }
-  return total > <u64>i32.MAX_VALUE ? -WasiErrno.Inval : <i32>total;
 }
 
 /**
@@ -138,7 +125,7 @@ export function sendList(
   const total = checked(guest, list, count);
   if (total < 0) return total;
   if (PIPES && d.kind == DescriptorKind.Pipe) {
-    return pipeSend(guest, d, list, count, total, flags, again);
+    return pipeSend(guest, d, list, total, flags, again);
   }
   const type = changetype<SocketDescription>(d).type;
   const elsewhere = type != SocketType.Stream || flags & SendFlag.FastOpen;
@@ -229,12 +216,7 @@ function sendDatagram(
   }
   if (parts > 1) {
     from = gathered;
-    let at = gathered;
-    for (let i: u32 = 0; i < count; i++) {
-      const length = lengthAt(list, i);
-      if (length) memory.copy(at, bufferAt(guest, list, i, 0), length);
-      at += length;
-    }
+    gather(guest, list, 0, gathered, total);
   }
   return result(
     to === null
@@ -262,7 +244,7 @@ export function receiveList(
   const total = checked(guest, list, count);
   if (total < 0) return total;
   if (PIPES && d.kind == DescriptorKind.Pipe) {
-    return pipeReceive(guest, d, list, count, total, flags, from, again);
+    return pipeReceive(guest, d, list, total, flags, from, again);
   }
   if (!changetype<SocketDescription>(d).stream) {
     return receiveDatagram(guest, d, list, count, total, flags, from, again);
@@ -344,27 +326,14 @@ function receiveDatagram(
   }
   if (length < 0) return result(length);
   if (from !== null) changetype<SocketDescription>(d).sign(from);
-  const run = sockets.runAddress();
   const copied = min<u32>(length, total);
-  let done: u32 = 0;
-  for (let i: u32 = 0; done < copied; i++) {
-    const part = min<u32>(lengthAt(list, i), copied - done);
-    if (part) memory.copy(bufferAt(guest, list, i, 0), run + done, part);
-    done += part;
-  }
+  scatter(guest, list, 0, sockets.runAddress(), copied);
   cut = length - copied;
   if (!(flags & ReceiveFlag.Peek)) sockets.consume(number, length);
   return flags & ReceiveFlag.Truncate ? length : copied;
 }
 
 // ---- The calls -------------------------------------------------------------------------------
-
-/** A list of the one buffer at the guest's `address`. */
-@inline function listOf(address: u32, length: u32): usize {
-  store<u32>(single, address);
-  store<u32>(single, length, 4);
-  return single;
-}
 
 /** An address that a guest's call may leave out, or that is not all the guest's own: then it is 0, too. */
 @inline function addressAt(guest: Guest, at: u32): SocketAddress | null {
@@ -411,8 +380,8 @@ export function sendMessage(guest: Guest, d: Description, again: bool): i32 {
   if (!at) return -WasiErrno.Fault;
   const message = changetype<Message>(at);
   const count = message.count;
-  if (count > IOVECS_MAX) return -WasiErrno.Msgsize;
-  const list = guest.memory(message.buffers, count * IOVEC);
+  if (count > IOVECS_MOST) return -WasiErrno.Msgsize;
+  const list = listAt(guest, message.buffers, count);
   const to = addressAt(guest, message.address);
   if (!list || (to === null && message.address)) return -WasiErrno.Fault;
   return sendList(guest, d, list, count, <u32>record.argument(2), to, again);
@@ -425,8 +394,8 @@ export function receiveMessage(guest: Guest, d: Description, again: bool): i32 {
   if (!at) return -WasiErrno.Fault;
   const message = changetype<Message>(at);
   const count = message.count;
-  if (count > IOVECS_MAX) return -WasiErrno.Msgsize;
-  const list = guest.memory(message.buffers, count * IOVEC);
+  if (count > IOVECS_MOST) return -WasiErrno.Msgsize;
+  const list = listAt(guest, message.buffers, count);
   const from = addressAt(guest, message.address);
   if (!list || (from === null && message.address)) return -WasiErrno.Fault;
   const received = receiveList(guest, d, list, count, <u32>record.argument(2), from, again);
@@ -441,11 +410,6 @@ const RECV_PEEK: u32 = 1;
 const RECV_WAITALL: u32 = 2;
 const DATA_TRUNCATED: u16 = 1;
 
-/** A list of `count` buffers, or 0. */
-@inline export function listAt(guest: Guest, list: u32, count: u32): usize {
-  return count <= IOVECS_MAX ? guest.memory(list, count * IOVEC) : 0;
-}
-
 /** Notes how many bytes the last datagram was longer than its buffers. */
 @inline export function setCut(bytes: u32): void {
   cut = bytes;
@@ -457,7 +421,7 @@ const DATA_TRUNCATED: u16 = 1;
 }
 
 /** What a transfer came to, for a call that puts the number elsewhere. */
-function told(guest: Guest, transferred: i32, into: usize): WasiErrno {
+export function told(guest: Guest, transferred: i32, into: usize): WasiErrno {
   if (transferred < 0) return <WasiErrno>-transferred;
   if (!guest.parked) store<u32>(into, transferred);
   return WasiErrno.Success;
@@ -477,7 +441,7 @@ export function sockSend(guest: Guest, again: bool): WasiErrno {
   const count = <u32>record.argument(2);
   const list = listAt(guest, <u32>record.argument(1), count);
   const into = guest.memory(<u32>record.argument(4), 4);
-  if (!list || !into) return count > IOVECS_MAX ? WasiErrno.Inval : WasiErrno.Fault;
+  if (!list || !into) return listFault(count);
   // `siflags` has none yet.
   if (record.argument(3)) return WasiErrno.Inval;
   return told(guest, sendList(guest, d, list, count, 0, null, again), into);
@@ -494,7 +458,7 @@ export function sockRecv(guest: Guest, again: bool): WasiErrno {
   const riflags = <u32>record.argument(3);
   const into = guest.memory(<u32>record.argument(4), 4);
   const roflags = guest.memory(<u32>record.argument(5), 2);
-  if (!list || !into || !roflags) return count > IOVECS_MAX ? WasiErrno.Inval : WasiErrno.Fault;
+  if (!list || !into || !roflags) return listFault(count);
   if (riflags & ~(RECV_PEEK | RECV_WAITALL)) return WasiErrno.Inval;
   const flags =
     (riflags & RECV_PEEK ? ReceiveFlag.Peek : 0) |
@@ -515,7 +479,7 @@ export function readVector(
 ): WasiErrno {
   const list = listAt(guest, at, count);
   const size = guest.memory(into, 4);
-  if (!list || !size) return count > IOVECS_MAX ? WasiErrno.Inval : WasiErrno.Fault;
+  if (!list || !size) return listFault(count);
   if (d.kind == DescriptorKind.Socket || (PIPES && d.kind == DescriptorKind.Pipe)) {
     return told(guest, receiveList(guest, d, list, count, 0, null, again), size);
   }
@@ -536,7 +500,7 @@ export function writeVector(
 ): WasiErrno {
   const list = listAt(guest, at, count);
   const size = guest.memory(into, 4);
-  if (!list || !size) return count > IOVECS_MAX ? WasiErrno.Inval : WasiErrno.Fault;
+  if (!list || !size) return listFault(count);
   if (d.kind == DescriptorKind.Socket || (PIPES && d.kind == DescriptorKind.Pipe)) {
     return told(guest, sendList(guest, d, list, count, 0, null, again), size);
   }

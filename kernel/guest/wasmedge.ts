@@ -4,12 +4,13 @@ import { SocketAddress } from "../socket";
 import { MICROSECOND, SECOND } from "../timer";
 import { NAMES } from "../features";
 import { addressInfo } from "./addrinfo";
+import { listAt } from "./buffers";
 import { GuestCall } from "./calls";
 import { DescriptorKind } from "./descriptors";
 import { WasiErrno, wasiErrno } from "./errno";
 import { Guest } from "./guest";
 import { SocketDescription, accept, bind, connect, listen, socketMake } from "./sockets";
-import { listAt, receiveList, result, sendList, wasCut } from "./transfer";
+import { receiveList, result, sendList, wasCut } from "./transfer";
 
 /**
  * The socket extension of WASI preview 1 that WasmEdge defines and its libraries for Rust, Go and

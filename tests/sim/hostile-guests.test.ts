@@ -5,6 +5,7 @@ import { encodeSpecs, type GuestSpec } from "../../tools/guest/spec.ts";
 import {
   call,
   type Script,
+  type ScriptMemory,
   type ScriptedGuest,
   type ScriptStep,
 } from "../../tools/sim/guest/scripted.ts";
@@ -136,6 +137,109 @@ simulate("no call, whatever its arguments, reaches beyond the guest that makes i
   assert.equal(held(machine), 0, "packets are held");
   const open = new Sockets(machine).statistics(Statistics.Sockets, 8).getUint32(0, true);
   assert.equal(open, 3, "the server's listener, its datagram socket and its connection");
+});
+
+/** Bytes of `struct iovec`; where the list of two is, whose first buffer is its second entry. */
+const ENTRY = 8;
+const LIST = 1024;
+
+/** Reads into a list of two buffers. */
+type Receive = (list: number) => Generator<ScriptStep, unknown, number>;
+
+/**
+ * Reads what `put` has put there, into a list that the first bytes of it come to lie on: they say that
+ * the rest goes behind the guest's memory.
+ */
+function* overItself(
+  memory: ScriptMemory,
+  put: (at: number, length: number) => Script,
+  receive: Receive,
+): Script {
+  const { view } = memory;
+  view.setUint32(2048, MEMORY + 64, true);
+  view.setUint32(2052, ENTRY, true);
+  memory.bytes.fill(0x5a, 2056, 2064);
+  yield* put(2048, 2 * ENTRY);
+  for (const [i, [at, length]] of [
+    [LIST + ENTRY, ENTRY],
+    [4096, ENTRY],
+  ].entries()) {
+    view.setUint32(LIST + i * ENTRY, at!, true);
+    view.setUint32(LIST + i * ENTRY + 4, length!, true);
+  }
+  memory.bytes.fill(0, 4096, 4096 + ENTRY);
+  yield* receive(LIST);
+}
+
+simulate("what comes to lie on the list that says where it goes stays with its guest", (world) => {
+  const seen: string[] = [];
+  const lists: ScriptedGuest = {
+    name: "lists",
+    pages: PAGES,
+    *script(memory) {
+      const { view, bytes } = memory;
+      const behind = new Uint8Array(bytes.buffer, bytes.byteOffset + MEMORY, 256).fill(0xa5);
+      const vector = 512;
+      const write = function* (fd: number, at: number, length: number): Script {
+        view.setUint32(vector, at, true);
+        view.setUint32(vector + 4, length, true);
+        yield* call("fd_write", fd, vector, 1, 528);
+      };
+      const read = (fd: number) => (list: number) => call("fd_read", fd, list, 2, 528);
+      const message = (fd: number) =>
+        function* (list: number): Script {
+          [list, 2, 0, 0].forEach((word, i) => view.setUint32(544 + 4 * i, word, true));
+          yield* call("receive_message", fd, 544, 0);
+        };
+      const two = function* (name: "pipe" | "pair", ...args: number[]) {
+        yield* call(name, ...args, 576);
+        return [view.getUint32(576, true), view.getUint32(580, true)] as const;
+      };
+      const ends = yield* two("pipe", 0);
+      const streams = yield* two("pair", 1, 0);
+      const datagrams = yield* two("pair", 2, 0);
+      const udp = yield* call("socket", 2, 2, 0);
+      yield* call("bind", udp, 64);
+      yield* call("local_address", udp, 64);
+      view.setBigUint64(72, 0xffff_7f00_0001n, true);
+      yield* call("connect", udp, 64);
+      const text = new TextEncoder().encode("file");
+      bytes.set(text, 640);
+      // Of /tmp: made, written and read from its start.
+      yield* call("path_open", 3, 0, 640, 4, 1, 0x1fffffn, 0n, 0, 656);
+      const file = view.getUint32(656, true);
+      const kinds = {
+        pipe: [(at, n) => write(ends[1], at, n), read(ends[0])],
+        stream: [(at, n) => write(streams[1], at, n), read(streams[0])],
+        datagram: [(at, n) => write(datagrams[1], at, n), message(datagrams[0])],
+        udp: [(at, n) => write(udp, at, n), message(udp)],
+        file: [
+          function* (at, n) {
+            yield* write(file, at, n);
+            yield* call("fd_seek", file, 0n, 0, 672);
+          },
+          read(file),
+        ],
+      } satisfies Record<string, [(at: number, n: number) => Script, Receive]>;
+      for (const [kind, [put, receive]] of Object.entries(kinds)) {
+        yield* overItself(memory, put, receive);
+        const inside = bytes.subarray(4096, 4096 + ENTRY).every((byte) => byte === 0x5a);
+        const outside = behind.some((byte) => byte !== 0xa5);
+        seen.push(`${kind} ${outside ? "reached beyond" : inside ? "as asked" : "lost"}`);
+        behind.fill(0xa5);
+      }
+    },
+  };
+  const files = [{ path: "/tmp", ram: 65536 }];
+  const setup = encodeSpecs([spec("lists", "lists", { files })]);
+  const { machine } = world.ready({ memory: 64 << 20, guests: [lists], setup });
+  world.simulation.until(
+    () => machine.line(/lists ended/) !== undefined,
+    5 * SECOND,
+    () => machine.console.join("\n"),
+  );
+  const expected = ["pipe", "stream", "datagram", "udp", "file"].map((kind) => `${kind} as asked`);
+  assert.deepEqual(seen, expected);
 });
 
 /** Makes one call until it fails; says how often it did not, ends, and begins again. */

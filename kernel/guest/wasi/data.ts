@@ -1,11 +1,12 @@
 import { ramWrite } from "../../files/ram";
 import { consoleWrite } from "../../host";
+import { bufferAt, checked, lengthAt, listAt } from "../buffers";
 import { Description, DescriptorKind, NULL_DEVICE } from "../descriptors";
 import { WasiErrno } from "../errno";
 import { OpenFile, fileAt, fileFault } from "../files";
 import { Guest } from "../guest";
 import { readVector, writeVector } from "../transfer";
-import { FdFlag, IOVEC, IOVECS_MOST } from "./layout";
+import { FdFlag, IOVECS_MOST } from "./layout";
 import { Right } from "./rights";
 
 /**
@@ -22,20 +23,16 @@ const CONSOLE_AT_ONCE: u32 = 4096;
 
 /** The list of `count` buffers at `list`, every byte of them the guest's own; 0 if not. */
 function buffersAt(guest: Guest, list: u32, count: u32): usize {
-  const at = guest.memory(list, count * IOVEC);
-  for (let i: u32 = 0; at && i < count; i++) {
-    const buffer = at + i * IOVEC;
-    if (!guest.memory(load<u32>(buffer), load<u32>(buffer, 4))) return 0;
-  }
-  return at;
+  const at = listAt(guest, list, count);
+  return at && checked(guest, at, count) != -WasiErrno.Fault ? at : 0;
 }
 
 /** Fills the buffers from `offset` of a file on: how many bytes. */
 function readBuffers(guest: Guest, file: OpenFile, list: usize, count: u32, offset: u64): u32 {
   let done: u32 = 0;
   for (let i: u32 = 0; i < count && done < FILE_AT_ONCE; i++) {
-    const wanted = min<u32>(load<u32>(list + i * IOVEC, 4), FILE_AT_ONCE - done);
-    const into = guest.memory(load<u32>(list + i * IOVEC), wanted);
+    const wanted = min<u32>(lengthAt(list, i), FILE_AT_ONCE - done);
+    const into = bufferAt(guest, list, i, 0);
     const part = file.mount.read(file.node, offset + done, into, wanted);
     done += part;
     if (part < wanted) break;
@@ -49,8 +46,8 @@ function writeBuffers(guest: Guest, file: OpenFile, list: usize, count: u32, off
   const inode = mount.inode(file.node);
   let done: u32 = 0;
   for (let i: u32 = 0; i < count && done < FILE_AT_ONCE; i++) {
-    const wanted = min<u32>(load<u32>(list + i * IOVEC, 4), FILE_AT_ONCE - done);
-    const from = guest.memory(load<u32>(list + i * IOVEC), wanted);
+    const wanted = min<u32>(lengthAt(list, i), FILE_AT_ONCE - done);
+    const from = bufferAt(guest, list, i, 0);
     const part = ramWrite(mount.volume!, inode, offset + done, from, wanted);
     if (part < 0) return done ? done : part;
     done += part;
@@ -164,9 +161,9 @@ function print(guest: Guest, d: Description, list: u32, count: u32): WasiErrno {
   if (!at || !into) return WasiErrno.Fault;
   let written: u32 = 0;
   for (let i: u32 = 0; i < count && written < CONSOLE_AT_ONCE; i++) {
-    const length = min<u32>(load<u32>(at + i * IOVEC, 4), CONSOLE_AT_ONCE - written);
+    const length = min<u32>(lengthAt(at, i), CONSOLE_AT_ONCE - written);
     if (length && d.object != NULL_DEVICE) {
-      consoleWrite(guest.memory(load<u32>(at + i * IOVEC), length), length);
+      consoleWrite(bufferAt(guest, at, i, 0), length);
     }
     written += length;
   }
