@@ -100,6 +100,7 @@ import {
   leasesPerSocket,
   leaseTake,
 } from "./lease";
+import { Owner } from "./packet";
 import { reserveUncleared } from "./memory";
 
 /**
@@ -750,19 +751,39 @@ export function release(number: u32): i32 {
 }
 
 /**
- * Sends the bytes of a stream's lease where they lie, and gives it back: its length. On any failure, as of
- * `send`, the lease stays out. Cost: no copy.
+ * Sends the bytes of a lease where they lie, and gives it back: its length. By a stream; or as a datagram of UDP, to
+ * `to` or the peer. On any failure, as of `send` and `sendTo`, the lease stays out. Cost: no copy, but of a datagram that
+ * is cut into fragments or goes to a group.
  */
-export function sendLease(number: u32, leased: u32): i32 {
+export function sendLease(number: u32, leased: u32, to: SocketAddress | null = null): i32 {
   const socket = find(number);
   if (socket === null) return -Errno.EBADF;
-  if (socket.isDatagram) return -Errno.EOPNOTSUPP;
   const lease = leaseFind(leased);
   if (lease === null) return -Errno.EINVAL;
   const owner = changetype<Socket>(find(lease.socket));
-  if (owner.isDatagram) return -Errno.EOPNOTSUPP;
-  const sent = tcpSendPacket(socket.tcb, lease.packet);
-  if (sent >= 0) forget(owner, lease);
+  const packet = lease.packet;
+  if (!socket.isDatagram) {
+    if (to !== null) return -Errno.EISCONN;
+    const sent = tcpSendPacket(socket.tcb, packet);
+    if (sent >= 0) forget(owner, lease);
+    return sent;
+  }
+  if (socket.kind == Kind.Raw) return -Errno.EOPNOTSUPP;
+  let peer: IpAddress | null = null;
+  let port: u32 = 0;
+  if (to !== null) {
+    const admitted = admit(socket, to);
+    if (admitted < 0) return admitted;
+    peer = address;
+    port = to.port;
+  }
+  const sent = udpSendTo(socket.udp, packet.data, packet.length, peer, port, packet);
+  if (sent < 0) return sent;
+  forget(owner, lease);
+  // The device's, or the neighbour's, until it has gone; a loopback has copied it.
+  const waits = packet.references > 1;
+  packet.release();
+  if (waits) packet.give(Owner.NicTx);
   return sent;
 }
 

@@ -130,7 +130,7 @@ export function syscall(number: u32, a0: u32, a1: u32, a2: u32, a3: u32, a4: u32
     case Syscall.Release:
       return sockets.release(a0);
     case Syscall.SendLease:
-      return sockets.sendLease(a0, a1);
+      return sendLease(a0, a1, a2);
     case Syscall.Abort:
       return sockets.abort(a0);
     case Syscall.DeviceCount:
@@ -181,6 +181,12 @@ function lease(number: u32, into: u32): i32 {
     store<u32>(at, length, 8);
   }
   return length;
+}
+
+/** An address of 0 is the peer's. */
+function sendLease(number: u32, lease: u32, to: u32): i32 {
+  const address = to ? addressOf(to) : null;
+  return to && address === null ? -Errno.EFAULT : sockets.sendLease(number, lease, address);
 }
 
 function poll(into: u32, count: u32): i32 {

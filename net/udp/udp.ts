@@ -23,13 +23,14 @@ import { addressHash } from "../hash";
 import { sendPortUnreachable } from "../icmp/error";
 import { interfaceAt, isOwn } from "../interface";
 import { V4_ALL_HOSTS, isAllNodes } from "../ip/groups";
-import { pathMtuLearn } from "../ip/pathmtu";
+import { pathMtu, pathMtuLearn } from "../ip/pathmtu";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { Route, RouteKind, routeError, routeFrom } from "../ip/route";
 import { datagramRoute, hasJoined, isForMany, isGroupAddress } from "../membership";
 import { IpAddress } from "../wire/address";
 import { pseudoHeaderSum, transportChecksumValid } from "../wire/checksum";
-import { Protocol } from "../wire/ipv4";
+import { IPV4_HEADER, Protocol } from "../wire/ipv4";
+import { IPV6_HEADER } from "../wire/ipv6";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER, UdpHeader, udpBuild, udpValid } from "../wire/udp";
 import { UdpStats, udpStats } from "./stats";
 
@@ -329,10 +330,20 @@ export function udpGetOption(u: Udp, option: u32): i32 {
 // ---- Send ----------------------------------------------------------------------------------
 
 /**
+ * Whether a datagram of `length` bytes leaves as one packet and once: what is cut into fragments, or also comes back
+ * to members of a group here, is copied.
+ */
+function goesWhole(route: Route, address: IpAddress, length: u32): bool {
+  const headers = UDP_HEADER + (address.isV4 ? IPV4_HEADER : IPV6_HEADER);
+  return headers + length <= pathMtu(route, address) && !isGroupAddress(address);
+}
+
+/**
  * Sends a copy of `length` bytes as one datagram to `address` and `port`, or to the peer when
  * `address` is null. Binds to a free port first if need be. Returns `length`, or an error:
  * -EDESTADDRREQ, -EMSGSIZE (no packet is so large, or none that may not be fragmented), -EACCES (broadcast
- * without the option), -ENOBUFS, an error that arrived for an earlier datagram, or `ipSend`'s.
+ * without the option), -ENOBUFS, an error that arrived for an earlier datagram, or `ipSend`'s. What `held` holds,
+ * unless it is null, is sent from where it lies, and stays until it has been sent.
  */
 export function udpSendTo(
   u: Udp,
@@ -340,6 +351,7 @@ export function udpSendTo(
   length: u32,
   address: IpAddress | null,
   port: u32,
+  held: Packet | null = null,
 ): i32 {
   if (u.error) return -datagramError(u);
   if (address === null) {
@@ -358,14 +370,22 @@ export function udpSendTo(
   const route = datagramRoute(u, address);
   if (route === null) return -routeError();
   if (route.kind == RouteKind.Broadcast && !u.broadcast) return -Errno.EACCES;
-  const flags = datagramFragmenting(u, route, address, UDP_HEADER + min<u32>(length, 0xffff));
+  let flags = datagramFragmenting(u, route, address, UDP_HEADER + min<u32>(length, 0xffff));
   if (flags < 0) return flags;
-  const packet = datagramAllocate(UDP_HEADER + length);
+  const lent = held !== null && goesWhole(route, address, length);
+  const packet = datagramAllocate(UDP_HEADER + (lent ? 0 : length));
   if (packet === null) {
     udpStats.noBuffer++;
     return -Errno.ENOBUFS;
   }
-  memory.copy(packet.data + UDP_HEADER, from, length);
+  packet.length = UDP_HEADER;
+  if (lent) {
+    packet.addFragment(from, length, held);
+    flags &= ~PacketFlag.Fragmentable;
+  } else {
+    memory.copy(packet.data + UDP_HEADER, from, length);
+    packet.length += length;
+  }
   const sent = send(u, route, packet, UDP_HEADER + length, address, port, flags);
   return sent < 0 ? sent : <i32>length;
 }
@@ -384,7 +404,6 @@ function send(
   else source.copy(u.local);
   const pseudo = pseudoHeaderSum(source, address, Protocol.UDP, bytes);
   udpBuild(packet.data, u.localPort, port, bytes, pseudo);
-  packet.length = bytes;
   packet.flags = <u8>(PacketFlag.ChecksumPending | fragmenting);
   packet.trafficClass = u.trafficClass;
   packet.checksumStart = 0;

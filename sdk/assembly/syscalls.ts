@@ -64,7 +64,10 @@ export const enum Syscall {
   Lease = 21,
   /** (lease): in any order. -EINVAL for one that is out no longer */
   Release = 22,
-  /** (number, lease) → bytes taken, all of them, to be sent from where they lie; ends the lease */
+  /**
+   * (number, lease, address or 0) → bytes taken, all of them, to be sent from where they lie, by a stream or as a
+   * datagram of UDP; ends the lease. Whether it is a stream's or a datagram's does not matter. What fails leaves it out
+   */
   SendLease = 23,
   /** () → devices in the table: NICs, whether they run or not, and the loopback. They never move */
   DeviceCount = 24,

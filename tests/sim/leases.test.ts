@@ -10,7 +10,9 @@ import { simulate, type World } from "./harness.ts";
 
 /** Leases: packets that programs hold where they lie, however it is that they come to an end. */
 
+const EACCES = -13;
 const EINVAL = -22;
+const EDESTADDRREQ = -89;
 
 /** Both ends of a connection over the loopback, with `text` waiting at the second. */
 function connected(world: World, machine: Machine, text: string): [number, number] {
@@ -76,6 +78,71 @@ simulate("datagrams can be leased as streams can", (world) => {
   assert.equal(machine.syscall(Syscall.Close, socket), 0);
   assert.equal(machine.syscall(Syscall.Release, three), EINVAL);
   assert.equal(held(machine), 0);
+});
+
+simulate("a datagram that is leased is sent on from where it lies", (world) => {
+  const { machine } = world.ready({ ip6: "2001:db8::2/64" });
+  const sockets = new Sockets(machine);
+  const socket = sockets.datagram();
+  sockets.bind(socket, 9);
+  const peer = world.peer();
+  let at = 0;
+  const next = (text: Uint8Array): number => {
+    peer.sendUdp("10.0.0.2", 5, 9, text);
+    world.run(10 * MILLISECOND);
+    const [length, number] = lease(machine, socket);
+    assert.equal(length, text.length);
+    at = machine.view.getUint32(machine.scratch + 4, true);
+    return number;
+  };
+  const arrived = (text: Uint8Array): void =>
+    assert.deepEqual(Buffer.from(peer.expectUdp(5, SECOND).udp!.payload), Buffer.from(text));
+
+  // The first waits for its neighbour.
+  for (const [i, text] of [Buffer.from("back"), Buffer.alloc(1472, 7)].entries()) {
+    const number = next(text);
+    assert.equal(sockets.sendLease(socket, number, "10.0.0.1", 5), text.length);
+    // What is changed there now is changed in what is sent.
+    if (i === 0) machine.memory[at] = 0x42;
+    if (i === 0) text.write("B");
+    assert.equal(machine.syscall(Syscall.Release, number), EINVAL, "it is given back");
+    arrived(text);
+    world.run(10 * MILLISECOND);
+    assert.equal(held(machine), 0);
+  }
+
+  const text = Buffer.from("another way");
+  const number = next(text);
+  assert.equal(sockets.sendLease(socket, number), EDESTADDRREQ);
+  assert.equal(sockets.sendLease(socket, number, "10.0.0.1", 0), EINVAL);
+  assert.equal(sockets.sendLease(socket, number, "10.0.0.255", 5), EACCES);
+  assert.equal(held(machine), 1, "what fails leaves it out");
+  sockets.connect(socket, "10.0.0.1", 5);
+  assert.equal(sockets.sendLease(socket, number), text.length);
+  arrived(text);
+
+  // A stream's bytes as a datagram, and a datagram's in a stream.
+  const [client, server] = connected(world, machine, "from a stream");
+  const [, streamed] = lease(machine, server);
+  assert.equal(sockets.sendLease(socket, streamed), 13);
+  arrived(Buffer.from("from a stream"));
+  assert.equal(sockets.sendLease(server, next(Buffer.from("into a stream"))), 13);
+  world.run(50 * MILLISECOND);
+  assert.equal(Buffer.from(sockets.receive(client, 100)!).toString(), "into a stream");
+  for (const one of [client, server]) machine.syscall(Syscall.Close, one);
+
+  // What its path does not carry whole is copied into fragments.
+  const own = sockets.datagram();
+  sockets.bind(own, 10);
+  const long = Buffer.alloc(4000, 9);
+  sockets.sendTo(own, long, "10.0.0.2", 10);
+  world.run(10 * MILLISECOND);
+  const [length, large] = lease(machine, own);
+  assert.equal(length, 4000);
+  assert.equal(sockets.sendLease(own, large, "10.0.0.1", 5), 4000);
+  world.run(90 * SECOND);
+  assert.equal(held(machine), 0);
+  assert.equal(counters(machine, "ip")["fragmented"], 1);
 });
 
 simulate("a guest reads datagrams where they lie, and nothing else", (world) => {

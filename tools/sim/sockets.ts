@@ -121,6 +121,12 @@ export class Sockets {
     return this.maybe("sendTo", result);
   }
 
+  /** Sends what is leased, to an address or the peer: its bytes, or -errno. */
+  sendLease(socket: number, lease: number, address?: string, port = 0): number {
+    const to = address === undefined ? 0 : this.address(address, port);
+    return this.machine.syscall(Syscall.SendLease, socket, lease, to);
+  }
+
   receiveFrom(socket: number): { bytes: Uint8Array; address: string; port: number } | null {
     const { machine } = this;
     const into = machine.scratch + DATA_AT;
