@@ -98,21 +98,42 @@ export class Event extends Description {
   }
 }
 
+export type EndKind = "pipe" | "stream" | "datagrams";
+/** Of a pair: bytes that are on their way at most, those before each datagram, and room for one to be written. */
+const CAPACITY = 65536;
+const HEAD = 4;
+const DATAGRAM_ROOM = CAPACITY / 4;
+
 /** An end of a pipe, or one of a pair of sockets. */
 export class End extends Description {
   peer: End | undefined;
   /** Bytes that have arrived, each the number of the byte in its stream. */
   arrived: number[] = [];
   sent = 0;
+  /** Lengths of the datagrams that these are. */
+  bounds: number[] = [];
   /** Its peer was closed with something unread, and it has not said so. */
   reset = false;
+  /** It has heard that there is nobody to write datagrams to. */
+  told = false;
+  shutRead = false;
+  shutWrite = false;
   constructor(
     readonly mark: number,
     readonly reads: boolean,
     readonly writes: boolean,
-    readonly pair: boolean,
+    readonly kind: EndKind,
   ) {
     super();
+  }
+
+  get pair(): boolean {
+    return this.kind !== "pipe";
+  }
+
+  /** Nothing more will come to a stream. */
+  get ended(): boolean {
+    return this.shutRead || !this.peer || this.peer.shutWrite;
   }
 }
 
@@ -199,7 +220,7 @@ export class Model {
     if (description instanceof Tcp) this.endTcp(description);
     if (description instanceof End && description.peer) {
       description.peer.peer = undefined;
-      description.peer.reset = description.pair && description.arrived.length > 0;
+      description.peer.reset = description.kind === "stream" && description.arrived.length > 0;
     }
   }
 
@@ -514,32 +535,51 @@ export class Model {
   // ---- Pipes, pairs, timers ----------------------------------------------------------------------
 
   /** The two descriptors, or an errno. */
-  pipe(pair: boolean): [number, number] | number {
+  pipe(kind: EndKind): [number, number] | number {
     if (this.limit - this.fds.size < 2) return -WasiErrno.Mfile;
-    const one = new End(this.marks++, true, pair, pair);
-    const two = new End(this.marks++, pair, true, pair);
+    const pair = kind !== "pipe";
+    const one = new End(this.marks++, true, pair, kind);
+    const two = new End(this.marks++, pair, true, kind);
     one.peer = two;
     two.peer = one;
     return [this.put(one), this.put(two)];
   }
 
+  /** As Linux's net/unix/af_unix.c: who was closed is not there, then nobody is named. */
   write(end: End, length: number): number {
+    const { peer } = end;
     if (!end.writes) return -WasiErrno.Badf;
-    if (!end.peer) return -WasiErrno.Pipe;
-    for (let i = 0; i < length; i++) end.peer.arrived.push(end.sent++);
+    if (end.shutWrite || peer?.shutRead) return -WasiErrno.Pipe;
+    if (!peer) {
+      if (end.kind !== "datagrams") return -WasiErrno.Pipe;
+      const { told } = end;
+      end.told = true;
+      return told ? -WasiErrno.Notconn : -WasiErrno.Connrefused;
+    }
+    for (let i = 0; i < length; i++) peer.arrived.push(end.sent++);
+    if (end.kind === "datagrams") peer.bounds.push(length);
     return length;
   }
 
   read(end: End, length: number): { result: number; bytes?: (at: number) => number } {
     if (!end.reads) return { result: -WasiErrno.Badf };
     if (end.arrived.length) {
-      const taken = end.arrived.splice(0, length);
-      return { result: taken.length, bytes: (at) => byteOf(end.mark, taken[at]!) };
+      const taken = end.arrived.splice(0, end.bounds.shift() ?? length);
+      const result = Math.min(length, taken.length);
+      return { result, bytes: (at) => byteOf(end.mark, taken[at]!) };
     }
     const { reset } = end;
     end.reset = false;
     if (reset) return { result: -WasiErrno.Connreset };
-    return { result: end.peer ? -WasiErrno.Again : 0 };
+    const ended = end.kind === "datagrams" ? end.shutRead : end.ended;
+    return { result: ended ? 0 : -WasiErrno.Again };
+  }
+
+  shutdownEnd(end: End, how: number): number {
+    if (!end.pair) return -WasiErrno.Notsock;
+    if (how & 1) end.shutRead = true;
+    if (how & 2) end.shutWrite = true;
+    return 0;
   }
 
   timer(): number {
@@ -591,7 +631,15 @@ export class Model {
     if (one instanceof Timer) return one.ticks(this.now) ? IN : 0;
     if (one instanceof End) {
       const arrived = one.arrived.length ? IN : 0;
-      if (one.pair) return arrived | OUT | (one.peer ? 0 : IN | HUP) | (one.reset ? ERR : 0);
+      if (one.kind === "stream") {
+        const deaf = !one.peer || (one.ended && (one.shutWrite || one.peer.shutRead));
+        return arrived | OUT | (one.ended ? IN : 0) | (deaf ? HUP : 0) | (one.reset ? ERR : 0);
+      }
+      if (one.kind === "datagrams") {
+        const { arrived: queue = [], bounds = [] } = one.peer ?? {};
+        const room = CAPACITY - queue.length - HEAD * bounds.length;
+        return arrived | (room >= DATAGRAM_ROOM ? OUT : 0) | (one.shutRead ? IN : 0);
+      }
       return arrived | (one.writes ? OUT : 0) | (one.peer ? 0 : one.writes ? ERR : HUP);
     }
     if (!(one instanceof Tcp)) return IN | OUT;

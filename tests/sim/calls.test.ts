@@ -11,6 +11,7 @@ import {
   Console,
   type Description,
   End,
+  type EndKind,
   Epoll,
   Event,
   type Expected,
@@ -226,6 +227,7 @@ class Caller {
     if (pick < 65) return yield* this.send(port);
     if (pick < 76) return yield* this.receive();
     if (pick < 79) {
+      if (this.random.chance(0.5)) return yield* this.shutPair();
       const [fd, how] = [this.fd([Tcp], isConnected), this.pick([1, 2, 2, 2, 3])];
       if (!model.mayShutdown(fd, how)) return;
       const result = -(yield* call("sock_shutdown", fd, how));
@@ -254,15 +256,26 @@ class Caller {
   }
 
   private *pipe(): Script {
-    const pair = this.random.chance(0.5);
-    const result = pair ? yield* call("pair", 1, 0, this.list) : yield* call("pipe", 0, this.list);
-    const made = this.model.pipe(pair);
-    const name = pair ? "pair" : "pipe";
+    const kind = this.pick<EndKind>(["pipe", "stream", "datagrams"]);
+    const name = kind === "pipe" ? "pipe" : `pair_${kind}`;
+    const type = kind === "stream" ? 1 : 2;
+    const result =
+      kind === "pipe" ? yield* call("pipe", 0, this.list) : yield* call("pair", type, 0, this.list);
+    const made = this.model.pipe(kind);
     if (typeof made === "number") return this.expect(`${name}()`, result, made);
     const { view } = this.memory;
     const ends = [view.getUint32(this.list, true), view.getUint32(this.list + 4, true)];
     this.expect(`${name}() of ${ends.join()}`, result, 0);
     assert.deepEqual(ends, made);
+  }
+
+  /** Shuts an end of a pair down, or what is none. */
+  private *shutPair(): Script {
+    const [fd, how] = [this.fd([End]), this.pick([1, 2, 2, 3])];
+    const end = this.model.fds.get(fd);
+    if (!(end instanceof End)) return;
+    const result = -(yield* call("sock_shutdown", fd, how));
+    this.expect(`shutdown_pair(${fd}, ${how})`, result, this.model.shutdownEnd(end, how));
   }
 
   /** Writes to an end of a pipe or a pair, or reads from it. */
@@ -502,7 +515,8 @@ test("of the calls at random many of each kind succeeded", (t) => {
     "send",
     "send_to",
     "receive",
-    ...["pipe", "pair", "write", "read", "timerfd_settime"],
+    ...["pipe", "pair_stream", "pair_datagrams", "write", "read", "timerfd_settime"],
   ])
     assert.ok((succeeded.get(name) ?? 0) > 100, name);
+  assert.ok((succeeded.get("shutdown_pair") ?? 0) > 20, "shutdown_pair");
 });
