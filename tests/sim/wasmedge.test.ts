@@ -114,6 +114,19 @@ sock_recv(datagrams, &one, 1, 0, &got, &out): 6
 sock_open(3, STREAM, &got): 5
 sock_open(0, STREAM, &got): 5
 sock_open(INET4, 0, &got): 28
+-- epoll_oneoff
+epoll_oneoff(list, events, count, &done): 0
+  2: type 0, error 0, 0 bytes
+epoll_oneoff(list, events, count, &done): 0
+  3: type 2, error 0, 0 bytes
+epoll_oneoff(list, events, count, &done): 0
+  1: type 1, error 0, 4 bytes
+epoll_oneoff(list, events, count, &done): 0
+  1: type 1, error 0, 4 bytes
+epoll_oneoff(list, events, count, &done): 0
+  2: type 0, error 0, 0 bytes
+epoll_oneoff(list, events, count, &done): 0
+  1: type 1, error 8, 0 bytes
 -- end`.split("\n");
 
 simulate("both versions of each call, over both families", (world) => {

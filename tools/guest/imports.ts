@@ -78,6 +78,12 @@ const WASMEDGE: Signatures = {
   sock_getaddrinfo: "iiiiiiii",
 };
 
+/**
+ * WasmEdge's edge-triggered `poll_oneoff`. It arms what it is asked for anew in each call (Poller::read and write of
+ * its lib/host/wasi/inode-linux.cpp), which tells of all that holds then: so the two are the same.
+ */
+const EDGE_POLL = "epoll_oneoff";
+
 const SKERRY: Signatures = {
   socket: "iii",
   bind: "ii",
@@ -135,7 +141,7 @@ interface Call {
 /** The calls that an import of this name may mean: more than one where a call has versions. */
 function callsOf(module: string, field: string): Call[] {
   const calls = MODULES[module];
-  const first = /^(sock_.+)_v2$/.exec(field)?.[1];
+  const first = field === EDGE_POLL ? "poll_oneoff" : /^(sock_.+)_v2$/.exec(field)?.[1];
   const names = first && !calls?.[field] ? [first] : [field, `${field}_v1`, `${field}_v2`];
   return names.flatMap((name) => {
     const params = calls?.[name];

@@ -32,6 +32,7 @@ IMPORT("sock_getpeeraddr") u32 sock_getpeeraddr(u32 fd, struct address *, u32 *t
 IMPORT("sock_getpeeraddr_v2") u32 sock_getpeeraddr_v2(u32 fd, struct address *, u32 *port);
 IMPORT("sock_getsockopt") u32 sock_getsockopt(u32 fd, u32 level, u32 name, void *into, u32 *size);
 IMPORT("sock_setsockopt") u32 sock_setsockopt(u32 fd, u32 level, u32 name, const void *from, u32 size);
+IMPORT("epoll_oneoff") u32 epoll_oneoff(const void *in, void *out, u32 count, u32 *events);
 IMPORT("fd_close") u32 fd_close(u32 fd);
 
 enum { INET4 = 1, INET6 = 2, DATAGRAM = 1, STREAM = 2 };
@@ -203,6 +204,43 @@ static void options(void) {
   fd_close(fd), fd_close(datagrams);
 }
 
+// `subscription` and `event` of WASI: of a clock (type 0), or of a descriptor to read (1) or to write (2).
+struct subscription { uint64_t data; uint8_t type; _Alignas(8) uint32_t fd; uint64_t timeout, precision; uint16_t flags; };
+struct event { uint64_t data; uint16_t error; uint8_t type; uint64_t bytes; uint16_t flags; };
+_Static_assert(sizeof(struct subscription) == 48 && sizeof(struct event) == 32, "WASI, typenames.witx");
+
+static void say_events(const struct subscription *list, u32 count) {
+  struct event events[3];
+  u32 done = 0;
+  SAY(epoll_oneoff(list, events, count, &done));
+  for (u32 i = 0; i < done; i++)
+    printf("  %u: type %u, error %u, %u bytes\n", (unsigned)events[i].data, events[i].type, events[i].error,
+           events[i].type == 1 ? (unsigned)events[i].bytes : 0);
+}
+
+static void polling(void) {
+  printf("-- epoll_oneoff\n");
+  u32 one, two, done;
+  uint16_t out;
+  char text[8];
+  struct buffer word = {"word", 4}, room = {text, 8};
+  sock_open(INET4, DATAGRAM, &one), sock_open(INET4, DATAGRAM, &two);
+  sock_bind(one, &v4, 7005), sock_bind(two, &v4, 7006);
+  struct subscription list[] = {{.data = 1, .type = 1, .fd = two},
+                                {.data = 2, .type = 0, .fd = 1, .timeout = 1000000},
+                                {.data = 3, .type = 2, .fd = one}};
+  say_events(list, 2); // nothing has come
+  say_events(list, 3); // to write is no matter of time
+  sock_send_to(one, &word, 1, &v4, 7006, 0, &done);
+  say_events(list, 2);
+  say_events(list, 2); // what holds is told of again in the next call
+  sock_recv(two, &room, 1, 0, &done, &out);
+  say_events(list, 2);
+  list[0].fd = 99;
+  say_events(list, 1);
+  fd_close(one), fd_close(two);
+}
+
 int main(void) {
   streams("streams, IPv4", INET4, &v4, loopback4, 4);
   streams("streams, IPv6", INET6, &v6, loopback6, 16);
@@ -210,5 +248,6 @@ int main(void) {
   datagrams("datagrams, IPv6", INET6, &v6, loopback6, 16);
   both();
   options();
+  polling();
   printf("-- end\n");
 }
