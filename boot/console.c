@@ -5,9 +5,9 @@
 
 #include <stdarg.h>
 
-enum { THR = 0x3f8, IER, FCR, LCR, MCR, LSR, MSR, SCR, DLL = THR, DLM };
+enum { THR = 0x3f8, RBR = THR, IER, FCR, LCR, MCR, LSR, MSR, SCR, DLL = THR, DLM };
 enum { LCR_8N1 = 0x03, LCR_DLAB = 0x80, FCR_ENABLE_CLEAR = 0x07, MCR_DTR_RTS_OUT2 = 0x0b };
-enum { LSR_THRE = 0x20, LSR_TEMT = 0x40, FIFO_BYTES = 16, MOST_READS = 1 << 20 };
+enum { IER_RECEIVED = 0x01, LSR_DR = 0x01, LSR_THRE = 0x20, LSR_TEMT = 0x40, FIFO_BYTES = 16, MOST_READS = 1 << 20 };
 
 static bool has_serial;
 
@@ -61,6 +61,23 @@ void console_write(const char *text, u64 length) {
 }
 
 void host_consoleWrite(u32 text, u32 length) { console_write((const char *)(u64)text, length); }
+
+// COM1's interrupt is edge-triggered, and stays so (PC AT). One that is missed, or goes elsewhere, delays what is
+// typed until the kernel looks by itself.
+u32 host_consoleRead(u32 into, u32 room) {
+  enum { LINE = 4 };
+  static bool open;
+  if (!has_serial) return ~0u;
+  if (!open) {
+    host_portOut8(IER, IER_RECEIVED);
+    host_interruptMask(LINE, false);
+    open = true;
+  }
+  u8 *to = (u8 *)(u64)into;
+  u32 count = 0;
+  while (count < room && host_portIn8(LSR) & LSR_DR) to[count++] = (u8)host_portIn8(RBR);
+  return count;
+}
 
 static void print_number(u64 value, u32 base, u32 width) {
   char digits[20];

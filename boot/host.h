@@ -23,6 +23,7 @@ void kernel_init(void);
 u64 kernel_step(void); // the next deadline on host_monotonic's scale; all ones for none
 
 void host_consoleWrite(u32 text, u32 length);
+u32 host_consoleRead(u32 into, u32 room);
 __attribute__((noreturn)) void host_exit(u32 code);
 __attribute__((noreturn)) void host_restart(void);
 __attribute__((noreturn)) void host_panic(u32 text, u32 length);

@@ -12,6 +12,9 @@ export const NAMES: bool = !isDefined(WITHOUT_NAMES);
 /** Pipes and pairs of sockets: kernel/guest/pipes.ts. */
 export const PIPES: bool = !isDefined(WITHOUT_PIPES);
 
+/** A guest that has what is typed as its standard input: kernel/guest/console.ts. */
+export const CONSOLE: bool = !isDefined(WITHOUT_CONSOLE);
+
 /** WasmEdge's sockets: kernel/guest/wasmedge.ts. */
 export const WASMEDGE: bool = !isDefined(WITHOUT_WASMEDGE);
 

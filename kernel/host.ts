@@ -22,6 +22,13 @@
 export declare function consoleWrite(text: usize, length: u32): void;
 
 /**
+ * Takes up to `room` bytes that were typed at the console, as they came; their number. Never waits. Below 0: nothing
+ * will come any more. From the first call on, what comes ends a sleep where the host can see to that.
+ */
+@external("host", "consoleRead")
+export declare function consoleRead(into: usize, room: u32): i32;
+
+/**
  * Ends the machine: 0 is success, anything else a failure that a test can read
  * (on metal through QEMU's exit device where there is one, then power off). Does not return.
  */

@@ -10,7 +10,7 @@ import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
-import { GUESTS, NAMES } from "./features";
+import { CONSOLE, GUESTS, NAMES } from "./features";
 import {
   idleFound,
   idlePrepare,
@@ -23,6 +23,7 @@ import {
 import { boot, memoryInit } from "./memory";
 import { powerCheck, powerInit } from "./power";
 import { poolsInit } from "./packet";
+import { consoleCheck } from "./guest/console";
 import { guestsInit, guestsLease, guestsRun } from "./guest/guests";
 import { randomInit } from "./random";
 import { SOCKETS_MAX, socketsInit } from "./socket";
@@ -97,6 +98,7 @@ function work(at: u64, woken: bool): bool {
   }
   timersAdvance(at);
   appReady();
+  if (GUESTS && CONSOLE) consoleCheck(at, woken);
   if (GUESTS && guestsRun()) found++;
   if (netOutput(at)) found++;
   // The loopback has received what it was just sent.

@@ -10,11 +10,12 @@ import {
   guestResume,
   monotonic,
 } from "../host";
-import { NAMES, PIPES } from "../features";
+import { CONSOLE, NAMES, PIPES } from "../features";
 import { Line, error, info, warn } from "../log";
 import { reserve, reserveUncleared, unreserved } from "../memory";
 import { setGuestSink } from "../socket";
 import { MICROSECOND, MILLISECOND, SECOND, Timer } from "../timer";
+import { consoleOpen } from "./console";
 import { DESCRIPTORS_DEFAULT, Description, Descriptors, descriptorsBytes } from "./descriptors";
 import { Guest, GuestState, news } from "./guest";
 import { MemoryLimit, memoryRefused } from "./limits";
@@ -219,6 +220,7 @@ function start(guest: Guest): void {
   guest.record.nameLength = guest.spec.nameLength;
   guest.descriptors.init(guest, guest.descriptors.limit);
   mountsOpen(guest);
+  if (CONSOLE) consoleOpen(guest);
   guest.exitCode = 0;
   guest.memoryReported = false;
   guest.used = 0;

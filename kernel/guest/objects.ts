@@ -1,6 +1,7 @@
 import { SocketEvent } from "../../sdk/assembly/syscalls";
-import { PIPES } from "../features";
+import { CONSOLE, PIPES } from "../features";
 import * as sockets from "../socket";
+import { consoleAvailable, consoleClose, consoleEvents } from "./console";
 import { Description, DescriptorKind } from "./descriptors";
 import { epollClose, epollEvents, watchesForget } from "./epoll";
 import { WasiErrno } from "./errno";
@@ -30,8 +31,11 @@ export function eventsOf(d: Description): u32 {
       return timerEvents(d);
     case DescriptorKind.Pipe:
       return PIPES ? pipeEvents(d) : 0;
+    case DescriptorKind.Console:
+      if (CONSOLE) return consoleEvents(d);
+      return SocketEvent.Readable | SocketEvent.Writable;
     default:
-      // The console takes all there is, and its input has ended; a file never waits.
+      // A file never waits.
       return SocketEvent.Readable | SocketEvent.Writable;
   }
 }
@@ -44,7 +48,7 @@ export function availableOf(d: Description): i32 {
     case DescriptorKind.Pipe:
       return PIPES ? pipeAvailable(d) : 0;
     case DescriptorKind.Console:
-      return 0;
+      return CONSOLE ? consoleAvailable(d) : 0;
     default:
       return -WasiErrno.Inval;
   }
@@ -70,6 +74,9 @@ function closeObject(d: Description): void {
       break;
     case DescriptorKind.Pipe:
       if (PIPES) pipeClose(d);
+      break;
+    case DescriptorKind.Console:
+      if (CONSOLE) consoleClose(d);
       break;
     default:
   }

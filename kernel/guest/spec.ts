@@ -30,6 +30,7 @@ const enum SpecFlag {
   Raw = 2,
   Resolve = 4,
   Mark = 8,
+  Console = 16,
 }
 
 /** Strings behind one another, each ended by a zero. */
@@ -165,6 +166,11 @@ export class GuestSpec {
 
   @inline get mayMark(): bool {
     return (this.flags & SpecFlag.Mark) != 0;
+  }
+
+  /** Whether what is typed at the console is its standard input. One guest's at most: the last one's. */
+  @inline get hasConsole(): bool {
+    return (this.flags & SpecFlag.Console) != 0;
   }
 
   /** The first of `bindCount`, one behind the other. */

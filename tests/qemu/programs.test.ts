@@ -55,6 +55,10 @@ allow = { bind = ["tcp:7071", "udp:7071"], connect = ["tcp:127.0.0.1:7070"] }
 source = "../../../apps/chat/chat.c"
 allow = { bind = ["tcp:6667"] }
 
+[guests.typed]
+source = "../../../tests/sim/guests/console.c"
+console = true
+
 ${debian ? LIGHTTPD : ""}`;
 
 const LIGHTTPD = `
@@ -82,15 +86,30 @@ test("programs as guests", async (t: TestContext) => {
   const debian = await lighttpd();
   const skip = typeof debian === "string" ? false : `no sources: ${debian.message}`;
   const network = userNetwork([...tcp, udp]);
-  await withProject("programs", manifest(!skip), { network }, async (machine) => {
+  await withProject("programs", manifest(!skip), { network, input: true }, async (machine) => {
     await machine.waitFor(/eth0 \d+\.\d+\.\d+\.\d+/, 60_000);
     await machine.waitFor(/serving on 0\.0\.0\.0:7071/, 60_000);
     await t.test("the web server that is also the kernel's app", () => web(ports.web, site));
     await t.test("Rust over WasmEdge's sockets", () => rust(machine, ports));
     await t.test("a chat over poll", () => chat(ports.chat));
+    await t.test("what is typed at the serial port", () => typed(machine));
     await t.test("Debian's lighttpd, as it is", { skip }, () => fromDebian(ports.lighttpd, site));
   });
 });
+
+/** More than the UART's FIFO holds, and than the kernel takes at a time. */
+async function typed(machine: Machine): Promise<void> {
+  await machine.waitFor(/^ready\r?$/m, 60_000);
+  machine.type("helo\x7flo\r");
+  await machine.waitFor(/helo\x08 \x08lo\r?\n[^]*read 6 68656c6c6f0a/, 60_000);
+  const line = "0123456789".repeat(40);
+  machine.type(`${line}\n`);
+  await machine.waitFor(new RegExp(`read 401 ${Buffer.from(`${line}\n`).toString("hex")}`), 60_000);
+  machine.type("\x04");
+  await machine.waitFor(/read 0 /, 60_000);
+  machine.type("quit\n");
+  await machine.waitFor(/guest: typed ended code=0/, 60_000);
+}
 
 async function web(port: number, site: string): Promise<void> {
   const url = `http://127.0.0.1:${port}`;

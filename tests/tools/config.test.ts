@@ -225,6 +225,14 @@ for (const [text, ...expected] of [
     /^1:2: guests are 65: an image has 64 at most$/,
   ],
   [
+    `${GUEST}console = true\n[guests.b]\nmodule = "x.wasm"\nconsole = true`,
+    /^6:11: guests\.b\.console is true, as guests\.web\.console is: only one can have it$/,
+  ],
+  [
+    `${GUEST}console = true\ninstances = 2`,
+    /^3:11: guests\.web\.console is true, and there are 2 of it: only one can have it$/,
+  ],
+  [
     `${GUEST}instances = 2\n[guests.web-2]\nmodule = "x.wasm"`,
     /^4:9: guests\.web-2 runs as web-2, as guests\.web does: rename one$/,
   ],

@@ -41,7 +41,7 @@ import {
 } from "./project.ts";
 import { step } from "./progress.ts";
 import { hashOfFile, once } from "./stamp.ts";
-import { NO_GUESTS, unusedByApp, unusedByGuests, unusedByWords } from "./unused.ts";
+import { NO_GUESTS, unusedByApp, unusedByGuests, unusedBySpecs, unusedByWords } from "./unused.ts";
 
 /**
  * An app's way to an image: AssemblyScript → Wasm → C → ELF. Each stage runs only if something
@@ -335,7 +335,9 @@ async function buildStages(program: Program): Promise<void> {
   const words = `${commandLine} ${program.append ?? ""}`;
   const sources = entry ? filesUnder(project(dirname(entry))) : [];
   const without = [
-    ...(guests.length ? unusedByGuests(guests, words) : unusedByApp(sources, words)),
+    ...(guests.length
+      ? [...unusedByGuests(guests, words), ...unusedBySpecs(specs ?? [])]
+      : unusedByApp(sources, words)),
     ...unusedByWords(words),
   ];
   const kernelFolder = guests.length ? sharedKernel(folder, without) : folder;

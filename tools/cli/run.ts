@@ -105,8 +105,39 @@ async function announce(machine: Machine, { ports, speaks }: Reach): Promise<voi
   }
 }
 
+/** Control characters (ASCII): what Ctrl-C and Ctrl-D of a keyboard send. */
+const INTERRUPT = 0x03;
+const END = "\x04";
+
+/**
+ * Passes what is typed to the machine's serial port from the kernel's first line on: what comes before, a UART
+ * that is being set up loses. The terminal leaves echo and lines to the machine, but Ctrl-C, which `interrupt`
+ * hears; the end of a file or pipe becomes Ctrl-D. Returns what makes the terminal as it was.
+ */
+function passInput(machine: Machine, interrupt: () => void): () => void {
+  const { stdin } = process;
+  const pass = (typed: Buffer): void => {
+    if (stdin.isTTY && typed.includes(INTERRUPT)) interrupt();
+    else machine.type(typed);
+  };
+  const begin = (): void => {
+    if (begun) return;
+    begun = true;
+    if (stdin.isTTY) stdin.setRawMode(true);
+    stdin.on("data", pass);
+    if (!stdin.isTTY) stdin.on("end", () => machine.type(END));
+  };
+  let begun = false;
+  machine.onConsole(begin);
+  return () => {
+    begun = true;
+    stdin.off("data", pass).pause();
+    if (stdin.isTTY) stdin.setRawMode(false);
+  };
+}
+
 /** Runs until the machine ends by itself or a signal ends it; returns the exit status. */
-async function attend(machine: Machine): Promise<number> {
+async function attend(machine: Machine, input: boolean): Promise<number> {
   let status: number | null = null;
   const end = (signal: NodeJS.Signals): void => {
     // Ctrl-C is how a run is meant to end; being told to go away is not.
@@ -115,7 +146,8 @@ async function attend(machine: Machine): Promise<number> {
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
   machine.onConsole((chunk) => process.stdout.write(chunk));
-  const { code, signal } = await machine.exited;
+  const restore = input ? passInput(machine, () => end("SIGINT")) : () => {};
+  const { code, signal } = await machine.exited.finally(restore);
   if (status !== null) {
     note("\nmachine ended");
     return status;
@@ -146,7 +178,9 @@ function reachOf(options: RunOptions, { ports }: ConfiguredMachine, configured: 
 
 export async function run(options: RunOptions, debug = false): Promise<number> {
   const folder = configuredBy(options);
-  const configured = folder ? readConfig(folder).machine : {};
+  const config = folder ? readConfig(folder) : null;
+  const configured = config?.machine ?? {};
+  const input = config?.guests.some(({ specs }) => specs.some((spec) => spec.console)) ?? false;
   const type = options.machine ?? configured.machine ?? MACHINES[0];
   // A card that is configured goes with the machine that is.
   const nic = options.nic ?? (options.machine ? undefined : configured.nic) ?? defaultNic(type);
@@ -171,6 +205,7 @@ export async function run(options: RunOptions, debug = false): Promise<number> {
     machine: type,
     nic: nic as Nic,
     memory,
+    input,
     network: {
       kind: "user",
       forwards: reach.ports.flatMap(({ host, guest }) =>
@@ -197,5 +232,5 @@ export async function run(options: RunOptions, debug = false): Promise<number> {
     );
   }
   void announce(machine, reach);
-  return attend(machine);
+  return attend(machine, input);
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { GuestCall } from "../../kernel/guest/calls.ts";
 import type { GuestCode } from "../guest/guest.ts";
+import type { GuestSpec } from "../guest/spec.ts";
 import type { Feature } from "./compile.ts";
 
 /**
@@ -43,6 +44,11 @@ export function unusedByGuests(guests: Pick<GuestCode, "header">[], words: strin
   if (features.includes("NAMES") || !validates(words)) features.push("DNSSEC");
   if (!wasmedge) features.push("WASMEDGE");
   return features;
+}
+
+/** What is not asked for in what is said of the guests. */
+export function unusedBySpecs(specs: Pick<GuestSpec, "console">[]): Feature[] {
+  return specs.some(({ console }) => console) ? [] : ["CONSOLE"];
 }
 
 /** What only a word asks for. */

@@ -159,6 +159,7 @@ interface RawGuest {
   cpu?: string;
   descriptors?: number;
   instances?: number;
+  console?: boolean;
   allow?: {
     bind?: string[];
     connect?: string[];
@@ -217,6 +218,7 @@ class Checker {
       this.checkRules(name);
       this.checkFiles(name);
       this.checkAmount("guests", name, "memory");
+      this.checkConsole(name);
       for (const instance of instanceNames(name, this.at<number>("guests", name, "instances"))) {
         const other = instances.get(instance);
         if (other !== undefined) {
@@ -249,6 +251,24 @@ class Checker {
       path,
       (at) => `${at} is ${shown(amount)}: write at least "64KiB" and less than "4GiB"`,
     );
+  }
+
+  private checkConsole(name: string): void {
+    const has = (other: string) => this.at<boolean>("guests", other, "console") === true;
+    if (!has(name)) return;
+    const path = ["guests", name, "console"];
+    const first = this.keys("guests").find(has)!;
+    const instances = this.at<number>("guests", name, "instances") ?? 1;
+    if (first !== name)
+      this.report(
+        path,
+        (at) => `${at} is true, as guests.${first}.console is: only one can have it`,
+      );
+    else if (instances > 1)
+      this.report(
+        path,
+        (at) => `${at} is true, and there are ${instances} of it: only one can have it`,
+      );
   }
 
   private checkProgram(name: string): void {
@@ -739,6 +759,7 @@ function guestOf(name: string, guest: RawGuest, folder: string, module: string):
     ...(guest.memory === undefined ? {} : { memory: bytesOf(guest.memory) }),
     ...(guest.cpu === undefined ? {} : { cpu: Number(guest.cpu.slice(0, -1)) }),
     ...(guest.descriptors === undefined ? {} : { descriptors: guest.descriptors }),
+    ...(guest.console ? { console: true } : {}),
     allow: { bind, connect, raw, resolve, ...(mark && { mark }) },
     files: files.map((file) =>
       "ram" in file ? { path: file.path, ram: file.ram } : { path: file.path, tree: file.tree },

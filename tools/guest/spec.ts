@@ -28,6 +28,8 @@ export interface GuestSpec {
   cpu?: number;
   /** Most descriptors, 3 to 1,024; absent: 256. */
   descriptors?: number;
+  /** Whether what is typed at the console is its standard input; one guest's at most. */
+  console?: boolean;
   /** What of the network it may use; absent: everything. */
   allow?: Allow;
   files: Mount[];
@@ -65,6 +67,7 @@ const RESTRICTED = 1;
 const RAW = 2;
 const RESOLVE = 4;
 const MARK = 8;
+const CONSOLE = 16;
 const RAM = 1;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const; // as IP numbers them
 
@@ -221,6 +224,8 @@ export function encodeSpecs(specs: GuestSpec[]): Uint8Array {
     throw new Error(`there are ${specs.length} guests, and a machine has ${GUESTS_MOST} at most`);
   const names = new Set<string>();
   for (const spec of specs) check(spec, names);
+  const [, second] = specs.filter(({ console }) => console);
+  if (second) throw new Error(`guest ${second.name}: another one has the console already`);
   const rules = specs.map(({ allow }) => ({
     bind: (allow?.bind ?? []).map(parseRule),
     connect: (allow?.connect ?? []).map(parseRule),
@@ -245,7 +250,7 @@ export function encodeSpecs(specs: GuestSpec[]): Uint8Array {
     const environment = strings.addList(variables);
     const granted =
       (allow?.raw ? RAW : 0) | (allow?.resolve ? RESOLVE : 0) | (allow?.mark ? MARK : 0);
-    const flags = allow ? RESTRICTED | granted : 0;
+    const flags = (allow ? RESTRICTED | granted : 0) | (spec.console ? CONSOLE : 0);
     put(at, name.at, name.length, module.at, module.length);
     put(at + 16, args.at, args.length, spec.arguments.length + 1);
     put(at + 28, environment.at, environment.length, variables.length);

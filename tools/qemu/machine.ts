@@ -91,6 +91,8 @@ export interface MachineOptions {
   memory?: number;
   /** Without a serial port, nothing comes out but by the screen. */
   serial?: boolean;
+  /** Whether something is typed at the serial port: `Machine.type`. */
+  input?: boolean;
   /** A VGA, for `screen`. */
   screen?: boolean;
   /** Starts again when the guest asks for it, instead of ending. */
@@ -213,6 +215,8 @@ export class Machine {
       for (const listener of this.listeners) listener(chunk);
     });
     child.stderr!.setEncoding("utf8").on("data", (chunk: string) => (this.complaints += chunk));
+    // Who has ended reads nothing more.
+    child.stdin?.on("error", () => {});
     this.exited = new Promise((resolve, reject) => {
       child.once("error", (error: NodeJS.ErrnoException) => {
         running.delete(this);
@@ -232,9 +236,14 @@ export class Machine {
   static start(options: MachineOptions): Machine {
     const command = [...dieWithParent, ...(options.prefix ?? []), QEMU, ...qemuArguments(options)];
     const child = spawn(command[0]!, command.slice(1), {
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      stdio: [options.input ? "pipe" : "ignore", "pipe", "pipe", "pipe"],
     });
     return new Machine(child);
+  }
+
+  /** Types at the serial port of a machine with `input`. */
+  type(text: string | Uint8Array): void {
+    this.child.stdin!.write(text);
   }
 
   /** Calls `listener` with each piece of console output from now on. */

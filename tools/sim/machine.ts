@@ -123,6 +123,9 @@ export class Machine implements Host {
   private commandLine = 0;
   private commandLineLength = 0;
   private partialLine = "";
+  /** What was typed and the kernel has not taken. */
+  private typed = Buffer.alloc(0);
+  private hungUp = false;
   private decoder = new TextDecoder();
   private bootTime = 0;
   /** Virtual time that the call under way has taken. */
@@ -356,6 +359,25 @@ export class Machine implements Host {
     this.write(this.decoder.decode(this.bytes(address, length), { stream: true }));
   }
 
+  /** Types at its console. */
+  type(text: string | Uint8Array): void {
+    const bytes = typeof text === "string" ? Buffer.from(text) : text;
+    this.typed = Buffer.concat([this.typed, bytes]);
+  }
+
+  /** Nobody will type any more. */
+  hangUp(): void {
+    this.hungUp = true;
+  }
+
+  private consoleRead(into: number, room: number): number {
+    const taken = this.typed.subarray(0, room);
+    if (!taken.length && this.hungUp) return -1;
+    this.bytes(into, room).set(taken);
+    this.typed = this.typed.subarray(taken.length);
+    return taken.length;
+  }
+
   /** Prints a line of the host's. */
   print(line: string): void {
     this.write(`${this.partialLine ? "\n" : ""}${line}\n`);
@@ -561,6 +583,7 @@ export class Machine implements Host {
     const { view } = this;
     return {
       consoleWrite: (text: number, length: number) => this.consoleWrite(text, length),
+      consoleRead: (into: number, room: number) => this.consoleRead(into, room),
       exit: (code: number) => {
         this.exitCode = code;
         throw new Exit();

@@ -251,6 +251,11 @@ export class Host {
     return this.machine.console;
   }
 
+  /** Types at its console: `console = true` says for which guest. */
+  type(text: string): void {
+    this.machine.type(text);
+  }
+
   /** The first line of the console that matches, which may have to come within `ns`; or a `TimeOut`. */
   expect(pattern: RegExp, ns = 10 * SECOND): RegExpExecArray {
     return this.machine.expectLine(pattern, ns);

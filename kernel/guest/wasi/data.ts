@@ -1,6 +1,8 @@
 import { ramWrite } from "../../files/ram";
+import { CONSOLE } from "../../features";
 import { consoleWrite } from "../../host";
 import { bufferAt, checked, lengthAt, listAt } from "../buffers";
+import { consoleReceive } from "../console";
 import { Description, DescriptorKind, NULL_DEVICE } from "../descriptors";
 import { WasiErrno } from "../errno";
 import { OpenFile, fileAt, fileFault } from "../files";
@@ -122,6 +124,7 @@ export function fdRead(guest: Guest, again: bool): WasiErrno {
       return fileRead(guest, false);
     case DescriptorKind.Console: {
       if (d.object != STDIN && d.object != NULL_DEVICE) return WasiErrno.Badf;
+      if (CONSOLE) return consoleReceive(guest, d, again);
       // Nobody types: it has ended.
       const into = guest.memory(<u32>record.argument(3), 4);
       if (!into) return WasiErrno.Fault;
