@@ -14,6 +14,7 @@ import {
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { translate } from "../aot/emit.ts";
+import { heapUse } from "../aot/heap.ts";
 import { Module } from "../aot/module.ts";
 import { buildHosted } from "../hosted/build.ts";
 import { buildFuzzer } from "../hosted/fuzzer.ts";
@@ -202,6 +203,17 @@ interface Source {
   without: Feature[];
 }
 
+/** The kernel has no heap: what would ask for one traps when it first runs, and is better found out here. */
+function requireNoHeap(kernel: Module): void {
+  const use = heapUse(kernel);
+  if (!use) return;
+  const way = use.by.length ? ` by ${use.by.join(", ")}` : "";
+  throw new Failure(
+    `${use.name} uses AssemblyScript's heap${way}: the kernel has none. Write texts with Line (kernel/log.ts) in ` +
+      "place of joining them, and classes @unmanaged over memory.data() or reserve()",
+  );
+}
+
 /** AssemblyScript → Wasm → C. Without an entry the kernel is by itself. */
 async function translated(source: Source): Promise<Translated> {
   const { entry, folder, target = "release", without } = source;
@@ -211,7 +223,10 @@ async function translated(source: Source): Promise<Translated> {
 
   await once(stamp("wasm"), toolsHash + without.join(), [wasm, `${wasm}.map`], () =>
     step(`compile the kernel ${entry ? `with ${entry}` : "alone"} (AssemblyScript to Wasm)`, () =>
-      compile({ entry, target, without, outFile: relative(root, wasm) }),
+      compile({ entry, target, without, outFile: relative(root, wasm) }).then((looked) => {
+        requireNoHeap(new Module(readFileSync(wasm)));
+        return looked;
+      }),
     ),
   );
 
