@@ -104,6 +104,7 @@ export enum GuestCall {
   release,
   send_file,
   interface_info,
+  interface_address,
   /** AssemblyScript's `abort(message, file, line, column)`. */
   abort,
 }

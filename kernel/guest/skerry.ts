@@ -7,7 +7,7 @@ import { epollControl, epollMake, epollWait } from "./epoll";
 import { WasiErrno } from "./errno";
 import { eventMake } from "./eventfd";
 import { Guest } from "./guest";
-import { interfaceCall } from "./interfaces";
+import { interfaceAddressCall, interfaceCall } from "./interfaces";
 import { lease, release } from "./leases";
 import { availableOf, duplicate, duplicateTo } from "./objects";
 import { isPair, pairAddress, pairMake, pairOption, pipeMake } from "./pipes";
@@ -74,6 +74,8 @@ export function skerryCall(guest: Guest, call: u32, again: bool): i32 {
       return PIPES ? pairMake(guest, a0, a1, a2) : -WasiErrno.Nosys;
     case GuestCall.interface_info:
       return interfaceCall(guest, a0, a1);
+    case GuestCall.interface_address:
+      return interfaceAddressCall(guest, a0, a1, a2);
     case GuestCall.timerfd_create:
       return timerMake(guest, a0, a1);
     case GuestCall.timerfd_settime:

@@ -152,6 +152,7 @@ const CALLS: Partial<Record<keyof typeof GuestCall, readonly Argument[]>> = {
   lease: [Fd.Stream, room(12)],
   lease_from: [Fd.Stream, room(12), room(24)],
   interface_info: [1, room(44)],
+  interface_address: [1, 0, room(32)],
 };
 
 /** Calls that point to nothing; these end the guest: `abort` shows what it can of its texts. */

@@ -122,6 +122,7 @@ const SKERRY: Signatures = {
   release: "i",
   send_file: "iiIi",
   interface_info: "ii",
+  interface_address: "iii",
 };
 
 const MODULES: { readonly [module: string]: Signatures } = {

@@ -185,6 +185,15 @@ struct skerry_interface {
 SKERRY_IMPORT(interface_info)
 int skerry_interface(unsigned number, struct skerry_interface *into);
 
+/** An address of an interface, and the bits of its network part. */
+struct skerry_interface_address {
+  struct skerry_address address;
+  uint32_t prefix, unused;
+};
+/** Address `index`, from 0 on, of those that are in use; EADDRNOTAVAIL behind the last. */
+SKERRY_IMPORT(interface_address)
+int skerry_interface_address(unsigned number, unsigned index, struct skerry_interface_address *into);
+
 /** Of `what`, above the type of record in its lower 16 bits: `Resolve` in sdk/assembly/syscalls.ts. */
 enum { SKERRY_V4 = 0x10000, SKERRY_V6 = 0x20000, SKERRY_NUMERIC = 0x40000, SKERRY_CONFIGURED = 0x80000 };
 /** Room for any answer. */
