@@ -29,3 +29,6 @@ export const RARP: bool = !isDefined(WITHOUT_RARP);
 
 /** Rules by which packets are routed, and tables beside the main one: net/route/rules.ts. */
 export const POLICY: bool = !isDefined(WITHOUT_POLICY);
+
+/** Filters of groups by source: net/filter.ts, net/ip/sources.ts. */
+export const SOURCES: bool = !isDefined(WITHOUT_SOURCES);

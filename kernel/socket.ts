@@ -68,7 +68,8 @@ import {
   udpSendTo,
   udpSetOption,
 } from "../net/udp/udp";
-import { membershipJoin, membershipLeave } from "../net/membership";
+import { filterAdd, filterOf, filterRemove, filterSet } from "../net/filter";
+import { isGroupAddress, membershipJoin, membershipLeave } from "../net/membership";
 import { interfaceCount } from "../net/interface";
 import { firstLink } from "../net/ip/route6";
 import {
@@ -83,6 +84,7 @@ import {
 import { Protocol } from "../net/wire/ipv4";
 import {
   Domain,
+  Layout,
   ReceiveFlag,
   SendFlag,
   Shutdown,
@@ -90,6 +92,7 @@ import {
   SocketType,
 } from "../sdk/assembly/syscalls";
 import { Errno } from "./errno";
+import { SOURCES } from "./features";
 import { prefetch } from "./host";
 import {
   Lease,
@@ -445,6 +448,8 @@ function datagramSocket(kind: Kind, endpoint: DatagramEndpoint, family: Family):
   const made = take(kind, changetype<usize>(endpoint), family);
   endpoint.owner = made.number;
   endpoint.local.set(0, anyOf(family));
+  // As Linux has it.
+  endpoint.ownGroupsOnly = false;
   return made.number;
 }
 
@@ -951,6 +956,13 @@ export function setOptionData(number: u32, option: u32, from: usize, length: u32
     if (length < <u32>offsetof<SocketAddress>()) return -Errno.EINVAL;
     return setMembership(socket, option == SocketOption.JoinGroup, changetype<SocketAddress>(from));
   }
+  if (
+    SOURCES &&
+    option >= <u32>SocketOption.JoinSource &&
+    option <= <u32>SocketOption.GroupFilter
+  ) {
+    return setSources(socket, option, from, length);
+  }
   return length < 4 ? -Errno.EINVAL : setOption(number, option, load<u32>(from));
 }
 
@@ -960,6 +972,59 @@ function setMembership(socket: Socket, join: bool, group: SocketAddress): i32 {
   if (result < 0) return result;
   const e = socket.datagrams;
   return join ? membershipJoin(e, address, group.zone) : membershipLeave(e, address, group.zone);
+}
+
+/** Names sources of a group: one by one, or all of them. */
+function setSources(socket: Socket, option: u32, from: usize, length: u32): i32 {
+  const group = changetype<SocketAddress>(from);
+  const whole = option == SocketOption.GroupFilter;
+  if (length < <u32>(whole ? Layout.GroupFilter : 2 * Layout.Address)) return -Errno.EINVAL;
+  const admitted = admit(socket, group);
+  if (admitted < 0) return admitted;
+  const e = socket.datagrams;
+  if (whole) {
+    const mode = load<u32>(from, Layout.Address);
+    const count = load<u32>(from, Layout.Address + 4);
+    const sources = from + Layout.GroupFilter;
+    if (count > (length - Layout.GroupFilter) / Layout.Address) return -Errno.EINVAL;
+    return filterSet(e, address, group.zone, mode, sources, count, Layout.Address);
+  }
+  const source = changetype<IpAddress>(from + Layout.Address);
+  switch (option) {
+    case SocketOption.JoinSource:
+      return filterAdd(e, address, group.zone, source, true);
+    case SocketOption.BlockSource:
+      return filterAdd(e, address, group.zone, source, false);
+    case SocketOption.LeaveSource:
+      return filterRemove(e, address, group.zone, source, true);
+    default:
+      return filterRemove(e, address, group.zone, source, false);
+  }
+}
+
+/** Copies the filter of a group, which stands there already; returns the bytes. */
+function getFilter(socket: Socket, into: usize, length: u32): i32 {
+  if (length < <u32>Layout.GroupFilter) return -Errno.EINVAL;
+  const group = changetype<SocketAddress>(into);
+  const admitted = admit(socket, group);
+  if (admitted < 0) return admitted;
+  if (!isGroupAddress(address)) return -Errno.EINVAL;
+  const m = filterOf(socket.datagrams, address, group.zone);
+  if (m === null) return -Errno.EADDRNOTAVAIL;
+  store<u32>(into, m.include, Layout.Address);
+  store<u32>(into, m.sourceCount, Layout.Address + 4);
+  let bytes: u32 = Layout.GroupFilter;
+  let s = m.sources;
+  while (s !== null && bytes + Layout.Address <= length) {
+    const to = changetype<SocketAddress>(into + bytes);
+    memory.fill(into + bytes, 0, Layout.Address);
+    to.hi = s.hi;
+    to.lo = s.lo;
+    present(to);
+    bytes += Layout.Address;
+    s = s.next;
+  }
+  return bytes;
 }
 
 
@@ -982,6 +1047,7 @@ export function getOptionData(number: u32, option: u32, into: usize, length: u32
     memory.copy(into, socket.raw.filter, bytes);
     return bytes;
   }
+  if (SOURCES && option == SocketOption.GroupFilter) return getFilter(socket, into, length);
   const value = getOption(number, option);
   const none = option == SocketOption.ChecksumOffset && value == -1;
   if (value < 0 && !none) return value;

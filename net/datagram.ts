@@ -99,6 +99,8 @@ export class DatagramEndpoint {
   multicastHops: u8;
   multicastInterface: u8;
   noLoop: bool;
+  /** Of groups, hears only those that it has joined itself, not all that somebody here has (IP_MULTICAST_ALL 0). */
+  ownGroupsOnly: bool;
   /** Groups that it has joined. */
   memberships: Membership | null;
   /** What rules know its packets by (SO_MARK). */
@@ -157,6 +159,7 @@ export function datagramOpen(e: DatagramEndpoint, queued: usize, portOffset: u32
   e.mtuDiscovery = <u8>MtuDiscovery.Want;
   // RFC 1112, 6.1; RFC 3493, 5.2.
   e.multicastHops = 1;
+  e.ownGroupsOnly = true;
 }
 
 // ---- Receive -------------------------------------------------------------------------------
@@ -396,6 +399,10 @@ export function datagramSetOption(e: DatagramEndpoint, option: u32, value: u32):
       return 0;
     case EndpointOption.MulticastInterface:
       return chooseInterface(e, value);
+    case EndpointOption.MulticastAll:
+      if (value > 1) return -Errno.EINVAL;
+      e.ownGroupsOnly = !value;
+      return 0;
     case EndpointOption.MtuDiscovery:
       if (value > <u32>MtuDiscovery.Probe) return -Errno.EINVAL;
       e.mtuDiscovery = <u8>value;
@@ -424,6 +431,8 @@ export function datagramGetOption(e: DatagramEndpoint, option: u32): i32 {
       return i32(!e.noLoop);
     case EndpointOption.MulticastInterface:
       return e.multicastInterface;
+    case EndpointOption.MulticastAll:
+      return i32(!e.ownGroupsOnly);
     case EndpointOption.MtuDiscovery:
       return e.mtuDiscovery;
     case EndpointOption.PathMtu:

@@ -95,6 +95,15 @@ export const enum EndpointOption {
   MulticastHops = 47,
   MulticastLoop = 48,
   MulticastInterface = 49,
+  /** UDP and raw: names a source of a group to hear or not, or no longer (as data, two addresses). */
+  JoinSource = 50,
+  LeaveSource = 51,
+  BlockSource = 52,
+  UnblockSource = 53,
+  /** UDP and raw: a group's whole filter (as data). */
+  GroupFilter = 54,
+  /** UDP and raw: hears groups that others here have joined, too. 0 or 1. */
+  MulticastAll = 55,
 }
 
 /**

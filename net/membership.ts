@@ -1,9 +1,11 @@
 import { Errno } from "../kernel/errno";
+import { SOURCES } from "../kernel/features";
 import { HEADROOM, Packet, Purpose, allocate, poolFor } from "../kernel/packet";
 import { DatagramEndpoint } from "./datagram";
 import { Interface, LinkKind, interfaceAt, interfaceCount, loopbackInterface } from "./interface";
-import { groupJoin, groupLeave, isMember } from "./ip/groups";
+import { groupCount, groupFind, groupOpen, groupSettle, isMember } from "./ip/groups";
 import { Route, RouteKind, routeFrom, routeTo } from "./ip/route";
+import { Source, sourceFind, sourceRemove } from "./ip/sources";
 import { v6Source } from "./ip/source6";
 import { IpAddress, V4_BROADCAST, isV4Multicast, isV6Multicast } from "./wire/address";
 
@@ -12,26 +14,42 @@ import { IpAddress, V4_BROADCAST, isV4Multicast, isV6Multicast } from "./wire/ad
  * datagrams for groups leave, and that those of our own come back to who has joined.
  */
 
-/** A group that an endpoint has joined on an interface. 24 bytes. */
+/** A group that an endpoint has joined on an interface, and from which sources it hears it. 32 bytes. */
 @unmanaged
 export class Membership {
   hi: u64;
   lo: u64;
   iface: Interface;
   next: Membership | null;
+  /** Sources that it does not hear or, with `include`, those alone that it does (net/filter.ts); how many. */
+  sources: Source | null;
+  include: bool;
+  sourceCount: u8;
+
+  /** Where its list of sources begins. */
+  @inline get head(): usize {
+    return changetype<usize>(this) + offsetof<Membership>("sources");
+  }
+
+  /** Whether it hears a source. */
+  @inline hears(source: IpAddress): bool {
+    if (!SOURCES || this.sources === null) return true;
+    return (sourceFind(changetype<usize>(this), source.hi, source.lo) !== null) == this.include;
+  }
 }
 
 const MEMBERSHIPS: u32 = 256;
+const MEMBERSHIP: u32 = 32;
 /** As many as Linux lets one endpoint have (igmp_max_memberships). */
 const PER_ENDPOINT: u32 = 20;
-const records: usize = memory.data(256 * 24, 8);
+const records: usize = memory.data(256 * 32, 8);
 let free: Membership | null = null;
 
 /** Start-up only. */
 export function membershipInit(): void {
-  assert(offsetof<Membership>() == 24);
+  assert(offsetof<Membership>() <= MEMBERSHIP);
   for (let i: u32 = MEMBERSHIPS; i-- > 0;) {
-    const m = changetype<Membership>(records + <usize>i * 24);
+    const m = changetype<Membership>(records + <usize>(i * MEMBERSHIP));
     m.next = free;
     free = m;
   }
@@ -55,7 +73,7 @@ export function membershipInit(): void {
 }
 
 /** The interface of a number from 1 on; of 0 that by which `group` is routed. Null when there is none. */
-function interfaceFor(number: u32, group: IpAddress): Interface | null {
+export function interfaceFor(number: u32, group: IpAddress): Interface | null {
   if (!number) {
     const route = routeTo(group.hi, group.lo);
     return route === null ? null : route.iface;
@@ -73,25 +91,58 @@ export function membershipJoin(e: DatagramEndpoint, group: IpAddress, number: u3
   if (!isGroupAddress(group)) return -Errno.EINVAL;
   const iface = interfaceFor(number, group);
   if (iface === null) return -Errno.ENODEV;
+  if (membershipFind(e, group, iface) !== null) return -Errno.EADDRINUSE;
+  const m = membershipMake(e, group, iface);
+  if (m === null) return -Errno.ENOBUFS;
+  membershipCount(m, 1);
+  membershipSettle(m);
+  return 0;
+}
+
+/** What an endpoint has joined of a group on an interface, or null. */
+export function membershipFind(
+  e: DatagramEndpoint,
+  group: IpAddress,
+  iface: Interface,
+): Membership | null {
+  let m = e.memberships;
+  while (m !== null && (m.lo != group.lo || m.hi != group.hi || m.iface != iface)) m = m.next;
+  return m;
+}
+
+/** A membership that is still to be counted; null when they are too many. */
+export function membershipMake(
+  e: DatagramEndpoint,
+  group: IpAddress,
+  iface: Interface,
+): Membership | null {
   let count: u32 = 0;
   let other = e.memberships;
   while (other !== null) {
-    if (other.iface == iface && other.lo == group.lo && other.hi == group.hi) {
-      return -Errno.EADDRINUSE;
-    }
     count++;
     other = other.next;
   }
   const m = free;
-  if (count == PER_ENDPOINT || m === null) return -Errno.ENOBUFS;
-  if (!groupJoin(iface, group.hi, group.lo)) return -Errno.ENOBUFS;
+  if (count == PER_ENDPOINT || m === null) return null;
+  if (groupOpen(iface, group.hi, group.lo) === null) return null;
   free = m.next;
+  memory.fill(changetype<usize>(m), 0, MEMBERSHIP);
   m.hi = group.hi;
   m.lo = group.lo;
   m.iface = iface;
   m.next = e.memberships;
   e.memberships = m;
-  return 0;
+  return m;
+}
+
+/** Counts what a membership hears into its interface's state (`by` 1), or out of it (-1). */
+export function membershipCount(m: Membership, by: i32): void {
+  groupCount(groupFind(m.iface, m.hi, m.lo)!, m.include, m.sources, by);
+}
+
+/** The interface is told of what was counted. */
+export function membershipSettle(m: Membership): void {
+  groupSettle(groupFind(m.iface, m.hi, m.lo)!);
 }
 
 /** Leaves a group that was joined on that interface, or with 0 on any. -EADDRNOTAVAIL. */
@@ -111,7 +162,11 @@ export function membershipLeave(e: DatagramEndpoint, group: IpAddress, number: u
 }
 
 function leave(m: Membership): void {
-  groupLeave(m.iface, m.hi, m.lo);
+  membershipCount(m, -1);
+  if (SOURCES) {
+    while (m.sources !== null) sourceRemove(m.head);
+  }
+  membershipSettle(m);
   m.next = free;
   free = m;
 }
@@ -124,15 +179,27 @@ export function membershipEnd(e: DatagramEndpoint): void {
   }
 }
 
-/** Whether an endpoint has joined a group where a datagram for it came in; our own come by the loopback. */
-export function hasJoined(e: DatagramEndpoint, group: IpAddress, iface: Interface): bool {
+/**
+ * Whether an endpoint hears what a source sends to a group, received on `iface`: by its own filter, if it has joined the
+ * group there; our own comes by the loopback, and counts as received wherever it has joined.
+ */
+export function hearsGroup(
+  e: DatagramEndpoint,
+  group: IpAddress,
+  source: IpAddress,
+  iface: Interface,
+): bool {
   const anywhere = iface.kind == LinkKind.Loopback;
+  let joined = false;
   let m = e.memberships;
   while (m !== null) {
-    if (m.lo == group.lo && m.hi == group.hi && (anywhere || m.iface == iface)) return true;
+    if (m.lo == group.lo && m.hi == group.hi && (anywhere || m.iface == iface)) {
+      if (m.hears(source)) return true;
+      joined = true;
+    }
     m = m.next;
   }
-  return false;
+  return !joined && !e.ownGroupsOnly;
 }
 
 const chosen = changetype<Route>(memory.data(128, 8));

@@ -1,9 +1,10 @@
 import { HEADROOM, Packet, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { ethernetSend } from "../link/ethernet";
 import { Interface, interfaceAt } from "../interface";
-import { Group, isMember } from "../ip/groups";
-import { GroupRecord, QuerierVersion, listenerQueried } from "../ip/listener";
+import { Group, groupFind } from "../ip/groups";
+import { QuerierVersion, listenerQueried } from "../ip/listener";
 import { IpError, registerProtocol } from "../ip/protocol";
+import { GroupRecord } from "../ip/report";
 import { ipStats } from "../ip/stats";
 import { IpAddress, v4Lo } from "../wire/address";
 import { EtherType, multicastMacV4 } from "../wire/ethernet";
@@ -11,22 +12,19 @@ import {
   IGMP_HEADER,
   IGMP_QUERY_V3,
   IGMP_RECORD,
-  IGMP_REPORT,
   IgmpType,
   igmpBuild,
   igmpGroup,
   igmpPutRecord,
   igmpResponseCode,
   igmpResponseTime,
+  igmpSources,
   igmpType,
   igmpValid,
 } from "../wire/igmp";
 import { IPV4_ALERT_HEADER, Ipv4Header, Protocol, ipv4BuildAlert } from "../wire/ipv4";
 
 /** The messages of IGMPv3, and of versions 2 and 1 for older routers; when: net/ip/listener.ts. */
-
-/** Records of one report, which fits any link. */
-export const IGMP_RECORDS: u32 = 60;
 
 /** Who listens to version 3's reports, and to leaves: routers (RFC 3376, 4.2.14; RFC 2236, 3). */
 const REPORTS: u32 = 0xe000_0016;
@@ -64,8 +62,12 @@ function igmpInput(packet: Packet, _source: IpAddress, _destination: IpAddress):
 
 /** RFC 3376, 7.1 tells the versions apart by length and code. */
 function query(iface: Interface, at: usize, length: u32): void {
-  const group = igmpGroup(at);
-  if (group && !isMember(iface, 0, v4Lo(group))) return;
+  const address = igmpGroup(at);
+  let group: Group | null = null;
+  if (address) {
+    group = groupFind(iface, 0, v4Lo(address));
+    if (group === null || !group.listens) return;
+  }
   const code = igmpResponseCode(at);
   const version3 = length >= IGMP_QUERY_V3;
   if (!version3 && length != IGMP_HEADER) return;
@@ -75,17 +77,19 @@ function query(iface: Interface, at: usize, length: u32): void {
       ? QuerierVersion.Older
       : QuerierVersion.Oldest;
   const within = version == QuerierVersion.Oldest ? RESPONSE_V1 : igmpResponseTime(code, version3);
-  listenerQueried(iface, true, version, !group, within);
+  const sources = version3 ? igmpSources(at) : 0;
+  if (IGMP_QUERY_V3 + sources * 4 > max<u32>(length, IGMP_QUERY_V3)) return;
+  listenerQueried(iface, true, version, group, at + IGMP_QUERY_V3, sources, within);
 }
 
-/** Writes record `index` of a report. */
-export function igmpPut(packet: Packet, index: u32, type: GroupRecord, group: Group): void {
-  igmpPutRecord(packet.data + IGMP_REPORT + index * IGMP_RECORD, type, <u32>group.lo);
+/** Writes a record of a report, but for its sources; returns its bytes. */
+export function igmpPut(at: usize, type: GroupRecord, sources: u32, group: Group): u32 {
+  igmpPutRecord(at, type, sources, <u32>group.lo);
+  return IGMP_RECORD;
 }
 
-/** Sends a report of so many records. */
-export function igmpSend(iface: Interface, packet: Packet, records: u32): void {
-  const length = IGMP_REPORT + records * IGMP_RECORD;
+/** Sends a report of `length` bytes and so many records. */
+export function igmpSend(iface: Interface, packet: Packet, length: u32, records: u32): void {
   igmpBuild(packet.data, IgmpType.ReportV3, records, length);
   send(iface, packet, length, REPORTS);
 }
@@ -93,13 +97,13 @@ export function igmpSend(iface: Interface, packet: Packet, records: u32): void {
 /** Tells older routers of one group: a report to the group itself, or, when it was left, to version 2's routers. */
 export function igmpSendOlder(iface: Interface, group: Group, version: QuerierVersion): void {
   const oldest = version == QuerierVersion.Oldest;
-  if (oldest && !group.references) return;
+  if (oldest && !group.listens) return;
   const packet = allocate(PoolId.Small, Purpose.Control, HEADROOM);
   if (packet === null) return;
   const address = <u32>group.lo;
-  const type = !group.references ? IgmpType.Leave : oldest ? IgmpType.ReportV1 : IgmpType.ReportV2;
+  const type = !group.listens ? IgmpType.Leave : oldest ? IgmpType.ReportV1 : IgmpType.ReportV2;
   igmpBuild(packet.data, type, address, IGMP_HEADER);
-  send(iface, packet, IGMP_HEADER, group.references ? address : ROUTERS);
+  send(iface, packet, IGMP_HEADER, group.listens ? address : ROUTERS);
 }
 
 /** From 0.0.0.0 before there is an address to send from (RFC 3376, 4.2.13). */

@@ -21,7 +21,7 @@ import {
   ipv4Reassembled,
 } from "../wire/ipv4";
 import { ipv4Forward, ipv4ForwardReady } from "./forward";
-import { isMember } from "./groups";
+import { isHeard, isMember } from "./groups";
 import { deliver } from "./protocol";
 import { reassemblyAdd } from "./reassembly";
 import { ipStats } from "./stats";
@@ -75,8 +75,8 @@ function anyInput(iface: Interface, packet: Packet): void {
   const header = changetype<Ipv4Header>(packet.data);
   const from = header.source;
   const to = header.destination;
-  const toGroup = to != iface.v4Address && isGroup(iface, to);
   const protocol = header.protocol;
+  const toGroup = to != iface.v4Address && isGroup(iface, from, to, protocol);
   // Switches ask for groups, too, and have no address (RFC 4541, 2.1.1).
   const served = DHCPD && iface.serves && toGroup && protocol == Protocol.UDP;
   if (badSource(iface, from) && (from || (protocol != Protocol.IGMP && !served))) {
@@ -213,11 +213,17 @@ function countFault(fault: Ipv4Fault): void {
   }
 }
 
-/** A destination that others listen to as well. */
-function isGroup(iface: Interface, to: u32): bool {
+/** A destination that others listen to as well, and that we hear this source at. */
+function isGroup(iface: Interface, from: u32, to: u32, protocol: u32): bool {
   if (to == V4_BROADCAST) return true;
-  // What we send to a group that we are in comes by the loopback.
-  if (isV4Multicast(to)) return iface.kind == LinkKind.Loopback || isMember(iface, 0, v4Lo(to));
+  if (isV4Multicast(to)) {
+    // What we send to a group that we are in comes by the loopback.
+    if (iface.kind == LinkKind.Loopback) return true;
+    // No filter keeps out what routers ask (RFC 3376, 3.2).
+    if (protocol == Protocol.IGMP) return isMember(iface, 0, v4Lo(to));
+    source.setV4(from);
+    return isHeard(iface, 0, v4Lo(to), source);
+  }
   return iface.v4Broadcast != 0 && to == iface.v4Broadcast;
 }
 

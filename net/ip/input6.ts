@@ -28,7 +28,7 @@ import { Protocol } from "../wire/ipv4";
 import { Extension, IPV6_HEADER, Ipv6Fault, Ipv6Header, ipv6Check } from "../wire/ipv6";
 import { extensionsAnnouncedAt, extensionsProtocol, extensionsWalk } from "./extensions";
 import { ipv6Forward, ipv6ForwardReady } from "./forward";
-import { isMember } from "./groups";
+import { isHeard, isMember } from "./groups";
 import { deliver } from "./protocol";
 import { ipv6Stats } from "./stats";
 
@@ -61,7 +61,7 @@ export function ipv6Input(iface: Interface, packet: Packet): void {
   }
   if (config.forwarding && ipv6ForwardReady(iface, packet, source, destination)) return;
   const toGroup = isV6Multicast(destination.hi);
-  if (toGroup ? !isOurGroup(iface) : !isLatest(iface) && !isOurs(iface)) {
+  if (toGroup ? !isOurGroup(iface, header.nextHeader) : !isLatest(iface) && !isOurs(iface)) {
     const passing = config.forwarding && !toGroup && iface.kind != LinkKind.Loopback;
     if (passing) return ipv6Forward(iface, packet, source, destination);
     ipv6Stats.notForUs++;
@@ -217,11 +217,17 @@ function isClaim(header: Ipv6Header): bool {
   return hi >> 54 == V6_LINK_LOCAL >> 54 && !isV6LinkLocal(hi);
 }
 
-/** A group that the interface has joined; a scope within the interface only by the loopback (RFC 4291, 2.7). */
-function isOurGroup(iface: Interface): bool {
+/**
+ * A group at which the interface hears the source; a scope within the interface only by the loopback (RFC 4291, 2.7).
+ * No filter keeps out what routers ask (RFC 3810, 4.2), which begins with a hop-by-hop header.
+ */
+function isOurGroup(iface: Interface, next: u32): bool {
   if (iface.kind == LinkKind.Loopback) return true;
   if (v6Scope(destination.hi, destination.lo) <= Scope.Interface) return false;
-  return isMember(iface, destination.hi, destination.lo);
+  if (next == Protocol.ICMPv6 || next == Extension.HopByHop) {
+    return isMember(iface, destination.hi, destination.lo);
+  }
+  return isHeard(iface, destination.hi, destination.lo, source);
 }
 
 /**

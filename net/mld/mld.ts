@@ -1,8 +1,9 @@
 import { HEADROOM, Packet, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { Interface } from "../interface";
-import { Group, isMember } from "../ip/groups";
-import { GroupRecord, QuerierVersion, listenerQueried } from "../ip/listener";
+import { Group, groupFind } from "../ip/groups";
+import { QuerierVersion, listenerQueried } from "../ip/listener";
 import { ipv6SendOn } from "../ip/output6";
+import { GroupRecord } from "../ip/report";
 import { linkLocalOf } from "../ndp/addresses";
 import { IpAddress, V6_LINK_GROUP, isV6LinkLocal } from "../wire/address";
 import { pseudoHeaderSum } from "../wire/checksum";
@@ -15,19 +16,16 @@ import {
   MLD_QUERY,
   MLD_QUERY_V2,
   MLD_RECORD,
-  MLD_REPORT,
   mldGroupHi,
   mldGroupLo,
   mldPutGroup,
   mldPutHopByHop,
   mldPutRecord,
   mldResponseTime,
+  mldSources,
 } from "../wire/mld";
 
 /** The messages of multicast listener discovery (RFC 3810, and RFC 2710 for older routers); when: net/ip/listener.ts. */
-
-/** Records of one report, which fits any link. */
-export const MLD_RECORDS: u32 = 50;
 
 const reporter = changetype<IpAddress>(memory.data(16, 8));
 const receivers = changetype<IpAddress>(memory.data(16, 8));
@@ -39,32 +37,39 @@ export function mldQuery(iface: Interface, packet: Packet, source: IpAddress): v
   const hi = mldGroupHi(packet.data);
   const lo = mldGroupLo(packet.data);
   const general = (hi | lo) == 0;
-  if (!general && !isMember(iface, hi, lo)) return;
+  let group: Group | null = null;
+  if (!general) {
+    group = groupFind(iface, hi, lo);
+    if (group === null || !group.listens) return;
+  }
   const version2 = packet.length >= MLD_QUERY_V2;
   const version = version2 ? QuerierVersion.Newest : QuerierVersion.Older;
   const within = mldResponseTime(packet.data, version2);
-  listenerQueried(iface, false, version, general, within);
+  const sources = version2 ? mldSources(packet.data) : 0;
+  if (MLD_QUERY_V2 + sources * 16 > max<u32>(packet.length, MLD_QUERY_V2)) return;
+  listenerQueried(iface, false, version, group, packet.data + MLD_QUERY_V2, sources, within);
 }
 
-/** Writes record `index` of a report. */
-export function mldPut(packet: Packet, index: u32, type: GroupRecord, group: Group): void {
-  mldPutRecord(packet.data + MLD_REPORT + index * MLD_RECORD, type, group.hi, group.lo);
+/** Writes a record of a report, but for its sources; returns its bytes. */
+export function mldPut(at: usize, type: GroupRecord, sources: u32, group: Group): u32 {
+  mldPutRecord(at, type, sources, group.hi, group.lo);
+  return MLD_RECORD;
 }
 
-/** Sends a report of so many records to all that listen to reports (5.2.14). */
-export function mldSend(iface: Interface, packet: Packet, records: u32): void {
+/** Sends a report of `length` bytes and so many records to all that listen to reports (5.2.14). */
+export function mldSend(iface: Interface, packet: Packet, length: u32, records: u32): void {
   receivers.set(V6_LINK_GROUP, 0x16);
   icmpv6Build(packet.data, Icmpv6Type.ListenerReportV2, 0, records);
-  send(iface, packet, MLD_REPORT + records * MLD_RECORD);
+  send(iface, packet, length);
 }
 
 /** Tells older routers of one group (RFC 2710, 4): a report to the group itself, or, when it was left, to them. */
 export function mldSendOlder(iface: Interface, group: Group): void {
   const packet = allocate(PoolId.Small, Purpose.Control, HEADROOM);
   if (packet === null) return;
-  if (group.references) receivers.set(group.hi, group.lo);
+  if (group.listens) receivers.set(group.hi, group.lo);
   else receivers.set(V6_LINK_GROUP, 2);
-  const type = group.references ? Icmpv6Type.ListenerReport : Icmpv6Type.ListenerDone;
+  const type = group.listens ? Icmpv6Type.ListenerReport : Icmpv6Type.ListenerDone;
   icmpv6Build(packet.data, type, 0, 0);
   mldPutGroup(packet.data, group.hi, group.lo);
   send(iface, packet, MLD_QUERY);

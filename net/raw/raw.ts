@@ -23,7 +23,7 @@ import { interfaceAt, isOwn } from "../interface";
 import { ipSendBuilt } from "../ip/output";
 import { linkMtu, pathMtuLearn } from "../ip/pathmtu";
 import { IpError } from "../ip/protocol";
-import { datagramRoute, hasJoined, isGroupAddress } from "../membership";
+import { datagramRoute, hearsGroup, isGroupAddress } from "../membership";
 import { Route, RouteKind, routeError, routeFrom } from "../ip/route";
 import { IpAddress, V4_BROADCAST } from "../wire/address";
 import { finish, pseudoHeaderSum, sum } from "../wire/checksum";
@@ -314,8 +314,8 @@ export function rawEchoReply(packet: Packet, source: IpAddress, destination: IpA
 
 function hears(r: Raw, packet: Packet, source: IpAddress, destination: IpAddress): bool {
   if (!isBetween(r, source, destination)) return false;
-  if (r.memberships !== null && isGroupAddress(destination)) {
-    if (!hasJoined(r, destination, interfaceAt(packet.iface))) return false;
+  if (isGroupAddress(destination)) {
+    if (!hearsGroup(r, destination, source, interfaceAt(packet.iface))) return false;
   }
   const protocol = <u32>r.protocol;
   if (protocol == (r.v6 ? Protocol.ICMPv6 : Protocol.ICMP)) {

@@ -26,7 +26,7 @@ import { V4_ALL_HOSTS, isAllNodes } from "../ip/groups";
 import { pathMtu, pathMtuLearn } from "../ip/pathmtu";
 import { IpError, registerProtocol } from "../ip/protocol";
 import { Route, RouteKind, routeError, routeFrom } from "../ip/route";
-import { datagramRoute, hasJoined, isForMany, isGroupAddress } from "../membership";
+import { datagramRoute, hearsGroup, isForMany, isGroupAddress } from "../membership";
 import { IpAddress } from "../wire/address";
 import { pseudoHeaderSum, transportChecksumValid } from "../wire/checksum";
 import { IPV4_HEADER, Protocol } from "../wire/ipv4";
@@ -460,8 +460,8 @@ function give(u: Udp, packet: Packet, source: IpAddress, sourcePort: u32): void 
 
 /**
  * Gives a datagram for many, `packet.data` being its payload, to every endpoint that hears it: of a broadcast all of
- * the port (RFC 1122, 4.1.3.6), of a group who has joined it, or all if everybody is in it. The last one gets
- * the packet, the others copies.
+ * the port (RFC 1122, 4.1.3.6), of a group who hears it of that source, or all if everybody is in it. The last one
+ * gets the packet, the others copies.
  */
 function deliverToAll(
   packet: Packet,
@@ -479,7 +479,7 @@ function deliverToAll(
       <u32>u.localPort == port &&
       u.local.covers(destination) &&
       (!u.remotePort || (<u32>u.remotePort == sourcePort && u.remote.equals(source))) &&
-      (!joined || hasJoined(u, destination, iface));
+      (!joined || hearsGroup(u, destination, source, iface));
     if (hears) {
       if (before !== null) {
         const copy = datagramCopy(packet);

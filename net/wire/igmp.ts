@@ -5,7 +5,7 @@ import { sum } from "./checksum";
  *
  *     query, versions 1 and 2, reports of these, leave: type, maximum response code, checksum, group
  *     query, version 3: the same; flags, interval, number of sources, sources
- *     report, version 3: type, 0, checksum, 0, number of records; records: type, 0, 0, group
+ *     report, version 3: type, 0, checksum, 0, number of records; records: type, 0, number of sources, group, sources
  */
 
 export const enum IgmpType {
@@ -43,15 +43,21 @@ export function igmpValid(at: usize, length: u32): bool {
   return load<u8>(at, 1);
 }
 
+/** How many sources version 3's query says that it has, behind `IGMP_QUERY_V3` bytes. */
+@inline export function igmpSources(at: usize): u32 {
+  return bswap(load<u16>(at, 10));
+}
+
 /** Milliseconds in which to answer version 3's query (RFC 3376, 4.1.1), or one of version 2. */
 export function igmpResponseTime(code: u32, version3: bool): u32 {
   if (!version3 || code < 0x80) return code * 100;
   return (((code & 15) | 16) << (((code >>> 4) & 7) + 3)) * 100;
 }
 
-/** Writes a record. */
-export function igmpPutRecord(at: usize, type: u32, group: u32): void {
-  store<u32>(at, type);
+/** Writes a record, but for its sources. */
+export function igmpPutRecord(at: usize, type: u32, sources: u32, group: u32): void {
+  store<u16>(at, <u16>type);
+  store<u16>(at, bswap(<u16>sources), 2);
   store<u32>(at, bswap(group), 4);
 }
 

@@ -5,8 +5,8 @@ import { Extension, Ipv6Option } from "./ipv6";
 /**
  * Multicast listener discovery, version 2 (RFC 3810, 5).
  *
- *     query:  ICMPv6 header with the maximum response code; group; flags and what sources there are
- *     report: ICMPv6 header with the number of records; records: type, 0, 0, group
+ *     query:  ICMPv6 header with the maximum response code; group; flags, interval, number of sources, sources
+ *     report: ICMPv6 header with the number of records; records: type, 0, number of sources, group, sources
  */
 
 /** Bytes of a version 1 query, and of version 2's before its sources (5.1; 8.1). */
@@ -33,14 +33,20 @@ export function mldResponseTime(at: usize, version2: bool): u32 {
   return bswap(load<u64>(at, 16));
 }
 
+/** How many sources version 2's query says that it has, behind `MLD_QUERY_V2` bytes. */
+@inline export function mldSources(at: usize): u32 {
+  return bswap(load<u16>(at, 26));
+}
+
 /** Writes the group of a query, or of version 1's report or done, behind the ICMPv6 header. */
 export function mldPutGroup(at: usize, hi: u64, lo: u64): void {
   v6Store(at + ICMPV6_HEADER, hi, lo);
 }
 
-/** Writes a record. */
-export function mldPutRecord(at: usize, type: u32, hi: u64, lo: u64): void {
-  store<u32>(at, type);
+/** Writes a record, but for its sources. */
+export function mldPutRecord(at: usize, type: u32, sources: u32, hi: u64, lo: u64): void {
+  store<u16>(at, <u16>type);
+  store<u16>(at, bswap(<u16>sources), 2);
   v6Store(at + 4, hi, lo);
 }
 

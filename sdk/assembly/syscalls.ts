@@ -316,6 +316,27 @@ export const enum SocketOption {
   MulticastLoop = 48,
   /** The number of the interface by which it leaves, 0 for the route's (IP_MULTICAST_IF). */
   MulticastInterface = 49,
+  /**
+   * UDP and raw (RFC 3678): hears a group of this source, which joins it, or no longer (IP_ADD_SOURCE_MEMBERSHIP,
+   * MCAST_JOIN_SOURCE_GROUP, and their opposites); does not hear a source of a group that was joined, or again
+   * (IP_BLOCK_SOURCE, MCAST_BLOCK_SOURCE). As data, two `Layout.Address`: the group, of which the last four bytes are
+   * an interface's number as for `JoinGroup`, and the source. -EINVAL for a group not joined, or whose sources are of
+   * the other kind, -ENODEV, -EADDRNOTAVAIL for a source that is named already or is not, -ENOBUFS for more than 10
+   * of IPv4 or 64 of IPv6.
+   */
+  JoinSource = 50,
+  LeaveSource = 51,
+  BlockSource = 52,
+  UnblockSource = 53,
+  /**
+   * All sources of a group that was joined (IP_MSFILTER, MCAST_MSFILTER). As data, `Layout.GroupFilter` bytes: a
+   * `Layout.Address` as for `JoinGroup`; a u32, 1 to hear only the sources, 0 to hear all others; their number, a
+   * u32; then a `Layout.Address` of each. To read it the group is put in: the number is that of all, the sources as
+   * many as there is room for. -EADDRNOTAVAIL when it was not joined.
+   */
+  GroupFilter = 54,
+  /** Hears groups that others on this machine have joined, and it has not: 1 unless told (IP_MULTICAST_ALL). 0 or 1. */
+  MulticastAll = 55,
 }
 
 /** Bits of `ReadyEntry`'s events; the same as net/endpoint.ts. */
@@ -376,6 +397,8 @@ export const enum Layout {
    * u32: of a link-local address its interface's number from 1 on; 0 is the first that is up.
    */
   Address = 24,
+  /** What a group's filter begins with: see `SocketOption.GroupFilter`. */
+  GroupFilter = 32,
   /** What `Poll` writes of a socket: its number, then its events, both u32. */
   Ready = 8,
   /** Statistics of one pool. */

@@ -234,6 +234,7 @@ for (const [name, group, own, settle] of [
       const { machine, peer, sockets } = settle(world);
       const members = [listening(sockets, group), listening(sockets, group)];
       const stranger = listening(sockets, group, 7, false);
+      sockets.setOption(stranger, SocketOption.MulticastAll, 0);
       const elsewhere = listening(sockets, group, 8);
       toGroup(peer, group, 7, bytes(100));
       world.run(10 * MILLISECOND);

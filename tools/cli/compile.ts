@@ -17,7 +17,16 @@ function placeOf(folder: string, path: string, position: number): string {
 
 /** A part of the kernel that can be left out: kernel/features.ts. */
 export type Feature =
-  "GUESTS" | "NAMES" | "PIPES" | "CONSOLE" | "WASMEDGE" | "DNSSEC" | "DHCPD" | "RARP" | "POLICY";
+  | "GUESTS"
+  | "NAMES"
+  | "PIPES"
+  | "CONSOLE"
+  | "WASMEDGE"
+  | "DNSSEC"
+  | "DHCPD"
+  | "RARP"
+  | "POLICY"
+  | "SOURCES";
 
 export interface Compilation {
   /** Entry beside kernel/main.ts, relative to the project: the app; null for the kernel alone. */

@@ -16,6 +16,7 @@ export const NO_GUESTS: Feature[] = ["GUESTS"];
 const CALLS: readonly (readonly [feature: Feature, ...calls: GuestCall[]])[] = [
   ["NAMES", GuestCall.resolve, GuestCall.sock_getaddrinfo],
   ["PIPES", GuestCall.pipe, GuestCall.pair],
+  ["SOURCES", GuestCall.set_option_data],
 ];
 
 /** Whether answers about names are validated, or asked for from the root on. */
@@ -25,10 +26,13 @@ const validates = (words: string): boolean =>
 /** What an app of these sources, which is linked into its kernel, has no use for. */
 export function unusedByApp(sources: string[], words: string): Feature[] {
   const contents = sources.map((file) => readFileSync(file, "utf8"));
-  const asks = contents.some((text) => /Syscall\.Resolve|net\/dns\//.test(text));
-  if (!asks) return [...NO_GUESTS, "NAMES", "DNSSEC"];
-  const cares = contents.some((text) => /Resolve\.Security/.test(text));
-  return cares || validates(words) ? NO_GUESTS : [...NO_GUESTS, "DNSSEC"];
+  const says = (what: RegExp): boolean => contents.some((text) => what.test(text));
+  const unused = [...NO_GUESTS];
+  const names = says(/Syscall\.Resolve|net\/dns\//);
+  if (!names) unused.push("NAMES");
+  if (!names || !(says(/Resolve\.Security/) || validates(words))) unused.push("DNSSEC");
+  if (!says(/Syscall\.SetOptionData/)) unused.push("SOURCES");
+  return unused;
 }
 
 /** What the guests of an image have no use for. */

@@ -160,13 +160,16 @@ export interface Frame {
   igmp?: Igmp;
 }
 
+/** A record of a report: its type (RFC 3376, 4.2.12; RFC 3810, 5.2.12), the group, the sources. */
+export type GroupRecord = [type: number, group: string, ...sources: string[]];
+
 /** What a host says of its groups (RFC 3376; RFC 2236; RFC 1112). */
 export interface Igmp {
   type: number;
   /** Of the older messages. */
   group: string;
-  /** Of version 3's report: type and group. */
-  records: [type: number, group: string][];
+  /** Of version 3's report. */
+  records: GroupRecord[];
 }
 
 export function mac(bytes: Uint8Array, at = 0): string {
@@ -354,12 +357,34 @@ function parseIgmp({ payload, ttl, headerLength, trafficClass, destination }: Ip
   else if (type === 0x17) check(destination === "224.0.0.2", "IGMP: leave's destination");
   else check(type === 0x22 && destination === "224.0.0.22", `IGMP: type ${type}`);
   const count = type === 0x22 ? view.getUint16(6) : 0;
-  check(payload.length === 8 + 8 * count, "IGMP: records without sources");
-  const records = Array.from({ length: count }, (_, i): [number, string] => [
-    payload[8 + i * 8]!,
-    ip(view.getUint32(12 + i * 8)),
-  ]);
+  const records = groupRecords(payload.subarray(8), count, 4, (at) => ip(view.getUint32(8 + at)));
   return { type, group, records };
+}
+
+/** The records of a report, whose addresses are of so many bytes: nothing is behind them. */
+function groupRecords(
+  bytes: Uint8Array,
+  count: number,
+  address: number,
+  text: (at: number) => string,
+): GroupRecord[] {
+  let at = 0;
+  const records = Array.from({ length: count }, (): GroupRecord => {
+    check(at + 4 + address <= bytes.length && bytes[at + 1] === 0, "report: record (4.2.6)");
+    const sources = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+    const from = at;
+    at += 4 + address * (1 + sources);
+    const named = Array.from({ length: sources }, (_, i) => text(from + 4 + address * (i + 1)));
+    return [bytes[from]!, text(from + 4), ...named];
+  });
+  check(at === bytes.length, "report: bytes behind its records");
+  return records;
+}
+
+/** The records of a report of multicast listener discovery (RFC 3810, 5.2). */
+export function mldRecords({ rest, payload }: Icmp): GroupRecord[] {
+  const count = rest & 0xffff;
+  return groupRecords(payload, count, 16, (at) => ip6(payload.subarray(at, at + 16)));
 }
 
 /** Extension headers (RFC 8200, 4). */
@@ -428,6 +453,7 @@ function parseIcmp6(packet: Ipv6): Icmp {
   check(checksum(payload, sum) === 0, "ICMPv6: checksum");
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const [type, code] = [payload[0]!, payload[1]!];
+  const icmp = { type, code, rest: view.getUint32(4), payload: payload.subarray(8) };
   check(ICMP6_TYPES.includes(type), `ICMPv6: type ${type}`);
   if (type < 128) {
     check(payload.length >= 48, "ICMPv6: error quotes less than a header");
@@ -446,9 +472,9 @@ function parseIcmp6(packet: Ipv6): Icmp {
   if (type === 143) {
     check(packet.hopLimit === 1 && packet.extensions.includes(HOP_BY_HOP), "MLD: router alert");
     check(destination === "ff02::16", "MLD: report's destination");
-    check(payload.length === 8 + 20 * view.getUint16(6), "MLD: records without sources");
+    mldRecords(icmp);
   }
-  return { type, code, rest: view.getUint32(4), payload: payload.subarray(8) };
+  return icmp;
 }
 
 /** The options of a message of neighbour discovery, by type. */

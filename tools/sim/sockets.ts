@@ -43,6 +43,20 @@ export interface Resolved {
 const ADDRESS_AT = 0;
 const DATA_AT = 4096;
 
+/** `Layout.Address`. */
+function addressBytes(address: string, port = 0, zone = 0): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(Layout.Address));
+  if (address.includes(":")) {
+    const wire = new DataView(Uint8Array.from(ip6Bytes(address)).buffer);
+    for (const at of [0, 8]) bytes.setBigUint64(at, wire.getBigUint64(at), true);
+  } else {
+    bytes.setBigUint64(8, 0xffff_0000_0000n | BigInt(ipNumber(address)), true);
+  }
+  bytes.setUint16(16, port, true);
+  bytes.setUint32(20, zone, true);
+  return new Uint8Array(bytes.buffer);
+}
+
 /** Where in the scratch area `Poll` writes, and how many entries. */
 const READY_AT = 1024;
 const READY_COUNT = 64;
@@ -151,11 +165,63 @@ export class Sockets {
 
   /** Joins or leaves a group on the interface of a number from 1 on; 0 is the route's. */
   joinGroup(socket: number, group: string, interfaceNumber = 0, leave = false): void {
-    const at = this.address(group, 0);
-    this.machine.view.setUint32(at + 20, interfaceNumber, true);
+    const at = this.machine.copyIn(addressBytes(group, 0, interfaceNumber), ADDRESS_AT);
     const option = leave ? SocketOption.LeaveGroup : SocketOption.JoinGroup;
     const result = this.machine.syscall(Syscall.SetOptionData, socket, option, at, Layout.Address);
     this.done(leave ? "leaveGroup" : "joinGroup", result);
+  }
+
+  /**
+   * Names a source of a group on an interface, by one of `SocketOption`'s `JoinSource`, `LeaveSource`, `BlockSource` and
+   * `UnblockSource`.
+   */
+  nameSource(
+    option: SocketOption,
+    socket: number,
+    group: string,
+    source: string,
+    interfaceNumber = 0,
+  ): void {
+    const first = addressBytes(group, 0, interfaceNumber);
+    this.setOptionData(socket, option, Buffer.concat([first, addressBytes(source)]));
+  }
+
+  /** Sets the whole filter of a group: the sources alone to hear, or not to hear. */
+  setFilter(
+    socket: number,
+    group: string,
+    include: boolean,
+    sources: string[],
+    interfaceNumber = 0,
+  ): void {
+    const head = new DataView(new ArrayBuffer(8));
+    head.setUint32(0, Number(include), true);
+    head.setUint32(4, sources.length, true);
+    const parts = [
+      addressBytes(group, 0, interfaceNumber),
+      new Uint8Array(head.buffer),
+      ...sources.map((source) => addressBytes(source)),
+    ];
+    this.setOptionData(socket, SocketOption.GroupFilter, Buffer.concat(parts));
+  }
+
+  /** The filter of a group, with as many sources as there is `room` for. */
+  filter(socket: number, group: string, room = 64) {
+    const { machine } = this;
+    const at = machine.copyIn(addressBytes(group), DATA_AT);
+    const length = Layout.GroupFilter + room * Layout.Address;
+    const option = SocketOption.GroupFilter;
+    const result = machine.inquire(Syscall.GetOptionData, socket, option, at, length);
+    const bytes = this.done("getFilter", result);
+    const told = (bytes - Layout.GroupFilter) / Layout.Address;
+    return {
+      include: machine.view.getUint32(at + Layout.Address, true) === 1,
+      count: machine.view.getUint32(at + Layout.Address + 4, true),
+      sources: Array.from(
+        { length: told },
+        (_, i) => this.readAddress(at + Layout.GroupFilter + i * Layout.Address).address,
+      ),
+    };
   }
 
   setOptionData(socket: number, option: SocketOption, bytes: Uint8Array): void {
@@ -240,15 +306,7 @@ export class Sockets {
   }
 
   private address(address: string, port: number): number {
-    const bytes = new DataView(new ArrayBuffer(Layout.Address));
-    if (address.includes(":")) {
-      const wire = new DataView(Uint8Array.from(ip6Bytes(address)).buffer);
-      for (const at of [0, 8]) bytes.setBigUint64(at, wire.getBigUint64(at), true);
-    } else {
-      bytes.setBigUint64(8, 0xffff_0000_0000n | BigInt(ipNumber(address)), true);
-    }
-    bytes.setUint16(16, port, true);
-    return this.machine.copyIn(new Uint8Array(bytes.buffer), ADDRESS_AT);
+    return this.machine.copyIn(addressBytes(address, port), ADDRESS_AT);
   }
 
   private readAddress(at: number): { address: string; port: number } {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import {
-  type Frame,
   HOP_BY_HOP,
   icmp6Message,
   ICMPV6,
-  ip6,
+  mldRecords,
   ip6Bytes,
   solicitedNode,
 } from "../../../tools/sim/frames.ts";
@@ -13,15 +12,6 @@ import type { Peer } from "../../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../../tools/sim/simulation.ts";
 import { simulate } from "../harness.ts";
 import { addresses, HOST, PREFIX, ROUTER, settled } from "./network.ts";
-
-/** A report's records: type and group. */
-function records(frame: Frame): [type: number, group: string][] {
-  const { payload, rest } = frame.icmp6!;
-  return Array.from({ length: rest & 0xffff }, (_, i) => [
-    payload[i * 20]!,
-    ip6(payload.subarray(i * 20 + 4, i * 20 + 20)),
-  ]);
-}
 
 /** A query for `group`, or general, to be answered within `ms`. */
 function query(peer: Peer, ms: number, group = "::", hopLimit = 1, source = ROUTER): void {
@@ -42,7 +32,8 @@ describe("MLDv2 (RFC 3810)", () => {
     const { machine } = world.station({ ip: "10.0.0.2/24", ip6: `${HOST}/64` });
     const peer = world.peer("10.0.0.1", { ip6: ROUTER });
     world.run(5 * SECOND);
-    const groups = peer.inbox.filter((f) => f.icmp6?.type === 143).flatMap(records);
+    const reports = peer.inbox.filter((f) => f.icmp6?.type === 143);
+    const groups = reports.flatMap((report) => mldRecords(report.icmp6!));
     for (const address of [HOST, addresses(machine)["link-local"]!]) {
       const of = groups.filter(([, group]) => group === solicitedNode(address));
       assert.deepEqual(
@@ -63,7 +54,7 @@ describe("MLDv2 (RFC 3810)", () => {
     const report = peer.expectIcmp6(143, 510 * MILLISECOND);
     assert.match(report.ipv6!.source, /^fe80::/);
     const wanted = [HOST, addresses(machine)["link-local"]!].map(solicitedNode).sort();
-    const found = records(report);
+    const found = mldRecords(report.icmp6!);
     assert.deepEqual(found.map(([, group]) => group).sort(), wanted);
     assert.ok(found.every(([type]) => type === 2));
   });
