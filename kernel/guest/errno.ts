@@ -121,6 +121,8 @@ export function wasiErrno(errno: i32): WasiErrno {
       return WasiErrno.Connaborted;
     case Errno.ECONNRESET:
       return WasiErrno.Connreset;
+    case Errno.ENODEV:
+      return WasiErrno.Nodev;
     case Errno.ENOBUFS:
       return WasiErrno.Nobufs;
     case Errno.EISCONN:

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-enum form { NUMBER, DATA, TIME, GROUP, INTERFACE };
+enum form { NUMBER, DATA, TIME, GROUP, REQUEST, SOURCE, FILTER, INTERFACE };
 
 static const struct option {
   int level, name, option;
@@ -54,6 +54,19 @@ static const struct option {
     {IPPROTO_IP, IP_MTU, SKERRY_PATH_MTU, NUMBER},
     {IPPROTO_IP, IP_ADD_MEMBERSHIP, SKERRY_JOIN_GROUP, GROUP},
     {IPPROTO_IP, IP_DROP_MEMBERSHIP, SKERRY_LEAVE_GROUP, GROUP},
+    {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, SKERRY_JOIN_SOURCE, SOURCE},
+    {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP, SKERRY_LEAVE_SOURCE, SOURCE},
+    {IPPROTO_IP, IP_BLOCK_SOURCE, SKERRY_BLOCK_SOURCE, SOURCE},
+    {IPPROTO_IP, IP_UNBLOCK_SOURCE, SKERRY_UNBLOCK_SOURCE, SOURCE},
+    {IPPROTO_IP, IP_MSFILTER, SKERRY_GROUP_FILTER, FILTER},
+    {IPPROTO_IP, MCAST_JOIN_GROUP, SKERRY_JOIN_GROUP, REQUEST},
+    {IPPROTO_IP, MCAST_LEAVE_GROUP, SKERRY_LEAVE_GROUP, REQUEST},
+    {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, SKERRY_JOIN_SOURCE, REQUEST},
+    {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP, SKERRY_LEAVE_SOURCE, REQUEST},
+    {IPPROTO_IP, MCAST_BLOCK_SOURCE, SKERRY_BLOCK_SOURCE, REQUEST},
+    {IPPROTO_IP, MCAST_UNBLOCK_SOURCE, SKERRY_UNBLOCK_SOURCE, REQUEST},
+    {IPPROTO_IP, MCAST_MSFILTER, SKERRY_GROUP_FILTER, FILTER},
+    {IPPROTO_IP, IP_MULTICAST_ALL, SKERRY_MULTICAST_ALL, NUMBER},
     {IPPROTO_IP, IP_MULTICAST_TTL, SKERRY_MULTICAST_HOPS, NUMBER},
     {IPPROTO_IP, IP_MULTICAST_LOOP, SKERRY_MULTICAST_LOOP, NUMBER},
     {IPPROTO_IP, IP_MULTICAST_IF, SKERRY_MULTICAST_INTERFACE, INTERFACE},
@@ -61,6 +74,14 @@ static const struct option {
     {IPPROTO_IPV6, IPV6_MTU, SKERRY_PATH_MTU, NUMBER},
     {IPPROTO_IPV6, IPV6_JOIN_GROUP, SKERRY_JOIN_GROUP, GROUP},
     {IPPROTO_IPV6, IPV6_LEAVE_GROUP, SKERRY_LEAVE_GROUP, GROUP},
+    {IPPROTO_IPV6, MCAST_JOIN_GROUP, SKERRY_JOIN_GROUP, REQUEST},
+    {IPPROTO_IPV6, MCAST_LEAVE_GROUP, SKERRY_LEAVE_GROUP, REQUEST},
+    {IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP, SKERRY_JOIN_SOURCE, REQUEST},
+    {IPPROTO_IPV6, MCAST_LEAVE_SOURCE_GROUP, SKERRY_LEAVE_SOURCE, REQUEST},
+    {IPPROTO_IPV6, MCAST_BLOCK_SOURCE, SKERRY_BLOCK_SOURCE, REQUEST},
+    {IPPROTO_IPV6, MCAST_UNBLOCK_SOURCE, SKERRY_UNBLOCK_SOURCE, REQUEST},
+    {IPPROTO_IPV6, MCAST_MSFILTER, SKERRY_GROUP_FILTER, FILTER},
+    {IPPROTO_IPV6, IPV6_MULTICAST_ALL, SKERRY_MULTICAST_ALL, NUMBER},
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS, SKERRY_MULTICAST_HOPS, NUMBER},
     {IPPROTO_IPV6, IPV6_MULTICAST_LOOP, SKERRY_MULTICAST_LOOP, NUMBER},
     {IPPROTO_IPV6, IPV6_MULTICAST_IF, SKERRY_MULTICAST_INTERFACE, NUMBER},
@@ -86,12 +107,20 @@ static int missing(int fd, int level, int reading) {
   return result(known || !reading ? -ENOPROTOOPT : -EOPNOTSUPP);
 }
 
-// Which interface an address of ours means is not known here: by number, or the one that the group's route says.
+// The number of the interface with this address of ours, or 0 for the one that the group's route says.
+static int interface_with(struct in_addr own) {
+  struct skerry_interface info;
+  if (own.s_addr == htonl(INADDR_ANY)) return 0;
+  for (int number = 1; !skerry_interface((unsigned)number, &info); number++)
+    if (htonl(info.address) == own.s_addr) return number;
+  return -ENODEV;
+}
+
 static int interface_of(const void *value, socklen_t length) {
   const struct ip_mreqn *request = value;
   if (length >= sizeof *request && request->imr_ifindex) return request->imr_ifindex;
   const struct in_addr *own = length >= sizeof(struct ip_mreq) ? &request->imr_address : value;
-  return own->s_addr == htonl(INADDR_ANY) ? 0 : -ENODEV;
+  return interface_with(*own);
 }
 
 // Joins or leaves a group: struct ip_mreq, ip_mreqn or ipv6_mreq.
@@ -117,12 +146,131 @@ static int change_group(int fd, const struct option *found, const void *value, s
   return skerry_set_option_data(fd, found->option, &address, sizeof address);
 }
 
+// An IPv4 address as the kernel has it.
+static struct skerry_address address_of(struct in_addr in, int interface) {
+  const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = in};
+  struct skerry_address to;
+  skerry_address_in(&to, (const struct sockaddr *)&from, sizeof from);
+  to.zone = (uint32_t)interface;
+  return to;
+}
+
+// Names a source of a group: struct ip_mreq_source.
+static int change_source(int fd, const struct option *found, const void *value, socklen_t length) {
+  const struct ip_mreq_source *request = value;
+  if (length != sizeof *request) return -EINVAL;
+  const int interface = interface_with(request->imr_interface);
+  if (interface < 0) return interface;
+  const struct skerry_address both[] = {address_of(request->imr_multiaddr, interface), address_of(request->imr_sourceaddr, 0)};
+  return skerry_set_option_data(fd, found->option, both, sizeof both);
+}
+
+// An address of the level's family: the error that Linux has for another one is `wrong`.
+static int family_in(int level, struct skerry_address *to, const struct sockaddr_storage *from, int wrong) {
+  if (from->ss_family != (level == IPPROTO_IPV6 ? AF_INET6 : AF_INET)) return wrong;
+  return -skerry_address_in(to, (const struct sockaddr *)from, sizeof *from);
+}
+
+// Of either family: struct group_req, to join or leave a group, or group_source_req, to name a source of one.
+static int change_request(int fd, const struct option *found, const void *value, socklen_t length) {
+  const int sourced = found->option >= SKERRY_JOIN_SOURCE;
+  const struct group_source_req *request = value;
+  if (length < (sourced ? sizeof *request : sizeof(struct group_req))) return -EINVAL;
+  struct skerry_address both[2];
+  const int wrong = sourced || found->level == IPPROTO_IPV6 ? -EADDRNOTAVAIL : -EINVAL;
+  int error = family_in(found->level, &both[0], &request->gsr_group, wrong);
+  if (!error && sourced) error = family_in(found->level, &both[1], &request->gsr_source, wrong);
+  if (error) return error;
+  both[0].zone = request->gsr_interface;
+  return skerry_set_option_data(fd, found->option, both, sourced ? sizeof both : sizeof *both);
+}
+
+enum { SOURCES_V4 = 10, SOURCES_V6 = 64 };
+
+union filter {
+  struct skerry_group_filter filter;
+  char room[sizeof(struct skerry_group_filter) + SOURCES_V6 * sizeof(struct skerry_address)];
+};
+
+// The group of a struct ip_msfilter or group_filter.
+static int filter_group(const struct option *found, const void *value, socklen_t length, struct skerry_address *group) {
+  if (found->name == IP_MSFILTER) {
+    const struct ip_msfilter *request = value;
+    if (length < IP_MSFILTER_SIZE(0)) return -EINVAL;
+    const int interface = interface_with(request->imsf_interface);
+    if (interface < 0) return interface;
+    *group = address_of(request->imsf_multiaddr, interface);
+    return 0;
+  }
+  const struct group_filter *request = value;
+  if (length < GROUP_FILTER_SIZE(0)) return -EINVAL;
+  const int error = family_in(found->level, group, &request->gf_group, -EADDRNOTAVAIL);
+  group->zone = request->gf_interface;
+  return error;
+}
+
+// Sets all sources of a group.
+static int set_filter(int fd, const struct option *found, const void *value, socklen_t length) {
+  union filter to = {0};
+  const int old = found->name == IP_MSFILTER;
+  const struct ip_msfilter *four = value;
+  const struct group_filter *both = value;
+  if (length < (old ? IP_MSFILTER_SIZE(0) : GROUP_FILTER_SIZE(0))) return -EINVAL;
+  const uint32_t count = old ? four->imsf_numsrc : both->gf_numsrc;
+  if (count > (found->level == IPPROTO_IPV6 ? SOURCES_V6 : SOURCES_V4)) return -ENOBUFS;
+  if ((old ? IP_MSFILTER_SIZE(count) : GROUP_FILTER_SIZE(count)) > length) return -EINVAL;
+  int error = filter_group(found, value, length, &to.filter.group);
+  for (uint32_t i = 0; !error && i < count; i++) {
+    if (old) to.filter.sources[i] = address_of(four->imsf_slist[i], 0);
+    else error = family_in(found->level, &to.filter.sources[i], &both->gf_slist[i], -EADDRNOTAVAIL);
+  }
+  if (error) return error;
+  to.filter.include = old ? four->imsf_fmode : both->gf_fmode;
+  to.filter.count = count;
+  return skerry_set_option_data(fd, found->option, &to, sizeof to.filter + count * sizeof *to.filter.sources);
+}
+
+// Reads them: as many as there is room for, and the number of all.
+static int get_filter(int fd, const struct option *found, void *value, socklen_t *length) {
+  union filter from = {0};
+  const int error = filter_group(found, value, *length, &from.filter.group);
+  if (error) return error == -EADDRNOTAVAIL ? -EINVAL : error;
+  const int bytes = skerry_get_option_data(fd, found->option, &from, sizeof from);
+  if (bytes < 0) return bytes;
+  const uint32_t count = from.filter.count;
+  struct ip_msfilter *four = value;
+  struct group_filter *both = value;
+  const int old = found->name == IP_MSFILTER;
+  const uint32_t room = old ? four->imsf_numsrc : both->gf_numsrc;
+  const uint32_t copied = count < room ? count : room;
+  const socklen_t size = old ? IP_MSFILTER_SIZE(copied) : GROUP_FILTER_SIZE(copied);
+  if (*length < size) return -EINVAL;
+  for (uint32_t i = 0; i < copied; i++) {
+    struct skerry_address *source = &from.filter.sources[i];
+    if (old) {
+      four->imsf_slist[i].s_addr = htonl((uint32_t)source->low);
+      continue;
+    }
+    socklen_t room_there = sizeof both->gf_slist[i];
+    source->domain = found->level == IPPROTO_IPV6 ? SKERRY_INET6 : SKERRY_INET;
+    memset(&both->gf_slist[i], 0, sizeof both->gf_slist[i]);
+    skerry_address_out(source, (struct sockaddr *)&both->gf_slist[i], &room_there);
+  }
+  if (old) four->imsf_fmode = from.filter.include, four->imsf_numsrc = count;
+  else both->gf_fmode = from.filter.include, both->gf_numsrc = count;
+  *length = size;
+  return 0;
+}
+
 int setsockopt(int fd, int level, int name, const void *value, socklen_t length) {
   const struct option *found = find(level, name);
   if (!found) return missing(fd, level, 0);
   if (!value && length) return result(-EFAULT);
   if (found->form == DATA) return result(skerry_set_option_data(fd, found->option, value, length));
   if (found->form == GROUP) return result(change_group(fd, found, value, length));
+  if (found->form == REQUEST) return result(change_request(fd, found, value, length));
+  if (found->form == SOURCE) return result(change_source(fd, found, value, length));
+  if (found->form == FILTER) return result(set_filter(fd, found, value, length));
   if (found->form == INTERFACE && length >= sizeof(struct in_addr)) {
     const int interface = interface_of(value, length);
     return result(interface < 0 ? interface : skerry_set_option(fd, found->option, interface));
@@ -153,6 +301,8 @@ int getsockopt(int fd, int level, int name, void *__restrict value, socklen_t *_
     if (bytes >= 0) *length = (socklen_t)bytes;
     return result(bytes < 0 ? bytes : 0);
   }
+  if (found->form == FILTER) return result(get_filter(fd, found, value, length));
+  if (found->form == REQUEST || found->form == SOURCE) return result(-ENOPROTOOPT);
   char answer[sizeof(struct timeval)];
   socklen_t size = sizeof(int);
   if (found->form == TIME) {

@@ -82,9 +82,25 @@ enum {
   SKERRY_MULTICAST_HOPS = 47,
   SKERRY_MULTICAST_LOOP = 48,
   SKERRY_MULTICAST_INTERFACE = 49,
+  /** As data: two struct skerry_address, the group with its interface and the source. */
+  SKERRY_JOIN_SOURCE = 50,
+  SKERRY_LEAVE_SOURCE = 51,
+  SKERRY_BLOCK_SOURCE = 52,
+  SKERRY_UNBLOCK_SOURCE = 53,
+  /** As data: a struct skerry_group_filter. */
+  SKERRY_GROUP_FILTER = 54,
+  SKERRY_MULTICAST_ALL = 55,
   /** How long a call waits: as data, a u64 in ns, 0 for ever. */
   SKERRY_RCVTIMEO = 256,
   SKERRY_SNDTIMEO = 257,
+};
+
+/** Of a group that was joined, the sources that are heard alone, or all but these; to read it the group is put in. */
+struct skerry_group_filter {
+  /** Its zone is the interface. */
+  struct skerry_address group;
+  uint32_t include, count;
+  struct skerry_address sources[];
 };
 
 #define SKERRY_IMPORT(name) __attribute__((import_module("skerry"), import_name(#name)))

@@ -29,7 +29,7 @@ static const char *name_of(int error) {
   NAME(ECONNREFUSED) NAME(ECONNRESET) NAME(EDESTADDRREQ) NAME(EDOM) NAME(EEXIST) NAME(EFAULT) NAME(EINPROGRESS)
   NAME(EINVAL) NAME(EISCONN) NAME(EMFILE) NAME(EMSGSIZE) NAME(ENOENT) NAME(ENOPROTOOPT) NAME(ENOTCONN)
   NAME(ENOTSOCK) NAME(ENOTTY) NAME(EOPNOTSUPP) NAME(EPERM) NAME(EPIPE) NAME(EPROTONOSUPPORT) NAME(ETIMEDOUT)
-  NAME(ESPIPE) NAME(ELOOP) NAME(ENODEV) NAME(ENXIO) NAME(EADDRNOTAVAIL)
+  NAME(ESPIPE) NAME(ELOOP) NAME(ENODEV) NAME(ENXIO) NAME(EADDRNOTAVAIL) NAME(ENOBUFS)
   return strerror(error);
 }
 
@@ -541,6 +541,146 @@ PART groups(void) {
   close(fd), close(six);
 }
 
+static void put(struct sockaddr_storage *to, const char *text) {
+  memset(to, 0, sizeof *to);
+  to->ss_family = strchr(text, ':') ? AF_INET6 : AF_INET;
+  void *at = to->ss_family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)to)->sin6_addr : &((struct sockaddr_in *)to)->sin_addr;
+  inet_pton(to->ss_family, text, at);
+}
+
+// Names a source of a group on interface 1.
+static int source(int fd, int level, int name, const char *group, const char *from) {
+  struct group_source_req request = {.gsr_interface = 1};
+  put(&request.gsr_group, group), put(&request.gsr_source, from);
+  return setsockopt(fd, level, name, &request, sizeof request);
+}
+
+union whole {
+  struct group_filter filter;
+  char room[GROUP_FILTER_SIZE(66)];
+};
+
+static int set_filter(int fd, int level, const char *group, int mode, int count) {
+  union whole whole = {.filter = {.gf_interface = 1, .gf_fmode = (unsigned)mode, .gf_numsrc = (unsigned)count}};
+  put(&whole.filter.gf_group, group);
+  for (int i = 0; i < count; i++) {
+    char text[INET6_ADDRSTRLEN];
+    snprintf(text, sizeof text, level == IPPROTO_IP ? "192.0.2.%d" : "2001:db8::%d", i + 1);
+    put(&whole.filter.gf_slist[i], text);
+  }
+  return setsockopt(fd, level, MCAST_MSFILTER, &whole, GROUP_FILTER_SIZE(count));
+}
+
+static int get_filter(int fd, int level, const char *group, int room) {
+  union whole whole = {.filter = {.gf_interface = 1, .gf_numsrc = (unsigned)room}};
+  socklen_t length = GROUP_FILTER_SIZE(room);
+  put(&whole.filter.gf_group, group);
+  if (getsockopt(fd, level, MCAST_MSFILTER, &whole, &length) < 0) return -1;
+  const int told = (int)((length - GROUP_FILTER_SIZE(0)) / sizeof(struct sockaddr_storage));
+  printf("mode %d, %d sources, %d told:", (int)whole.filter.gf_fmode, (int)whole.filter.gf_numsrc, told);
+  for (int i = 0; i < told; i++) {
+    char text[INET6_ADDRSTRLEN];
+    const struct sockaddr_storage *one = &whole.filter.gf_slist[i];
+    const void *from = one->ss_family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)one)->sin6_addr : &((struct sockaddr_in *)one)->sin_addr;
+    printf(" %s", inet_ntop(one->ss_family, from, text, sizeof text));
+  }
+  printf("\n");
+  return 0;
+}
+
+// RFC 3678, in both families, and IPv4's own.
+static void sources_of(int level, const char *group, const char *a, const char *b, const char *other) {
+  const int fd = socket(level == IPPROTO_IP ? AF_INET : AF_INET6, SOCK_DGRAM, 0), most = level == IPPROTO_IP ? 10 : 64;
+  struct group_req request = {.gr_interface = 1};
+  put(&request.gr_group, group);
+  SAY(source(fd, level, MCAST_BLOCK_SOURCE, group, a));
+  SAY(source(fd, level, MCAST_UNBLOCK_SOURCE, group, a));
+  SAY(source(fd, level, MCAST_LEAVE_SOURCE_GROUP, group, a));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, a, a));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, group, other));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, other, a));
+  SAY(get_filter(fd, level, group, 4));
+  SAY(get_filter(fd, level, a, 4));
+  SAY(set_filter(fd, level, group, MCAST_EXCLUDE, 1));
+  SAY(set_filter(fd, level, group, MCAST_INCLUDE, 0));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, group, a));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, group, a));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, group, b));
+  SAY(get_filter(fd, level, group, 4));
+  SAY(get_filter(fd, level, group, 1));
+  SAY(get_filter(fd, level, group, 0));
+  SAY(source(fd, level, MCAST_BLOCK_SOURCE, group, b));
+  SAY(setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request));
+  SAY(source(fd, level, MCAST_LEAVE_SOURCE_GROUP, group, a));
+  SAY(source(fd, level, MCAST_LEAVE_SOURCE_GROUP, group, a));
+  SAY(source(fd, level, MCAST_LEAVE_SOURCE_GROUP, group, b));
+  SAY(get_filter(fd, level, group, 4));
+  SAY(setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request.gr_interface));
+  SAY(setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request));
+  SAY(get_filter(fd, level, group, 4));
+  SAY(source(fd, level, MCAST_BLOCK_SOURCE, group, a));
+  SAY(source(fd, level, MCAST_BLOCK_SOURCE, group, a));
+  SAY(source(fd, level, MCAST_UNBLOCK_SOURCE, group, b));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, group, b));
+  SAY(get_filter(fd, level, group, 4));
+  SAY(source(fd, level, MCAST_UNBLOCK_SOURCE, group, a));
+  SAY(set_filter(fd, level, group, MCAST_INCLUDE, most + 1));
+  SAY(set_filter(fd, level, group, 2, 1));
+  SAY(set_filter(fd, level, group, MCAST_INCLUDE, most));
+  SAY(source(fd, level, MCAST_JOIN_SOURCE_GROUP, group, level == IPPROTO_IP ? "192.0.2.99" : "2001:db8::99"));
+  SAY(get_filter(fd, level, group, 2));
+  SAY(setsockopt(fd, level, MCAST_LEAVE_GROUP, &request, sizeof request));
+  SAY(setsockopt(fd, level, MCAST_LEAVE_GROUP, &request, sizeof request));
+  request.gr_interface = 99;
+  SAY(setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request));
+  put(&request.gr_group, other);
+  SAY(setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request));
+  close(fd);
+}
+
+PART sources(void) {
+  printf("-- sources\n");
+  sources_of(IPPROTO_IP, "239.255.0.2", "192.0.2.1", "192.0.2.2", "2001:db8::1");
+  sources_of(IPPROTO_IPV6, "ff05::1235", "2001:db8::1", "2001:db8::2", "192.0.2.1");
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0), six = socket(AF_INET6, SOCK_DGRAM, 0), off = 0, two = 2;
+  struct ifreq own = {.ifr_addr.sa_family = AF_INET};
+  if_indextoname(1, own.ifr_name);
+  SAY(ioctl(fd, SIOCGIFADDR, &own));
+  const struct in_addr here = ((struct sockaddr_in *)&own.ifr_addr)->sin_addr;
+  struct ip_mreq_source request = {.imr_multiaddr.s_addr = htonl(0xefff0003), .imr_interface = here, .imr_sourceaddr.s_addr = htonl(0xc0000201)};
+  SAY(setsockopt(fd, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &request, sizeof request - 1));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP, &request, sizeof request));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &request, sizeof request));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_BLOCK_SOURCE, &request, sizeof request));
+  union {
+    struct ip_msfilter filter;
+    char room[IP_MSFILTER_SIZE(12)];
+  } whole = {.filter = {.imsf_multiaddr = request.imr_multiaddr, .imsf_interface = here, .imsf_numsrc = 2}};
+  socklen_t length = IP_MSFILTER_SIZE(2);
+  SAY(getsockopt(fd, IPPROTO_IP, IP_MSFILTER, &whole, &length));
+  printf("%d bytes, mode %d, %d sources: %s\n", (int)length, (int)whole.filter.imsf_fmode, (int)whole.filter.imsf_numsrc, inet_ntoa(whole.filter.imsf_slist[0]));
+  whole.filter.imsf_fmode = MCAST_EXCLUDE;
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MSFILTER, &whole, IP_MSFILTER_SIZE(0)));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MSFILTER, &whole, IP_MSFILTER_SIZE(1)));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_UNBLOCK_SOURCE, &request, sizeof request));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_UNBLOCK_SOURCE, &request, sizeof request));
+  whole.filter.imsf_numsrc = 11;
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MSFILTER, &whole, sizeof whole));
+  whole.filter.imsf_interface.s_addr = htonl(0xc0000263);
+  whole.filter.imsf_numsrc = 1;
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MSFILTER, &whole, sizeof whole));
+  length = 4;
+  SAY(getsockopt(fd, IPPROTO_IP, IP_MSFILTER, &whole, &length));
+  SAY(number(fd, IPPROTO_IP, IP_MULTICAST_ALL));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &two, sizeof two));
+  SAY(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof off));
+  SAY(number(fd, IPPROTO_IP, IP_MULTICAST_ALL));
+  SAY(number(six, IPPROTO_IPV6, IPV6_MULTICAST_ALL));
+  SAY(setsockopt(six, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &off, sizeof off));
+  SAY(number(six, IPPROTO_IPV6, IPV6_MULTICAST_ALL));
+  close(fd), close(six);
+}
+
 PART both_families(void) {
   printf("-- IPv6\n");
   const int listener = socket(AF_INET6, SOCK_STREAM, 0), on = 1;
@@ -899,6 +1039,7 @@ int main(void) {
   timers();
   descriptors();
   groups();
+  sources();
   both_families();
   options();
   pipes();
