@@ -69,6 +69,10 @@ export declare function localAddress(fd: i32, into: usize): i32;
 @external("skerry", "set_option")
 export declare function setOption(fd: i32, option: u32, value: u32): i32;
 
+
+@external("skerry", "set_option_data")
+export declare function setOptionData(fd: i32, option: u32, from: usize, length: u32): i32;
+
 /** `what`: 0 for addresses. Bytes of records, as `Layout.Record` in syscalls.ts has them. */
 @external("skerry", "resolve")
 export declare function resolve(name: usize, length: u32, what: u32, into: usize, most: u32): i32;

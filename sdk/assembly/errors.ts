@@ -27,6 +27,7 @@ export const enum Errno {
   NetworkDown = 38,
   NetworkUnreachable = 40,
   NoBuffers = 42,
+  NoDevice = 43,
   NotFound = 44,
   NoMemory = 48,
   NoSpace = 51,
@@ -78,6 +79,8 @@ export function errorText(errno: i32): string {
     case Errno.NoBuffers:
     case Errno.NoMemory:
       return "the machine has no memory left for it";
+    case Errno.NoDevice:
+      return "no interface has that number, or leads there";
     case Errno.NotFound:
       return "there is none of that name";
     case Errno.NoSpace:
@@ -111,12 +114,18 @@ export class IoError {
     readonly errno: i32,
     /** What was tried: "listen on port 80". */
     readonly what: string,
+    /** What `errno` means here, if that is more than `errorText` says. */
+    private readonly why: string = "",
   ) {}
 
   get message(): string {
-    return this.what + ": " + errorText(this.errno);
+    return this.what + ": " + (this.why.length ? this.why : errorText(this.errno));
   }
 }
+
+/** Nothing, as a `Result`. */
+@final
+export class Done {}
 
 /** What a call made, or why it could not. */
 export class Result<T> {
@@ -129,8 +138,8 @@ export class Result<T> {
     return new Result<T>(value, null);
   }
 
-  static fails<T>(errno: i32, what: string): Result<T> {
-    return new Result<T>(null, new IoError(errno, what));
+  static fails<T>(errno: i32, what: string, why: string = ""): Result<T> {
+    return new Result<T>(null, new IoError(errno, what, why));
   }
 
   get failed(): bool {

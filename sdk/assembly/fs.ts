@@ -1,5 +1,7 @@
 import { fdClose } from "./calls";
-import { Errno, Result } from "./errors";
+import { Done, Errno, Result } from "./errors";
+
+export { Done } from "./errors";
 
 /**
  * Files: folders of the image, read-only, and directories in RAM, as `files` in skerry.toml mounts them. Paths are
@@ -124,10 +126,6 @@ export class Entry {
     readonly isDirectory: bool,
   ) {}
 }
-
-/** Nothing, as a `Result`. */
-@final
-export class Done {}
 
 const done: Done = new Done();
 

@@ -19,8 +19,17 @@ import {
   sockShutdown,
   socket,
 } from "./calls";
-import { Errno, Result } from "./errors";
+import { Done, Errno, Result } from "./errors";
 import { race } from "./eyeballs";
+import {
+  blockSource,
+  hearsAllGroups,
+  joinGroup,
+  joinSource,
+  leaveGroup,
+  leaveSource,
+  unblockSource,
+} from "./groups";
 
 /**
  * TCP and UDP for programs that do one thing at a time: each call waits until it is done, and costs nothing
@@ -28,7 +37,7 @@ import { race } from "./eyeballs";
  */
 
 export { Address } from "./address";
-export { Errno, IoError, Result, errorText } from "./errors";
+export { Done, Errno, IoError, Result, errorText } from "./errors";
 
 /** Connections that may wait to be accepted. */
 export const BACKLOG: u32 = 1024;
@@ -214,6 +223,41 @@ export class UdpSocket {
   /** Sends a datagram: its length, or a negated `Errno`. */
   send(bytes: Uint8Array, to: Address): i32 {
     return sendTo(this.fd, bytes.dataStart, bytes.length, changetype<usize>(to));
+  }
+
+  /** Hears a group, on the interface of a number from 1 on; 0 is the one by which the group is routed. */
+  joinGroup(group: Address, iface: u32 = 0): Result<Done> {
+    return joinGroup(this.fd, group, iface);
+  }
+
+  /** Hears a group no longer. */
+  leaveGroup(group: Address, iface: u32 = 0): Result<Done> {
+    return leaveGroup(this.fd, group, iface);
+  }
+
+  /** Hears a group from this source, and from others for which this was called. */
+  joinSource(group: Address, source: Address, iface: u32 = 0): Result<Done> {
+    return joinSource(this.fd, group, source, iface);
+  }
+
+  /** Hears a group no longer from a source of `joinSource`; without the last one it is left. */
+  leaveSource(group: Address, source: Address, iface: u32 = 0): Result<Done> {
+    return leaveSource(this.fd, group, source, iface);
+  }
+
+  /** Hears a group that was joined from all sources but this one, and others for which this was called. */
+  blockSource(group: Address, source: Address, iface: u32 = 0): Result<Done> {
+    return blockSource(this.fd, group, source, iface);
+  }
+
+  /** Hears a source of `blockSource` again. */
+  unblockSource(group: Address, source: Address, iface: u32 = 0): Result<Done> {
+    return unblockSource(this.fd, group, source, iface);
+  }
+
+  /** Whether it hears groups that it has not joined but others on this machine have, for its port: unless told it does. */
+  set hearsAllGroups(all: bool) {
+    hearsAllGroups(this.fd, all);
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe } from "node:test";
+import { describe, test } from "node:test";
 import {
   checksum,
   ethernet,
@@ -23,6 +23,7 @@ import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { Domain, SocketError, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
 import { held } from "./counters.ts";
+import { assemblyProgram } from "./guest-programs.ts";
 import { forSeeds, inWorld, simulate, type World } from "./harness.ts";
 import { ROUTER, settled as settled6 } from "./ipv6/network.ts";
 
@@ -212,7 +213,7 @@ for (const family of [IPV4, IPV6]) {
   const { group, source } = family;
   const [a, b, c, d, e, f] = [source(0), source(1), source(2), source(3), source(4), source(5)];
   const record = (type: number, ...sources: string[]): GroupRecord => [type, group, ...sources];
-  const test = (name: string, body: (bench: Bench) => void) =>
+  const rule = (name: string, body: (bench: Bench) => void) =>
     simulate(name, (world) => {
       const bench = { world, ...family.settle(world) };
       body(bench);
@@ -220,7 +221,7 @@ for (const family of [IPV4, IPV6]) {
     });
 
   describe(`source filters, ${family.name}`, () => {
-    test("each change of state is told by its records, twice (5.1)", (bench) => {
+    rule("each change of state is told by its records, twice (5.1)", (bench) => {
       const { sockets } = bench;
       const socket = bound(family, sockets);
       const twice = (...records: GroupRecord[]) => {
@@ -259,7 +260,7 @@ for (const family of [IPV4, IPV6]) {
       assert.deepEqual(told(family, bench, 3 * SECOND), []);
     });
 
-    test("the interface's state is what all sockets want (3.2)", (bench) => {
+    rule("the interface's state is what all sockets want (3.2)", (bench) => {
       const { sockets, peer } = bench;
       const s1 = bound(family, sockets);
       const s2 = bound(family, sockets);
@@ -284,7 +285,7 @@ for (const family of [IPV4, IPV6]) {
       state(record(IS_IN, d, e, f));
     });
 
-    test("a change before the last one was told twice goes with it (5.1)", (bench) => {
+    rule("a change before the last one was told twice goes with it (5.1)", (bench) => {
       const { sockets } = bench;
       const socket = bound(family, sockets);
       const soon = () => told(family, bench, 3 * MILLISECOND);
@@ -307,7 +308,7 @@ for (const family of [IPV4, IPV6]) {
       assert.deepEqual(rest(), [[record(BLOCK, b)]]);
     });
 
-    test("queries about a group, and about sources of it (5.2)", (bench) => {
+    rule("queries about a group, and about sources of it (5.2)", (bench) => {
       const { sockets, peer } = bench;
       const socket = bound(family, sockets);
       const answers = (query: Query, ...expected: GroupRecord[][]) => {
@@ -335,7 +336,7 @@ for (const family of [IPV4, IPV6]) {
       answers({ sources: [c] }, [record(IS_IN, c)]);
     });
 
-    test("one answer for several queries (5.2, rules 1, 4 and 5)", (bench) => {
+    rule("one answer for several queries (5.2, rules 1, 4 and 5)", (bench) => {
       const { sockets, peer } = bench;
       const socket = bound(family, sockets);
       for (const each of [a, b, c])
@@ -364,7 +365,7 @@ for (const family of [IPV4, IPV6]) {
       assert.deepEqual(said, [record(BLOCK, a, b, c), record(BLOCK, a, b, c)]);
     });
 
-    test("sources that one report does not carry are told in several (4.2.16)", (bench) => {
+    rule("sources that one report does not carry are told in several (4.2.16)", (bench) => {
       const { sockets, peer } = bench;
       const count = family.most === 10 ? 40 : 3;
       const all: string[] = [];
@@ -391,7 +392,7 @@ for (const family of [IPV4, IPV6]) {
       assert.deepEqual(answer.flatMap(([, , ...sources]) => sources).sort(), all.sort());
     });
 
-    test("routers of the version before hear of groups, not of sources (7.2.1)", (bench) => {
+    rule("routers of the version before hear of groups, not of sources (7.2.1)", (bench) => {
       const { sockets, peer, world } = bench;
       const socket = bound(family, sockets);
       const said = (duration = 3 * SECOND) => {
@@ -415,7 +416,7 @@ for (const family of [IPV4, IPV6]) {
       assert.deepEqual(said(), [`left ${group}`]);
     });
 
-    test("a socket hears whom it wants to, and a stranger what others do", (bench) => {
+    rule("a socket hears whom it wants to, and a stranger what others do", (bench) => {
       const { sockets, peer, world } = bench;
       const joined = bound(family, sockets);
       const chosen = bound(family, sockets);
@@ -451,7 +452,7 @@ for (const family of [IPV4, IPV6]) {
       hear([], [a], [a], []);
     });
 
-    test("what comes back of our own is filtered, too", (bench) => {
+    rule("what comes back of our own is filtered, too", (bench) => {
       const { sockets, world } = bench;
       const sender = bound(family, sockets);
       const member = bound(family, sockets);
@@ -474,7 +475,7 @@ for (const family of [IPV4, IPV6]) {
       for (const socket of [sender, member]) while (sockets.receiveFrom(socket));
     });
 
-    test("filters are read as they were set", (bench) => {
+    rule("filters are read as they were set", (bench) => {
       const { sockets } = bench;
       const socket = bound(family, sockets);
       fails(EADDRNOTAVAIL, () => sockets.filter(socket, group));
@@ -489,7 +490,7 @@ for (const family of [IPV4, IPV6]) {
       assert.deepEqual(sockets.filter(socket, group).sources, [c, b]);
     });
 
-    test("what cannot be named (RFC 3678, 4.1.3, and Linux's numbers)", (bench) => {
+    rule("what cannot be named (RFC 3678, 4.1.3, and Linux's numbers)", (bench) => {
       const { sockets } = bench;
       const socket = bound(family, sockets);
       const stranger = family === IPV4 ? IPV6.source(1) : IPV4.source(1);
@@ -526,6 +527,31 @@ for (const family of [IPV4, IPV6]) {
     });
   });
 }
+
+test("a guest joins, and is told what it cannot", async () => {
+  const program = await assemblyProgram("tests/sim/guests/groups.ts", "groups");
+  inWorld(1, (world) => {
+    const { machine } = world.ready({ guests: [program] });
+    const peer = world.peer();
+    machine.expectLine(/^ready$/, 5 * SECOND);
+    const told = machine.console.filter((line) => !/^\d+\.\d{6} /.test(line));
+    assert.deepEqual(told, [
+      "join 10.0.0.1: no group: they are 224.0.0.0/4 and ff00::/8",
+      "leave 239.1.2.3: the socket has not joined it",
+      "block 239.1.2.3 from 10.0.0.1: not joined, or the other way: from some sources, or from all but some",
+      "join 239.1.2.3: no interface has that number, or leads there",
+      "join 239.1.2.3: the socket has joined it already",
+      "block 239.1.2.3 from 10.0.0.1: it is named already, or is of the other family",
+      "join 239.1.2.3 from 10.0.0.9: no group, or joined from all sources but some",
+      "unblock 239.1.2.3 from 10.0.0.9: it is not blocked",
+      "leave 239.1.2.3 from 10.0.0.9: the socket does not hear it by name",
+      "ready",
+    ]);
+    for (const source of ["10.0.0.9", "10.0.0.1"]) send(peer, "239.1.2.3", source);
+    machine.expectLine(/^10\.0\.0\.1 from 10\.0\.0\.1$/, SECOND);
+    assert.ok(!machine.console.some((line) => line.startsWith("10.0.0.9")));
+  });
+});
 
 // ---- At random -------------------------------------------------------------------------------
 

@@ -29,8 +29,13 @@ test("names are validated for who asks for names, if a word or the program says 
 });
 
 test("an app without names has neither them nor what validates them", () => {
-  assert.deepEqual(unusedByApp(["apps/http/main.ts"], "dnssec=on"), ["GUESTS", "NAMES", "DNSSEC"]);
+  assert.deepEqual(unusedByApp(["apps/http/main.ts"], "dnssec=on"), [
+    "GUESTS",
+    "NAMES",
+    "DNSSEC",
+    "SOURCES",
+  ]);
   const asks = ["kernel/main.ts"];
-  assert.deepEqual(unusedByApp(asks, ""), ["GUESTS", "DNSSEC"]);
-  assert.deepEqual(unusedByApp(asks, "dnssec=on"), ["GUESTS"]);
+  assert.deepEqual(unusedByApp(asks, ""), ["GUESTS", "DNSSEC", "SOURCES"]);
+  assert.deepEqual(unusedByApp(asks, "dnssec=on"), ["GUESTS", "SOURCES"]);
 });
