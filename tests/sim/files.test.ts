@@ -8,7 +8,7 @@ import { Statistics } from "../../sdk/assembly/syscalls.ts";
 import { buildPack } from "../../tools/pack/pack.ts";
 import { Sockets } from "../../tools/sim/sockets.ts";
 import { encodeSpecs, type GuestSpec, type Mount } from "../../tools/guest/spec.ts";
-import { cProgram } from "./guest-programs.ts";
+import { cFile, cProgram } from "./guest-programs.ts";
 import { forSeeds, inWorld, simulate } from "./harness.ts";
 import { TcpClient } from "./tcp-client.ts";
 
@@ -66,6 +66,26 @@ const TMP: Mount[] = [{ path: "/tmp", ram: 1 << 20 }];
 test("files are what they are on Linux, call by call", () => {
   const source = "tests/qemu/guests/files.c";
   same(onSkerry(source, [], TMP), onLinux(source));
+});
+
+/** What a program says in Node, which has uvwasi, with an empty directory as its /tmp. */
+const NODE = `
+const { WASI } = require("node:wasi");
+const [program, directory] = process.argv.slice(1);
+const wasi = new WASI({ version: "preview1", preopens: { "/tmp": directory }, returnOnExit: true });
+WebAssembly.instantiate(require("node:fs").readFileSync(program), wasi.getImportObject())
+  .then(({ instance }) => process.exit(wasi.start(instance)));
+`;
+
+test("rights that are dropped are as in Node", () => {
+  const source = "tests/sim/guests/rights.c";
+  const seen = onSkerry(source, [], TMP);
+  const program = cFile(source, "rights");
+  const directory = mkdtempSync(join(native, "rights-"));
+  const words = ["--no-warnings", "--eval", NODE, program, directory];
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  same(seen, stdout.trim().split("\n"));
 });
 
 forSeeds("random calls give what they give on Linux, and leave nothing", 12, (seed) => {

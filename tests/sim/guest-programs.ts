@@ -16,6 +16,13 @@ export function cProgram(source: string, name: string, ...flags: string[]): Gues
   const key = [source, name, ...flags].join(" ");
   const known = made.get(key);
   if (known) return known;
+  const program = guestFile(name, cFile(source, name, ...flags));
+  made.set(key, program);
+  return program;
+}
+
+/** The Wasm of the same: where it is. */
+export function cFile(source: string, name: string, ...flags: string[]): string {
   mkdirSync(OUT, { recursive: true });
   const out = `${OUT}/${basename(source, ".c")}.${name}.${process.pid}.wasm`;
   const warnings = ["-Wall", "-Wextra", "-Werror"];
@@ -23,9 +30,7 @@ export function cProgram(source: string, name: string, ...flags: string[]): Gues
   const command = [...sdk.flags, "-O1", ...warnings, ...flags, source, ...sdk.sources, "-o", out];
   const { status, stderr } = spawnSync("clang", command, { encoding: "utf8" });
   if (status !== 0) throw new Error(stderr);
-  const program = guestFile(name, out);
-  made.set(key, program);
-  return program;
+  return out;
 }
 
 /** A program in AssemblyScript (sdk/assembly), or an app of apps/, called `name`. */
