@@ -72,10 +72,14 @@ test("a window can be used again and again", async () => {
       guest(`again-${i}`, "crash", { arguments: [i % 2 ? "trap" : "0"], restart: "always" }),
     );
     await withGuests([wasi(folder, "crash")], { specs }, async (machine) => {
-      await machine.waitFor(/(guest: again-59 ended[^]*){5}/, 60_000);
+      // There are 64 windows. Who traps has a report written, for which the others wait: some end oftener than others.
+      const ends = () => machine.console.match(/guest: again-\d+ ended/g) ?? [];
+      for (const limit = Date.now() + 180_000; ends().length < 300 && Date.now() < limit;) {
+        assert.ok(!machine.ending, machine.tail());
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
       assert.doesNotMatch(machine.console, /not started/);
-      const ends = machine.console.match(/guest: again-\d+ ended/g)!.length;
-      assert.ok(ends >= 5 * 60 - 60, `${ends} ends`);
+      assert.ok(ends().length >= 300, `${ends().length} ends`);
     });
   });
 });
