@@ -31,8 +31,8 @@ export const enum RuleField {
 }
 
 /** Priority of the rule that leads to the main table; of one that says none; and the last that one can say. */
-export const PRIORITY_MAIN: u32 = 32766;
-export const PRIORITY: u32 = 1000;
+const PRIORITY_MAIN: u32 = 32766;
+const PRIORITY: u32 = 1000;
 export const PRIORITY_MOST: u32 = 0x7fff_ffff;
 
 /** `Rule.input` for what this machine sends itself: Linux's `iif lo`. */
@@ -85,7 +85,7 @@ export class Rule {
 }
 
 const RULE: u32 = 72;
-export const RULES_MAX: u32 = 64;
+const RULES_MAX: u32 = 64;
 /** In the order in which they are asked; one more than can be given leads to the main table. */
 const rules: usize = memory.data(65 * 72, 8);
 const moved: usize = memory.data(72, 8);

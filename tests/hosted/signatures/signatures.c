@@ -1,5 +1,5 @@
 // What validating an answer costs: `signatures FILE NAMES` plays a server that has signed everything before. FILE is the
-// command line, then zones and answers, as tools/bench/names.ts writes them; of each zone `warm` is asked for first, which
+// command line, then zones and answers, as tools/bench/signatures.ts writes them; of each zone `warm` is asked for first, which
 // brings its keys, then NAMES names of one signature each. Prints `ZONE ns`, by name.
 
 #include <skerry.h>
@@ -8,12 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/names.h"
+#include "../lib/wire.h"
+
 // sdk/assembly/syscalls.ts
 enum { EVENTS = 18, RESOLVE = 28, RESOLVED = 29 };
 enum { V4 = 0x10000, EAGAIN_ = -11 };
 
 static struct skerry *machine;
-static const uint8_t server_mac[6] = {0x52, 0x54, 0, 0, 0, 1};
 // Records: length of a question's bytes, of an answer's, then both.
 static uint8_t *answers, *answers_end;
 
@@ -22,92 +24,30 @@ static void fail(const char *what, const char *detail) {
   exit(1);
 }
 
-static uint32_t load16(const uint8_t *at) { return at[0] << 8 | at[1]; }
-
-static void store16(uint8_t *at, uint32_t value) {
-  at[0] = value >> 8;
-  at[1] = value;
-}
-
-static void swap(uint8_t *a, uint8_t *b, int length) {
-  while (length--) {
-    uint8_t byte = a[length];
-    a[length] = b[length];
-    b[length] = byte;
-  }
-}
-
-static void inject(const uint8_t *bytes, uint32_t length) {
-  struct skerry_frame frame = {.runs = 1, .run = {{bytes, length}}};
-  if (skerry_inject(machine, 0, &frame) < 0) fail("a frame", "not taken");
-}
-
 static uint8_t lower(uint8_t byte) { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
 
 /// The answer to a question of `length` bytes, whose letters may be in either case.
 static const uint8_t *find(const uint8_t *question, uint32_t length, uint32_t *size) {
-  for (uint8_t *at = answers; at < answers_end; at += 4 + load16(at) + load16(at + 2)) {
-    if (load16(at) != length) continue;
+  for (uint8_t *at = answers; at < answers_end; at += 4 + get16(at) + get16(at + 2)) {
+    if (get16(at) != length) continue;
     uint32_t same = 0;
     while (same < length && lower(question[same]) == at[4 + same]) same++;
     if (same < length) continue;
-    *size = load16(at + 2);
+    *size = get16(at + 2);
     return at + 4 + length;
   }
   return NULL;
 }
 
-/// Answers ARP, and what FILE has answers for.
-static void answer(uint8_t *frame) {
-  memcpy(frame, frame + 6, 6);
-  memcpy(frame + 6, server_mac, 6);
-  if (frame[12] == 8 && frame[13] == 6) {
-    if (frame[21] != 1 || memcmp(frame + 38, "\x0a\0\0\x01", 4)) return;
-    frame[21] = 2;
-    memcpy(frame + 32, frame + 22, 10);
-    memcpy(frame + 22, server_mac, 6);
-    memcpy(frame + 28, "\x0a\0\0\x01", 4);
-    inject(frame, 42);
-    return;
-  }
-  uint8_t *ip = frame + 14, *udp = ip + 20, *dns = udp + 8;
-  if (frame[12] != 8 || frame[13] != 0 || ip[9] != 17 || load16(udp + 2) != 53) return;
-  uint8_t *end = dns + 12;
-  while (*end) end += *end + 1;
-  end += 5;
+/// What FILE has answers for: counts, and what stands behind the question.
+static uint8_t *answer(uint8_t *dns, uint8_t *end) {
   uint32_t size;
   const uint8_t *said = find(dns + 12, end - dns - 12, &size);
-  if (!said) return;
-  // Counts, and what stands behind the question.
-  store16(dns + 2, 0x8180);
+  if (!said) return NULL;
+  put16(dns + 2, 0x8180);
   memcpy(dns + 6, said, 6);
   memcpy(end, said + 6, size - 6);
-  end += size - 6;
-  swap(ip + 12, ip + 16, 4);
-  swap(udp, udp + 2, 2);
-  store16(udp + 4, end - udp);
-  store16(udp + 6, 0);
-  store16(ip + 2, end - ip);
-  store16(ip + 10, 0);
-  uint32_t sum = 0;
-  for (int i = 0; i < 20; i += 2) sum += load16(ip + i);
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  store16(ip + 10, ~sum & 0xffff);
-  inject(frame, end - frame);
-}
-
-static void run(void) {
-  skerry_step(machine);
-  struct skerry_frame taken;
-  while (skerry_take(machine, 0, &taken) == 1) {
-    static uint8_t frame[4096];
-    uint32_t length = 0;
-    for (uint32_t i = 0; i < taken.runs; i++) {
-      memcpy(frame + length, taken.run[i].bytes, taken.run[i].length);
-      length += taken.run[i].length;
-    }
-    answer(frame);
-  }
+  return end + size - 6;
 }
 
 static void look(const char *name) {
@@ -119,7 +59,7 @@ static void look(const char *name) {
   int found = EAGAIN_;
   // Signatures are of the real clock's time: it is what has to be waited for.
   for (time_t until = time(NULL) + 20; lookup > 0 && found == EAGAIN_ && time(NULL) < until;) {
-    run();
+    names_run(machine, answer);
     found = skerry_syscall(machine, RESOLVED, lookup, into, 8192, 0, 0);
   }
   if (found <= 0) fail(name, "not found, or not valid");
