@@ -37,16 +37,17 @@ test("a guest that goes wrong ends alone, and the console says where it was", as
       await machine.waitFor(/guest: hello ended code=7/, 60_000);
       assert.match(machine.console, /hello from C, pi is 3\.141593/);
       assert.match(machine.console, /slept a second, heap ends in x/);
+      const seen = (report: RegExp) => machine.waitFor(report, 60_000);
       for (const [name, report] of FAULTS) {
-        assert.match(machine.console, report);
-        assert.match(machine.console, new RegExp(`guest: ${name} ended by a trap`));
+        await seen(report);
+        await seen(new RegExp(`guest: ${name} ended by a trap`));
       }
       const place = lineOf("tests/qemu/guests/fault.c", "return 5 / zero").replace(".", "\\.");
       const divide = new RegExp(`guest divide: [^*]* w_\\w*main +${place}\\b`);
-      assert.match(machine.console, divide, "no function and line of the program");
+      await seen(divide); // a function and a line of the program
       const here = basename(lineOf("tests/qemu/guests/lines.ts", "// here")).replace(".", "\\.");
-      assert.match(machine.console, new RegExp(`guest lines: [^*]* w_\\w+ +${here}\\b`));
-      assert.match(machine.console, /guest: grow may have \d+ KiB of memory and wants \d+: /);
+      await seen(new RegExp(`guest lines: [^*]* w_\\w+ +${here}\\b`));
+      await seen(/guest: grow may have \d+ KiB of memory and wants \d+: /);
     });
   });
 });

@@ -97,11 +97,14 @@ test("programs as guests", async (t: TestContext) => {
   });
 });
 
-/** More than the UART's FIFO holds, and than the kernel takes at a time. */
+/**
+ * More than the UART's FIFO holds, and than the kernel takes at a time. What others say may come in the middle of
+ * the echo, which tests/sim holds against a terminal of Linux.
+ */
 async function typed(machine: Machine): Promise<void> {
   await machine.waitFor(/^ready\r?$/m, 60_000);
   machine.type("helo\x7flo\r");
-  await machine.waitFor(/helo\x08 \x08lo\r?\n[^]*read 6 68656c6c6f0a/, 60_000);
+  await machine.waitFor(/\x08 \x08[^]*read 6 68656c6c6f0a/, 60_000);
   const line = "0123456789".repeat(40);
   machine.type(`${line}\n`);
   await machine.waitFor(new RegExp(`read 401 ${Buffer.from(`${line}\n`).toString("hex")}`), 60_000);
