@@ -24,8 +24,8 @@ interface Machine {
   exitDevice?: boolean;
   serial?: boolean;
   arguments?: string[];
-  /** Called when the kernel has been running for a while; the machine is ended after it. */
-  meanwhile?: () => Promise<void>;
+  /** Called when QEMU has been started, with what gives the output so far; the machine is ended after it. */
+  meanwhile?: (said: () => string) => Promise<void>;
 }
 
 /** Runs the kernel with a command line until the machine ends, or `meanwhile` has. */
@@ -57,10 +57,12 @@ function boot(
       qemu.kill("SIGKILL");
       failed(new Error(`"${commandLine}" on ${machine} did not end; it said:\n${output}`));
     }, 120_000);
-    options.meanwhile?.().then(
-      () => qemu.kill("SIGKILL"),
-      (error: unknown) => (qemu.kill("SIGKILL"), failed(error)),
-    );
+    options
+      .meanwhile?.(() => output)
+      .then(
+        () => qemu.kill("SIGKILL"),
+        (error: unknown) => (qemu.kill("SIGKILL"), failed(error)),
+      );
     qemu.on("close", (status) => {
       clearTimeout(limit);
       done({ status: status ?? -1, output: output.replace(/\r/g, "") });
@@ -315,12 +317,17 @@ describe("who may touch what", () => {
   it("no page is both writable and executable, and the low window holds no code", async () => {
     const socket = `${FOLDER}/monitor`;
     let table = "";
-    const meanwhile = async () => {
-      await new Promise((later) => setTimeout(later, 1500));
+    const until = async (holds: () => boolean) => {
+      while (!holds()) await new Promise((later) => setTimeout(later, 100));
+    };
+    const meanwhile = async (said: () => string) => {
+      await until(() => said().includes("idle="));
       const monitor = createConnection(socket);
       monitor.on("data", (chunk) => (table += chunk.toString("latin1")));
+      await until(() => table.endsWith("(qemu) "));
+      table = "";
       monitor.write("info tlb\n");
-      await new Promise((later) => setTimeout(later, 500));
+      await until(() => table.endsWith("\n(qemu) "));
       monitor.destroy();
     };
     const monitor = ["-monitor", `unix:${socket},server=on,wait=off`];

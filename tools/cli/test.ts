@@ -32,11 +32,21 @@ function testFiles(suite: string): string[] {
     .map((name) => join(folder, name));
 }
 
-/** What a suite came to; `failures` names the tests that failed, `repeated` those that passed only when repeated. */
-interface Outcome extends Counts {
-  failures: string[];
-  repeated: string[];
+interface Fault {
+  name: string;
+  /** The beginning of what it said. */
+  why: string;
 }
+
+/** What a suite came to; `failures` are the tests that failed, `repeated` those that passed only when repeated. */
+interface Outcome extends Counts {
+  failures: Fault[];
+  repeated: Fault[];
+}
+
+/** How often a file of a live suite is run at most. */
+const TRIES = 3;
+const MOST_SAID = 600;
 
 const nothing = (): Outcome => ({ passed: 0, failed: 0, skipped: 0, failures: [], repeated: [] });
 
@@ -55,7 +65,9 @@ async function runFiles(files: string[], concurrency: number): Promise<Map<strin
   events.on("test:fail", ({ name, file, details }) => {
     if (details.type === "suite") return;
     of(file, name).failed++;
-    of(file, name).failures.push(name);
+    const { cause } = details.error as { cause?: unknown };
+    const why = cause instanceof Error ? cause.message : String(cause ?? details.error.message);
+    of(file, name).failures.push({ name, why: why.slice(0, MOST_SAID) });
   });
   const shown = events.compose(new spec());
   shown.pipe(process.stdout, { end: false });
@@ -65,8 +77,8 @@ async function runFiles(files: string[], concurrency: number): Promise<Map<strin
 
 /**
  * Bundles a suite's files and runs them with Node's test runner, `concurrency` files at a time. A `live` suite has peers
- * and clocks of the machine that it runs on, which other work may hold up: a file of it that fails is run once more,
- * alone, and what it says then counts; what failed first is still named.
+ * and clocks of the machine that it runs on, which other work may hold up: a file of it that fails is run again,
+ * alone, up to TRIES times in all, and what it says last counts; what failed before is still named.
  */
 async function nodeSuite(suite: string, concurrency: number, live = false): Promise<Outcome> {
   const sources = testFiles(suite);
@@ -90,12 +102,14 @@ async function nodeSuite(suite: string, concurrency: number, live = false): Prom
     join(outdir, relative(project("tests", suite), source).replace(/\.ts$/, ".mjs")),
   );
   const outcomes = await runFiles(files, concurrency);
-  const failed = live ? files.filter((file) => outcomes.get(file)!.failed > 0) : [];
-  if (failed.length > 0) {
-    note(`\n== ${suite}: what failed, once more`);
+  for (let tries = 1; live && tries < TRIES; tries++) {
+    const failed = files.filter((file) => outcomes.get(file)!.failed > 0);
+    if (failed.length === 0) break;
+    note(`\n== ${suite}: what failed, again`);
     for (const [file, again] of await runFiles(failed, 1)) {
-      const first = outcomes.get(file)!.failures;
-      again.repeated = first.filter((name) => !again.failures.includes(name));
+      const { failures, repeated } = outcomes.get(file)!;
+      const still = new Set(again.failures.map(({ name }) => name));
+      again.repeated = [...repeated, ...failures].filter(({ name }) => !still.has(name));
       outcomes.set(file, again);
     }
   }
@@ -103,6 +117,8 @@ async function nodeSuite(suite: string, concurrency: number, live = false): Prom
   for (const outcome of outcomes.values()) add(all, outcome);
   return all;
 }
+
+const indented = (text: string): string => text.replace(/^/gm, "  ");
 
 function add(to: Outcome, more: Counts & Partial<Outcome>): void {
   for (const key of ["passed", "failed", "skipped"] as const) to[key] += more[key];
@@ -182,8 +198,10 @@ export async function test(only: string[] = Object.keys(SUITES)): Promise<boolea
     add(total, counts);
   }
   console.log();
-  for (const failure of total.failures) console.log(`failed: ${failure}`);
-  for (const name of total.repeated) console.log(`passed only when repeated: ${name}`);
+  for (const { name, why } of total.failures) console.log(`failed: ${name}\n${indented(why)}`);
+  for (const { name, why } of total.repeated) {
+    console.log(`passed only when repeated: ${name}\n${indented(why)}`);
+  }
   console.log(`${lines.join("\n")}\n${inWords(total)}`);
   return total.failed === 0;
 }

@@ -246,5 +246,6 @@ export function step(): u64 {
     wanted = now + 20 * MILLISECOND;
     return wanted;
   }
-  return u64.MAX_VALUE; // "idle": for ever
+  say("idle", 0); // for ever
+  return u64.MAX_VALUE;
 }
