@@ -5,9 +5,8 @@ import { macAddress } from "../../tools/sim/machine.ts";
 import { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { counters, held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, settled, simulate } from "./harness.ts";
 
-const OWN = "10.0.0.2";
 const isRequestFor = (ip: string) => (frame: Frame) =>
   frame.arp?.operation === "request" && frame.arp.targetIp === ip;
 
@@ -29,15 +28,6 @@ function echoRequest(sequence: number): Uint8Array {
 }
 
 /** A station that is past its announcements and knows the peer. */
-function settled(world: World) {
-  const { machine } = world.ready();
-  const peer = world.peer();
-  world.run(5 * SECOND);
-  peer.sendArp({ operation: "request", targetIp: OWN });
-  peer.expectArp("reply");
-  return { machine, peer };
-}
-
 describe("ARP (RFC 826)", () => {
   simulate("a request for our address is answered to the asker alone", (world) => {
     const { machine, peer } = settled(world);

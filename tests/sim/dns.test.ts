@@ -25,7 +25,7 @@ import { DISCOVER, DhcpServer, type DhcpServerOptions } from "../../tools/sim/dh
 import { SECOND } from "../../tools/sim/simulation.ts";
 import { type Resolved, SocketError, Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { type World, fails, simulate } from "./harness.ts";
 
 const ENOENT = 2;
 const EIO = 5;
@@ -68,10 +68,6 @@ function bench(world: World, script: DnsScript, words = "dns=10.0.0.1", pack?: U
     return found!;
   };
   return { world, machine, peer, server, sockets, find };
-}
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
 }
 
 /** A server that knows these records, and of the zone `test` that there are no others. */

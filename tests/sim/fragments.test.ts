@@ -16,22 +16,17 @@ import {
 import type { Machine } from "../../tools/sim/machine.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
-import { Domain, SocketError, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
+import { Domain, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, type World, fails, simulate } from "./harness.ts";
 import { HOST, PREFIX, settled as settled6 } from "./ipv6/network.ts";
 
-const OWN = "10.0.0.2";
 const PEER6 = `${PREFIX}1`;
 const EMSGSIZE = 90;
 
 const bytes = (length: number, seed = 0) =>
   Uint8Array.from({ length }, (_, i) => (i * 13 + (i >> 8) + seed) & 255);
 const equal = (a: Uint8Array, b: Uint8Array) => assert.ok(Buffer.from(a).equals(Buffer.from(b)));
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
-}
 
 /** What one family's tests need: everything below runs for both. */
 interface Family {

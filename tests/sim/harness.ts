@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { capture } from "../../tools/sim/capture.ts";
 import { Checker } from "../../tools/sim/checker.ts";
@@ -7,6 +8,7 @@ import type { Nic, NicFaults, NicKind } from "../../tools/sim/nic.ts";
 import { nicKind, NICS } from "../../tools/sim/nics.ts";
 import { Peer, type PeerOptions } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND, Simulation } from "../../tools/sim/simulation.ts";
+import { SocketError, Sockets } from "../../tools/sim/sockets.ts";
 import { kernelUnderTest } from "./kernel.ts";
 
 export interface StationOptions extends Partial<MachineOptions> {
@@ -104,6 +106,25 @@ export class World {
     this.endCapture?.();
     for (const { machine } of this.stations) machine.release();
   }
+}
+
+/** Where the machines of `ready` are. */
+export const OWN = "10.0.0.2";
+
+/** A machine and a peer that knows its link address. */
+export function settled(world: World) {
+  const { machine } = world.ready();
+  const peer = world.peer();
+  world.run(5 * SECOND);
+  peer.sendArp({ operation: "request", targetIp: OWN });
+  peer.expectArp("reply");
+  peer.inbox = [];
+  return { machine, peer, sockets: new Sockets(machine) };
+}
+
+/** `body`, a call of `Sockets`, fails with this errno. */
+export function fails(errno: number, body: () => void): void {
+  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
 }
 
 /** A test in a world of its own. */

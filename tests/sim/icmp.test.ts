@@ -15,19 +15,9 @@ import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { ECONNREFUSED, EHOSTUNREACH, SocketError, Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, type World, settled, simulate } from "./harness.ts";
 
-const OWN = "10.0.0.2";
 const isIcmp = (frame: Frame) => frame.icmp !== undefined;
-
-function settled(world: World) {
-  const { machine } = world.ready();
-  const peer = world.peer();
-  world.run(5 * SECOND);
-  peer.sendArp({ operation: "request", targetIp: OWN });
-  peer.expectArp("reply");
-  return { machine, peer };
-}
 
 const be16 = (value: number) => [value >> 8, value & 255];
 const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7) & 255);

@@ -10,26 +10,14 @@ import {
   ipv4Packet,
   udpDatagram,
 } from "../../tools/sim/frames.ts";
-import type { Machine } from "../../tools/sim/machine.ts";
-import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { held, type Layer, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, type World, settled, simulate } from "./harness.ts";
 
-const OWN = "10.0.0.2";
 const OWN_MAC = "52:54:00:5a:01:01";
 const BROADCAST = "ff:ff:ff:ff:ff:ff";
 
 const ECHO = icmpMessage({ type: 8, code: 0, rest: 0x70001, payload: new Uint8Array(32) });
-
-function settled(world: World): { machine: Machine; peer: Peer } {
-  const { machine } = world.ready();
-  const peer = world.peer();
-  world.run(5 * SECOND);
-  peer.sendArp({ operation: "request", targetIp: OWN });
-  peer.expectArp("reply");
-  return { machine, peer };
-}
 
 /** An echo request in an IPv4 packet that `change` may spoil. */
 function packet(

@@ -19,12 +19,11 @@ import {
 } from "../../tools/sim/frames.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
-import { Domain, SocketError, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
+import { Domain, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
 import { held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, type World, fails, settled, simulate } from "./harness.ts";
 import { HOST, ROUTER, settled as settled6 } from "./ipv6/network.ts";
 
-const OWN = "10.0.0.2";
 const GROUP = "239.1.2.3";
 const GROUP6 = "ff02::4321";
 const EINVAL = 22;
@@ -34,20 +33,6 @@ const ENOBUFS = 105;
 
 const bytes = (length: number, seed = 0) =>
   Uint8Array.from({ length }, (_, i) => (i * 13 + seed) & 255);
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
-}
-
-function settled(world: World) {
-  const { machine } = world.ready();
-  const peer = world.peer();
-  world.run(5 * SECOND);
-  peer.sendArp({ operation: "request", targetIp: OWN });
-  peer.expectArp("reply");
-  peer.inbox = [];
-  return { machine, peer, sockets: new Sockets(machine) };
-}
 
 const isIgmp = (frame: Frame) => frame.igmp !== undefined;
 

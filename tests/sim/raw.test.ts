@@ -16,17 +16,15 @@ import {
   Domain,
   ECONNREFUSED,
   EHOSTUNREACH,
-  SocketError,
   SocketEvent,
   SocketOption,
   Sockets,
 } from "../../tools/sim/sockets.ts";
 import { SocketType, Syscall } from "../../sdk/assembly/syscalls.ts";
 import { held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, type World, fails, settled, simulate } from "./harness.ts";
 import { HOST, PREFIX, settled as settledV6 } from "./ipv6/network.ts";
 
-const OWN = "10.0.0.2";
 const PEER6 = `${PREFIX}1`;
 /** A protocol that nobody in the stack takes. */
 const OTHER = 253;
@@ -43,19 +41,6 @@ const EADDRNOTAVAIL = 99;
 const bytes = (length: number, seed = 0) =>
   Uint8Array.from({ length }, (_, i) => (i * 13 + seed) & 255);
 const equal = (a: Uint8Array, b: Uint8Array) => assert.deepEqual(Buffer.from(a), Buffer.from(b));
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
-}
-
-function settled(world: World) {
-  const { machine } = world.ready();
-  const peer = world.peer();
-  world.run(5 * SECOND);
-  peer.sendArp({ operation: "request", targetIp: OWN });
-  peer.expectArp("reply");
-  return { machine, peer, sockets: new Sockets(machine) };
-}
 
 function settled6(world: World) {
   const { machine, peer } = settledV6(world);

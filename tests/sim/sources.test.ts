@@ -24,7 +24,7 @@ import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { Domain, SocketError, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
 import { held } from "./counters.ts";
 import { assemblyProgram } from "./guest-programs.ts";
-import { forSeeds, inWorld, simulate, type World } from "./harness.ts";
+import { type World, fails, forSeeds, inWorld, simulate } from "./harness.ts";
 import { ROUTER, settled as settled6 } from "./ipv6/network.ts";
 
 /**
@@ -165,10 +165,6 @@ const IPV6: Family = {
     return known ? `${icmp6.type === 131 ? "report" : "left"} ${known}` : null;
   },
 };
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
-}
 
 function bound({ domain }: Family, sockets: Sockets): number {
   const socket = sockets.datagram(domain);

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { BROADCAST, UDP, udpDatagram } from "../../tools/sim/frames.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
-import { SocketError, SocketEvent, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
+import { SocketEvent, SocketOption, Sockets } from "../../tools/sim/sockets.ts";
 import { counters, held, moved } from "./counters.ts";
-import { simulate, type World } from "./harness.ts";
+import { OWN, fails, settled, simulate } from "./harness.ts";
 
-const OWN = "10.0.0.2";
 const EACCES = 13;
 const EINVAL = 22;
 const EDESTADDRREQ = 89;
@@ -17,19 +16,6 @@ const ENETUNREACH = 101;
 
 const bytes = (length: number, seed = 0) =>
   Uint8Array.from({ length }, (_, i) => (i * 13 + seed) & 255);
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
-}
-
-function settled(world: World) {
-  const { machine } = world.ready();
-  const peer = world.peer();
-  world.run(5 * SECOND);
-  peer.sendArp({ operation: "request", targetIp: OWN });
-  peer.expectArp("reply");
-  return { machine, peer, sockets: new Sockets(machine) };
-}
 
 /** A socket bound to a port. */
 function bound(sockets: Sockets, port: number, address?: string): number {

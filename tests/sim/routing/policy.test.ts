@@ -13,8 +13,9 @@ import {
 } from "../../../tools/sim/frames.ts";
 import { type Peer, PeerTcp } from "../../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../../tools/sim/simulation.ts";
-import { Domain, SocketError, SocketOption, Sockets } from "../../../tools/sim/sockets.ts";
+import { Domain, SocketOption, Sockets } from "../../../tools/sim/sockets.ts";
 import { counters, held } from "../counters.ts";
+import { fails } from "../harness.ts";
 import { isUdp, pass, ping, type Routed, routed } from "./network.ts";
 
 const FAR = "198.51.100.7";
@@ -46,10 +47,6 @@ function taken(network: Routed, peers: readonly Peer[], send: () => void, is = i
   const who = peers.flatMap((peer, i) => (peer.inbox.some(is) ? [i] : []));
   assert.ok(who.length <= 1, `${who}`);
   return who[0] ?? -1;
-}
-
-function fails(errno: number, body: () => void): void {
-  assert.throws(body, (error) => error instanceof SocketError && error.errno === errno);
 }
 
 describe("policy routing of what goes on", () => {

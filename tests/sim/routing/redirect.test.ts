@@ -16,11 +16,10 @@ import type { Peer } from "../../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../../tools/sim/simulation.ts";
 import { Domain, Sockets } from "../../../tools/sim/sockets.ts";
 import { counters, held, moved } from "../counters.ts";
-import { simulate, type StationOptions, type World } from "../harness.ts";
+import { OWN, type StationOptions, type World, simulate } from "../harness.ts";
 import { automatic, PREFIX, ROUTER } from "../ipv6/network.ts";
 import { isUdp, pass, routed } from "./network.ts";
 
-const OWN = "10.0.0.2";
 const FAR = "192.0.2.9";
 const FAR6 = "2001:db8:ffff::9";
 const NEARER6 = "fe80::3";
