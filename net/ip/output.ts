@@ -2,7 +2,7 @@ import { Packet, PacketFlag } from "../../kernel/packet";
 import { Feature } from "../../drivers/device";
 import { Errno } from "../../kernel/errno";
 import { HOP_LIMIT, Interface, LinkKind } from "../interface";
-import { Neighbour, NeighbourState, neighbourFor, neighbourSend } from "../link/neighbour";
+import { Neighbour, neighbourFor, neighbourSend } from "../link/neighbour";
 import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
 import { IpAddress } from "../wire/address";
@@ -163,7 +163,7 @@ export function ipSendBuilt(route: Route, packet: Packet, destination: IpAddress
 @inline function ipv4Out(route: Route, packet: Packet, destination: IpAddress): i32 {
   ipStats.sent++;
   const neighbour = route.neighbour;
-  if (neighbour !== null && neighbour.state == NeighbourState.Reachable) {
+  if (neighbour !== null && neighbour.isReady) {
     packet.checksumStart += <u16>(IPV4_HEADER + ETHERNET_HEADER);
     return sendFramed(route, neighbour, packet);
   }
@@ -206,7 +206,7 @@ export function sendUnicast(route: Route, packet: Packet, type: EtherType): i32 
     return -Errno.ENOBUFS;
   }
   if (route.routed) neighbour.router = true;
-  if (neighbour.state == NeighbourState.Reachable) {
+  if (neighbour.isReady) {
     // Whatever moves the neighbour outdates the route.
     route.neighbour = neighbour;
     route.frame0 = ethernetWord0(neighbour.mac, route.iface.device.mac);

@@ -4,7 +4,7 @@ import { Errno } from "../../kernel/errno";
 import { Interface, LinkKind } from "../interface";
 import { ethernetSend } from "../link/ethernet";
 import { linkQueue } from "../link/output";
-import { NeighbourState, neighbourFor, neighbourSend } from "../link/neighbour";
+import { neighbourFor, neighbourSend } from "../link/neighbour";
 import { IpAddress, isV6Multicast } from "../wire/address";
 import { ETHERNET_HEADER, EtherType, multicastMacV6 } from "../wire/ethernet";
 import {
@@ -62,16 +62,21 @@ export function ipv6SendBy(
   );
 }
 
-/** The last of IPv6: a packet with its header goes to its first hop. */
-function ipv6Out(route: Route, packet: Packet, destination: IpAddress): i32 {
-  if (route.kind == RouteKind.UnicastV6) {
-    const neighbour = route.neighbour;
-    if (neighbour === null || neighbour.state != NeighbourState.Reachable) {
-      return sendUnicast(route, packet, EtherType.IPv6);
-    }
-    packet.checksumStart += <u16>ETHERNET_HEADER;
+/** The last of IPv6: a packet with its header, `checksumStart` counting from behind it, goes to its first hop. */
+@inline function ipv6Out(route: Route, packet: Packet, destination: IpAddress): i32 {
+  ipv6Stats.sent++;
+  const neighbour = route.neighbour;
+  if (neighbour !== null && neighbour.isReady) {
+    packet.checksumStart += <u16>(IPV6_HEADER + ETHERNET_HEADER);
     return sendFramed(route, neighbour, packet);
   }
+  return resolve(route, packet, destination);
+}
+
+/** Sends a packet by a route whose neighbour is yet to be found, does not answer, or is no single one. */
+function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
+  packet.checksumStart += <u16>IPV6_HEADER;
+  if (route.kind == RouteKind.UnicastV6) return sendUnicast(route, packet, EtherType.IPv6);
   if (route.kind == RouteKind.LocalV6) return linkQueue(route.iface, packet);
   return ethernetSend(route.iface, packet, multicastMacV6(destination.lo), EtherType.IPv6);
 }
@@ -116,7 +121,7 @@ function sendFragments(
 export function ipv6SendBuilt(route: Route, packet: Packet): i32 {
   ipv6Stats.sent++;
   const neighbour = route.neighbour;
-  if (neighbour === null || neighbour.state != NeighbourState.Reachable) {
+  if (neighbour === null || !neighbour.isReady) {
     return sendUnicast(route, packet, EtherType.IPv6);
   }
   packet.checksumStart += <u16>ETHERNET_HEADER;
@@ -129,7 +134,7 @@ function tooBig(packet: Packet): i32 {
   return -Errno.EMSGSIZE;
 }
 
-
+/** Writes the header before a packet. */
 @inline function put(
   packet: Packet,
   protocol: u32,
@@ -138,10 +143,8 @@ function tooBig(packet: Packet): i32 {
   hopLimit: u32,
 ): void {
   const payload = packet.totalLength;
-  packet.checksumStart += <u16>IPV6_HEADER;
   const at = packet.prepend(IPV6_HEADER);
   ipv6Build(at, payload, packet.trafficClass, hopLimit, protocol, source, destination);
-  ipv6Stats.sent++;
 }
 
 /**
@@ -157,6 +160,8 @@ export function ipv6SendOn(
   hopLimit: u32,
 ): i32 {
   put(packet, protocol, source, destination, hopLimit);
+  packet.checksumStart += <u16>IPV6_HEADER;
+  ipv6Stats.sent++;
   if (isV6Multicast(destination.hi)) {
     return ethernetSend(iface, packet, multicastMacV6(destination.lo), EtherType.IPv6);
   }

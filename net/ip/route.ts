@@ -24,7 +24,7 @@ import {
   loopbackInterface,
   AddressState,
 } from "../interface";
-import { Neighbour, NeighbourState } from "../link/neighbour";
+import { Neighbour } from "../link/neighbour";
 import { routeFind } from "../route/choose";
 import { ruleFind, ruleForgive, ruleVerdict } from "../route/policy";
 import { redirectedHop } from "../route/redirect";
@@ -216,7 +216,7 @@ export function wayFrom(source: IpAddress, mark: u32, to: IpAddress): u32 {
 }
 
 /**
- * The route to an address if it is kept and leads to a station that answers, whose frames' header is known then; else
+ * The route to an address if it is kept and leads to a station whose frames' header is known (`Neighbour.isReady`); else
  * null. No look-up: a hop of a router asks this first.
  */
 @inline export function routeReady(hi: u64, lo: u64): Route | null {
@@ -224,7 +224,7 @@ export function wayFrom(source: IpAddress, mark: u32, to: IpAddress): u32 {
   const route = changetype<Route>(at);
   if (route.lo != lo || route.hi != hi || route.generation != interfaceGeneration()) return null;
   const neighbour = route.neighbour;
-  return neighbour !== null && neighbour.state == NeighbourState.Reachable ? route : null;
+  return neighbour !== null && neighbour.isReady ? route : null;
 }
 
 /** `routeReady` of what came from `source` by `iface`, when there are rules. */
@@ -232,7 +232,7 @@ export function routeReadyOn(iface: Interface, source: IpAddress, hi: u64, lo: u
   const route = askedPlace(hi, lo, source, 0, iface.device.number + 1);
   if (!isAsked(route, hi, lo)) return null;
   const neighbour = route.neighbour;
-  return neighbour !== null && neighbour.state == NeighbourState.Reachable ? route : null;
+  return neighbour !== null && neighbour.isReady ? route : null;
 }
 
 /** What the tables say of an address, as the rules lead there. */

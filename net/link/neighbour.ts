@@ -34,16 +34,16 @@ export const enum NeighbourState {
   Free = 0,
   /** Asked by broadcast; packets wait. */
   Incomplete = 1,
-  /** Answered lately. */
-  Reachable = 2,
-  /** Answered some time ago: still used, and the next packet asks again. */
-  Stale = 3,
-  /** About to be asked by unicast, unless something comes that makes it needless. */
-  Delay = 4,
-  /** Asked by unicast, still used. */
-  Probe = 5,
   /** Nobody answered: packets are refused until this entry ends. */
-  Failed = 6,
+  Failed = 2,
+  /** Answered some time ago: still used, and the next packet asks again. From here on there is a MAC address. */
+  Stale = 3,
+  /** Answered lately. From here on packets just go: what is to be asked, timers ask. */
+  Reachable = 4,
+  /** About to be asked by unicast, unless something comes that makes it needless. */
+  Delay = 5,
+  /** Asked by unicast, still used. */
+  Probe = 6,
 }
 
 /** One neighbour. 128 bytes. */
@@ -92,6 +92,11 @@ export class Neighbour {
 
   @inline get isV4(): bool {
     return isV4(this.hi, this.lo);
+  }
+
+  /** Packets need no more than its MAC address, and that `used` is set. */
+  @inline get isReady(): bool {
+    return this.state >= NeighbourState.Reachable;
   }
 
   /** It answered once, and does not now; or never when it was asked. */
@@ -257,7 +262,7 @@ export function neighbourFor(iface: Interface, hi: u64, lo: u64): Neighbour | nu
 /** Sends an IP packet to a neighbour, now or when it is resolved. Owns the packet; returns 0 or -Errno. */
 @inline export function neighbourSend(entry: Neighbour, packet: Packet): i32 {
   entry.used = true;
-  if (entry.state != NeighbourState.Reachable) return sendUnsure(entry, packet);
+  if (!entry.isReady) return sendUnsure(entry, packet);
   return transmit(entry, packet);
 }
 
@@ -274,15 +279,14 @@ function sendUnsure(entry: Neighbour, packet: Packet): i32 {
     packet.release();
     return -Errno.EHOSTUNREACH;
   }
-  if (entry.state == NeighbourState.Stale) {
-    if (entry.isV4) {
-      entry.state = NeighbourState.Probe;
-      entry.attempts = 0;
-      solicit(entry);
-    } else {
-      entry.state = NeighbourState.Delay;
-      entry.timer.arm(now() + DELAY_TIME);
-    }
+  // Stale.
+  if (entry.isV4) {
+    entry.state = NeighbourState.Probe;
+    entry.attempts = 0;
+    solicit(entry);
+  } else {
+    entry.state = NeighbourState.Delay;
+    entry.timer.arm(now() + DELAY_TIME);
   }
   return transmit(entry, packet);
 }
@@ -477,7 +481,7 @@ export function neighbourIsHost(iface: Interface, hi: u64, lo: u64): void {
 
 /** Whether the entry has a MAC address, as far as anybody knows still the right one. */
 @inline export function isKnown(entry: Neighbour): bool {
-  return entry.state >= NeighbourState.Reachable && entry.state <= NeighbourState.Probe;
+  return entry.state >= NeighbourState.Stale;
 }
 
 /**

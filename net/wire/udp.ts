@@ -44,7 +44,7 @@ export class UdpHeader {
   }
 }
 
-/** Writes a header at `at`. `checksum` is in load order. */
+/** Writes a header at `at`, in one piece for who sums it by words. `checksum` is in load order, of 16 bits. */
 @inline export function udpBuild(
   at: usize,
   sourcePort: u32,
@@ -52,8 +52,6 @@ export class UdpHeader {
   length: u32,
   checksum: u32,
 ): void {
-  store<u16>(at, swap16(<u16>sourcePort));
-  store<u16>(at, swap16(<u16>destinationPort), 2);
-  store<u16>(at, swap16(<u16>length), 4);
-  store<u16>(at, checksum, 6);
+  const ports = ((<u64>sourcePort) << 48) | ((<u64>destinationPort) << 32);
+  store<u64>(at, bswap(ports | (length << 16)) | ((<u64>checksum) << 48));
 }

@@ -17,6 +17,7 @@ import {
   Neighbour,
   NeighbourState,
   findNeighbour,
+  isKnown,
   neighbourFor,
   neighbourLearn,
   neighbourSend,
@@ -136,6 +137,31 @@ describe("the neighbour cache", () => {
     expect(entry.state).toBe(NeighbourState.Probe);
     expect(iface.device.pendingLength).toBe(2);
     expect(sent()).toBe(MAC_A);
+  });
+
+  it("is ready for packets while it is asked, and not when it is silent", () => {
+    neighbourLearn(iface, 0, address(52), MAC_A);
+    const entry = changetype<Neighbour>(findNeighbour(iface, 0, address(52)));
+    expect(entry.isReady).toBe(true);
+    pass(62);
+    // The next packet is what has it asked.
+    expect(entry.state).toBe(NeighbourState.Stale);
+    expect(entry.isReady).toBe(false);
+    expect(isKnown(entry)).toBe(true);
+    neighbourSend(entry, packet());
+    expect(entry.state).toBe(NeighbourState.Probe);
+    expect(entry.isReady).toBe(true);
+    // Three questions to it, then three to all (RFC 4861, 10).
+    for (let i = 0; i < 20 && entry.state == NeighbourState.Probe; i++) {
+      neighbourSend(entry, packet());
+      pass(1);
+    }
+    expect(entry.state).toBe(NeighbourState.Incomplete);
+    expect(entry.isReady || isKnown(entry)).toBe(false);
+    for (let i = 0; i < 20 && entry.state == NeighbourState.Incomplete; i++) pass(1);
+    expect(entry.state).toBe(NeighbourState.Failed);
+    expect(entry.isReady || isKnown(entry)).toBe(false);
+    sent();
   });
 
   it("gives back every packet when it is flushed", () => {
