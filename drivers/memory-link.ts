@@ -15,8 +15,6 @@ import {
   PacketFlag,
   PacketQueue,
   PoolId,
-  Purpose,
-  allocate,
   allocateBurst,
   burstLength,
   slotSize,
@@ -25,6 +23,7 @@ import { Bus } from "./bus";
 import { Device, Feature } from "./device";
 import { deviceMemory } from "./device-memory";
 import { PciBar, PciFunction, pciBar, pciEnable } from "./pci";
+import { fillSlots, freeSlots } from "./receive-slots";
 import { pciId, registerChip } from "./registry";
 
 /**
@@ -156,14 +155,8 @@ function start(entry: PciFunction, device: Device): bool {
   link.receivePackets = receivePackets;
   link.transmitPackets = transmitPackets;
   device.context = changetype<usize>(link);
-  for (let i: u32 = 0; i < RING; i++) {
-    const packet = allocate(PoolId.Standard, Purpose.Refill, 0);
-    if (packet === null) {
-      freeReceive(link);
-      return fail("no packets for its receive ring: give the machine more RAM");
-    }
-    packet.give(Owner.NicRx);
-    store<usize>(cell(link.receivePackets, i), changetype<usize>(packet));
+  if (!fillSlots(receivePackets, RING, 0)) {
+    return fail("no packets for its receive ring: give the machine more RAM");
   }
 
   const features = mmioRead32(registers + FEATURES);
@@ -261,15 +254,6 @@ function poll(device: Device, budget: u32): u32 {
     device.receiveDoorbells++;
   }
   return done;
-}
-
-/** Takes back every packet that the device could have written to. Only once it has no area. */
-function freeReceive(link: MemoryLink): void {
-  for (let i: u32 = 0; i < RING; i++) {
-    const at = cell(link.receivePackets, i);
-    if (load<usize>(at)) receivePacket(link, i).release();
-    store<usize>(at, 0);
-  }
 }
 
 // ---- Transmit ----------------------------------------------------------------------------
@@ -370,7 +354,7 @@ function stop(device: Device): void {
   const link = linkOf(device);
   mmioWrite32(link.registers + AREA, 0);
   freeTransmit(link, link.filled);
-  freeReceive(link);
+  freeSlots(link.receivePackets, RING);
 }
 
 registerChip("link", Bus.Pci, pciId(0x534b, 0x4d4c), "memory link", start);

@@ -4,8 +4,9 @@ import { Device, Feature } from "../device";
 import { deviceMemory } from "../device-memory";
 import { pciInterrupt } from "../msi";
 import { PciBar, PciFunction, pciBar, pciEnable } from "../pci";
+import { fillSlots, freeSlots } from "../receive-slots";
 import { Chip, IntelNic, NO_CONTEXT, nicOf } from "./nic";
-import { fillRing, freeReceive, poll, receivePacket, setReceiveMode } from "./receive";
+import { poll, receivePacket, setReceiveMode } from "./receive";
 import {
   REGISTERS,
   STATUS,
@@ -26,6 +27,7 @@ import {
   RDH,
   RDT,
   RDTR,
+  RECEIVE_BUFFER,
   TCTL,
   TCTL_EN,
   TCTL_PSP,
@@ -110,7 +112,7 @@ export function startNic(
   nic.resetChip();
   const mac = nic.readAddress();
   if (!mac) return fail("no valid address in EEPROM or receive address register");
-  if (!fillRing(nic))
+  if (!fillSlots(nic.receivePackets, RECEIVE_RING, RECEIVE_BUFFER))
     return fail("no packets for its receive ring: give the machine more RAM (MEM=)");
 
   device.mac = mac;
@@ -272,5 +274,5 @@ function stop(device: Device): void {
   const nic = nicOf(device);
   nic.resetChip();
   freeTransmit(nic, nic.transmitNext);
-  freeReceive(nic);
+  freeSlots(nic.receivePackets, RECEIVE_RING);
 }

@@ -1,13 +1,5 @@
 import { dmaRead64, dmaReadBarrier, dmaWrite64, dmaWriteBarrier } from "../../kernel/host";
-import {
-  Owner,
-  Packet,
-  PacketFlag,
-  PoolId,
-  Purpose,
-  allocate,
-  slotSize,
-} from "../../kernel/packet";
+import { Packet, PacketFlag, PoolId, Purpose, allocate } from "../../kernel/packet";
 import { Device } from "../device";
 import { IntelNic, nicOf } from "./nic";
 import {
@@ -39,22 +31,6 @@ import {
 import { reclaim } from "./transmit";
 
 /** Receiving (SDM 3.2, 3.2.6; 82574 7.1): the ring, its packets, and the filter before it. */
-
-/** Fills the receive ring: all of it or, when packets are short, nothing. */
-export function fillRing(nic: IntelNic): bool {
-  // The device may fill a buffer to its 2,048th byte, so it gets the whole slot, without headroom.
-  assert(slotSize(PoolId.Standard) >= RECEIVE_BUFFER);
-  for (let i: u32 = 0; i < RECEIVE_RING; i++) {
-    const packet = allocate(PoolId.Standard, Purpose.Refill, 0);
-    if (packet === null) {
-      freeReceive(nic);
-      return false;
-    }
-    packet.give(Owner.NicRx);
-    store<u32>(nic.receivePackets + (i << 2), changetype<usize>(packet));
-  }
-  return true;
-}
 
 // ---- Receive (3.2) -----------------------------------------------------------------------
 
@@ -132,15 +108,6 @@ export function poll(device: Device, budget: u32): u32 {
   device.receivedBytes += length;
   device.received.push(packet);
   return true;
-}
-
-/** Takes back every packet that the device could have written to. Only once it is reset. */
-export function freeReceive(nic: IntelNic): void {
-  for (let i: u32 = 0; i < RECEIVE_RING; i++) {
-    const at = nic.receivePackets + (i << 2);
-    if (load<usize>(at)) receivePacket(nic, i).release();
-    store<usize>(at, 0);
-  }
 }
 
 // ---- Receive filter (13.4.22, 13.5.1) ------------------------------------------------------

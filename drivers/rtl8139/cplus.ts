@@ -8,12 +8,12 @@ import {
   PoolId,
   Purpose,
   allocate,
-  slotSize,
 } from "../../kernel/packet";
 import { completeChecksum } from "../../net/wire/checksum";
 import { EtherType, EthernetHeader } from "../../net/wire/ethernet";
 import { Device } from "../device";
 import { deviceMemory } from "../device-memory";
+import { fillSlots, freeSlots } from "../receive-slots";
 import { EARLY_STEP, ETHERNET_HEADER, FCS, FRAME_LEAST, Rtl8139, nicOf } from "./chip";
 import {
   CPCR,
@@ -106,18 +106,7 @@ export function takeRings(nic: Rtl8139, device: Device): bool {
 
 /** Gives each receive descriptor a packet. All of them or, when packets are short, none. */
 export function fillRing(nic: Rtl8139): bool {
-  // The chip may fill a buffer to its last byte, so it gets the whole slot, without headroom.
-  assert(slotSize(PoolId.Standard) >= RECEIVE_BUFFER);
-  for (let i: u32 = 0; i < RING; i++) {
-    const packet = allocate(PoolId.Standard, Purpose.Refill, 0);
-    if (packet === null) {
-      freeReceive(nic);
-      return false;
-    }
-    packet.give(Owner.NicRx);
-    store<usize>(nic.receivePackets + (i << 2), changetype<usize>(packet));
-  }
-  return true;
+  return fillSlots(nic.receivePackets, RING, RECEIVE_BUFFER);
 }
 
 /** Programs the rings of a chip that has been reset. What follows is CR.RE and CR.TE. */
@@ -238,11 +227,7 @@ function harvest(nic: Rtl8139): u32 {
 /** Takes back every packet that the chip could have written to. Only once it is reset. */
 export function freeReceive(nic: Rtl8139): void {
   nic.ready.clear();
-  for (let i: u32 = 0; i < RING; i++) {
-    const at = nic.receivePackets + (i << 2);
-    if (load<usize>(at)) receivePacket(nic, i).release();
-    store<usize>(at, 0);
-  }
+  freeSlots(nic.receivePackets, RING);
 }
 
 // ---- Transmit ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ const COLD = [
   "kernel/main/(init|checkDevices)",
   "kernel/(acpi|config|devices|log|memory|power|text)",
   "kernel/guest/(addrinfo|allow|interfaces|limits|mounts|services|spec|guests/(guestsInit|make|start|end))",
-  "drivers/(buses|health|lines|manager|msi|pci|registry)",
+  "drivers/(buses|health|lines|manager|msi|pci|receive-slots|registry)",
   "drivers/intel/(address|life|reset)",
   "drivers/virtio/(bus|control|mmio|pci|transport)",
   "drivers/virtio/net/(bringUp|identify|start|stop|reset)",
