@@ -40,20 +40,20 @@ export function ipv6SendBy(
 ): i32 {
   const iface = route.iface;
   if (hopLimit == DEFAULT_TTL) hopLimit = iface.hopLimit;
+  const length = packet.totalLength;
   if (packet.flags & PacketFlag.Fragmentable) {
     const mtu = pathMtu(route, destination);
-    if (packet.totalLength + IPV6_HEADER > mtu) {
+    if (length + IPV6_HEADER > mtu) {
       return sendFragments(route, packet, protocol, source, destination, hopLimit, mtu);
     }
   }
-  if (!fits(packet, iface)) return tooBig(packet);
-  put(packet, protocol, source, destination, hopLimit);
+  if (!fits(packet, length, iface)) return tooBig(packet);
+  put(packet, length, protocol, source, destination, hopLimit);
   return ipv6Out(route, packet, destination);
 }
 
-/** Whether the link carries a packet to which its header is yet to be added, or the segments that its device makes of it. */
-@inline function fits(packet: Packet, iface: Interface): bool {
-  const length = packet.totalLength;
+/** Whether the link carries a packet of `length` bytes and its header, or the segments that its device makes of it. */
+@inline function fits(packet: Packet, length: u32, iface: Interface): bool {
   if (!packet.segmentSize) return length + IPV6_HEADER <= iface.v6Mtu;
   return (
     (iface.device.features & Feature.Segmentation6) != 0 &&
@@ -108,7 +108,7 @@ function sendFragments(
     const fragment = fragmentOf(packet, offset, length);
     const more = offset + length < total;
     fragmentBuild(fragment.prepend(FRAGMENT_HEADER), protocol, offset, more, id);
-    put(fragment, Extension.Fragment, source, destination, hopLimit);
+    put(fragment, FRAGMENT_HEADER + length, Extension.Fragment, source, destination, hopLimit);
     const sent = ipv6Out(route, fragment, destination);
     if (sent < 0) result = sent;
   }
@@ -134,15 +134,15 @@ function tooBig(packet: Packet): i32 {
   return -Errno.EMSGSIZE;
 }
 
-/** Writes the header before a packet. */
+/** Writes the header before a packet of `payload` bytes. */
 @inline function put(
   packet: Packet,
+  payload: u32,
   protocol: u32,
   source: IpAddress,
   destination: IpAddress,
   hopLimit: u32,
 ): void {
-  const payload = packet.totalLength;
   const at = packet.prepend(IPV6_HEADER);
   ipv6Build(at, payload, packet.trafficClass, hopLimit, protocol, source, destination);
 }
@@ -159,7 +159,7 @@ export function ipv6SendOn(
   destination: IpAddress,
   hopLimit: u32,
 ): i32 {
-  put(packet, protocol, source, destination, hopLimit);
+  put(packet, packet.totalLength, protocol, source, destination, hopLimit);
   packet.checksumStart += <u16>IPV6_HEADER;
   ipv6Stats.sent++;
   if (isV6Multicast(destination.hi)) {

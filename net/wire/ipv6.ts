@@ -1,4 +1,5 @@
 import { IpAddress, v6Wire } from "./address";
+import { swap16 } from "./bytes";
 
 /**
  * The IPv6 header (RFC 8200, 3) and what may stand between it and the transport's (4).
@@ -121,9 +122,10 @@ export function ipv6SetTrafficClass(at: usize, trafficClass: u32): void {
   source: IpAddress,
   destination: IpAddress,
 ): void {
-  const first = 0x6000_0000 | (trafficClass << 20);
-  const second = (payloadLength << 16) | (next << 8) | hopLimit;
-  store<u64>(at, bswap(((<u64>first) << 32) | second));
+  // As it stands in memory: compilers do not know their byte swap where some of the bytes are constant.
+  const first: u32 = 0x60 | (trafficClass >>> 4) | ((trafficClass & 15) << 12);
+  const second: u32 = swap16(payloadLength) | (next << 16) | (hopLimit << 24);
+  store<u64>(at, (<u64>first) | ((<u64>second) << 32));
   store<u64>(at, bswap(v6Wire(source.hi)), 8);
   store<u64>(at, bswap(source.lo), 16);
   store<u64>(at, bswap(v6Wire(destination.hi)), 24);

@@ -52,6 +52,7 @@ export class UdpHeader {
   length: u32,
   checksum: u32,
 ): void {
-  const ports = ((<u64>sourcePort) << 48) | ((<u64>destinationPort) << 32);
-  store<u64>(at, bswap(ports | (length << 16)) | ((<u64>checksum) << 48));
+  const ports: u32 = swap16(sourcePort) | (swap16(destinationPort) << 16);
+  const rest: u32 = swap16(length) | (checksum << 16);
+  store<u64>(at, (<u64>ports) | ((<u64>rest) << 32));
 }

@@ -17,6 +17,8 @@ const COLD = [
   "net/link/(conflict|linklocal|rarp)",
   "net/icmp/(error|errorv6|limit|redirect)",
   "net/ip/(foresight|groups|listener|report|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
+  // And what would be inlined into the way of every packet.
+  "net/ip/output6/(sendFragments|tooBig)",
   "net/ip/sources/source(Add|Remove|sInit)",
   "net/dns/(hosts|order|search|servers|special)",
   "net/filter",
