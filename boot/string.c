@@ -4,6 +4,13 @@
 #include "boot.h"
 
 typedef u64 __attribute__((may_alias, aligned(1))) word;
+typedef u32 __attribute__((may_alias, aligned(1))) half;
+
+static inline void copy32(u8 *d, const u8 *s) {
+  const word *w = (const word *)s;
+  const u64 a = w[0], b = w[1], c = w[2], e = w[3];
+  ((word *)d)[0] = a, ((word *)d)[1] = b, ((word *)d)[2] = c, ((word *)d)[3] = e;
+}
 
 void *memmove(void *to, const void *from, size_t bytes) {
   u8 *d = to;
@@ -13,13 +20,12 @@ void *memmove(void *to, const void *from, size_t bytes) {
     while (bytes--) d[bytes] = s[bytes];
     return to;
   }
-  for (; bytes >= 32; bytes -= 32, d += 32, s += 32) {
-    const word *w = (const word *)s;
-    const u64 a = w[0], b = w[1], c = w[2], e = w[3];
-    ((word *)d)[0] = a, ((word *)d)[1] = b, ((word *)d)[2] = c, ((word *)d)[3] = e;
-  }
-  for (; bytes >= 8; bytes -= 8, d += 8, s += 8) *(word *)d = *(const word *)s;
-  while (bytes--) *d++ = *s++;
+  for (; bytes >= 64; bytes -= 64, d += 64, s += 64) copy32(d, s), copy32(d + 32, s + 32);
+  if (bytes & 32) copy32(d, s), d += 32, s += 32;
+  for (; bytes % 32 >= 8; bytes -= 8, d += 8, s += 8) *(word *)d = *(const word *)s;
+  if (bytes & 4) *(half *)d = *(const half *)s, d += 4, s += 4;
+  if (bytes & 2) *d++ = *s++, *d++ = *s++;
+  if (bytes & 1) *d = *s;
   return to;
 }
 

@@ -543,6 +543,16 @@ export function sendStatic(number: u32, from: usize, length: u32): i32 {
   return tcpSendStatic(socket.tcb, from, length);
 }
 
+/**
+ * `send` and `sendStatic` in one: `length` bytes that are copied, then `rest` that stay where they are. How many of
+ * all found room, those behind all or none; or what `send` says.
+ */
+export function sendBoth(number: u32, from: usize, length: u32, at: usize, rest: u32): i32 {
+  const sent = send(number, from, length);
+  if (<u32>sent != length || !rest) return sent;
+  return sendStatic(number, at, rest) < 0 ? sent : sent + rest;
+}
+
 /** Bytes of a stream that are queued and not acknowledged. */
 export function queued(number: u32): u32 {
   const socket = find(number);

@@ -1,7 +1,7 @@
 import { SocketEvent } from "../../sdk/assembly/syscalls";
 import { Description, DescriptorKind } from "./descriptors";
 import { WasiErrno } from "./errno";
-import { Guest, news } from "./guest";
+import { Guest, newsOf } from "./guest";
 import { eventsOf } from "./objects";
 import { momentAfter, wanted } from "./polling";
 
@@ -211,7 +211,7 @@ function consider(watch: Watch, holds: u32): void {
   if (watch.ready || !asked(watch, holds)) return;
   const epoll = watch.epoll;
   epoll.push(watch);
-  news(epoll);
+  newsOf(epoll, SocketEvent.Readable);
 }
 
 /** There is news of a description that epolls watch, and `holds` is what now holds of it. */

@@ -69,8 +69,8 @@ export class Guest {
   /** Time of the processor that it has used since it was started, ns; and since when its turn lasts. */
   used: u64;
   turnSince: u64;
-  /** How many of its last turns were short: kernel/guest/guests.ts. */
-  shortTurns: u32;
+  /** What its turns have left of their slices for a longer one, ns: kernel/guest/guests.ts. */
+  saved: u64;
   /** Kinds of refusals that have been reported: kernel/guest/allow.ts. */
   refusals: u32;
   /** Of one with a share of the processor: the ns that it may still use, as of when. */
@@ -125,12 +125,21 @@ export class Guest {
   }
 }
 
+/** Whether the guest waits for news of `d`. */
+@inline function awaits(d: Description): bool {
+  return d.guest.parked && d.waitSerial == d.guest.waits;
+}
+
 /** Something has happened to what `d` stands for. Cost: one look at it if its guest or an epoll waits for it. */
 export function news(d: Description): void {
-  const guest = d.guest;
-  const awaited = guest.parked && d.waitSerial == guest.waits;
+  const awaited = awaits(d);
   if (!awaited && !d.watches) return;
   const holds = eventsOf(d);
-  if (awaited && (holds | ANY_NEWS) & d.waitEvents) guest.wake();
+  if (awaited && (holds | ANY_NEWS) & d.waitEvents) d.guest.wake();
   if (d.watches) watchNews(d, holds);
+}
+
+/** `news` of what nothing watches, and of which it is known what holds. */
+export function newsOf(d: Description, holds: u32): void {
+  if (awaits(d) && (holds | ANY_NEWS) & d.waitEvents) d.guest.wake();
 }

@@ -40,13 +40,11 @@ import { guestCall } from "./wasi";
 /** Longest turn. */
 const SLICE: u64 = 200 * MICROSECOND;
 /**
- * Longest turn of a guest whose turns have been short: they end by themselves, as a server's do, and a timer
- * that is hardly ever needed need not be armed for each. It is `SLICE` after two that were longer.
+ * What a turn that is shorter saves for one that is longer, and what may be saved. The turns of a server end by
+ * themselves: the timer that would end them need not be armed for each, which costs more than they do.
  */
-const SLICE_TRUSTED: u64 = 2 * MILLISECOND;
-/** Short turns after which a guest is trusted, and those of which it has credit at most; a long one halves them. */
-const TRUST: u32 = 32;
-const TRUST_MOST: u32 = 63;
+const SAVED: u64 = 20 * MICROSECOND;
+const SAVED_MOST: u64 = 10 * MILLISECOND;
 /** Calls in one turn, so that a guest that only calls is as patient as one that only computes. */
 const CALLS: u32 = 256;
 /** A share of the processor may be used at once for so long, by who has been idle. */
@@ -227,7 +225,7 @@ function start(guest: Guest): void {
   guest.turnSince = monotonic();
   guest.again = false;
   guest.yielded = false;
-  guest.shortTurns = 0;
+  guest.saved = 0;
   guest.started = guest.turnSince;
   guest.state = GuestState.Ready;
 }
@@ -279,11 +277,11 @@ function turnWithinShare(guest: Guest, now: u64): void {
 /** A turn, and how much of the processor it took: `turnSince` is then its end. */
 function accountedTurn(guest: Guest, now: u64): void {
   guest.turnSince = now;
-  turn(guest, now + (guest.shortTurns >= TRUST ? SLICE_TRUSTED : SLICE));
+  turn(guest, now + SLICE + guest.saved);
   const end = monotonic();
   const took = end - now;
-  if (took >= SLICE) guest.shortTurns >>= 1;
-  else if (guest.shortTurns < TRUST_MOST) guest.shortTurns++;
+  if (took < SLICE) guest.saved = min<u64>(guest.saved + SAVED, SAVED_MOST);
+  else guest.saved -= min<u64>(guest.saved, took - SLICE);
   guest.used += end - guest.turnSince;
   guest.turnSince = end;
 }

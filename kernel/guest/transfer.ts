@@ -289,7 +289,11 @@ function receiveStream(
     if (peek) return peeked(guest, d, got, room, flags, again);
     done += got;
     skip += got;
-    if (!got || (<u32>got < room && done >= (all ? total : lowWater(number, total)))) return done;
+    if (!got) return done;
+    if (<u32>got == room) continue;
+    // There is no more: who does not wait for it need not be asked how much would be enough.
+    if (dontWait || d.nonBlocking) return done;
+    if (done >= (all ? total : lowWater(number, total))) return done;
   }
 }
 

@@ -322,7 +322,7 @@ simulate(
 );
 
 simulate(
-  "who computes for ever after many short turns has two long ones, and then short ones",
+  "who computes for ever after many short turns has a long one, and then short ones",
   (world) => {
     const turncoat = cProgram("tests/qemu/guests/fault.c", "turncoat", "-DFAULT=7");
     const { machine } = world.ready({ memory: 32 << 20, guests: [echo(), turncoat] });

@@ -5,16 +5,19 @@ import { test } from "node:test";
 import { Layout, Statistics, Syscall } from "../../sdk/assembly/syscalls.ts";
 import { buildPack } from "../../tools/pack/pack.ts";
 import { loadKernel } from "../../tools/sim/kernel.ts";
+import { ACK, FIN, PSH } from "../../tools/sim/frames.ts";
 import type { Machine } from "../../tools/sim/machine.ts";
 import type { Peer } from "../../tools/sim/peer.ts";
 import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
+import { encodeSpecs } from "../../tools/guest/spec.ts";
 import { counters } from "./counters.ts";
-import { inWorld, type World } from "./harness.ts";
+import { assemblyProgram, guestSpec } from "./guest-programs.ts";
+import { inWorld, type StationOptions, type World } from "./harness.ts";
 import { HttpClient } from "./tcp-client.ts";
 
 /**
  * The web server as its clients see it, on a whole machine: what it answers, what it refuses, when
- * it closes, and that nothing is left behind.
+ * it closes, and that nothing is left behind. In the kernel, and from the same sources as a guest.
  */
 
 const build = ["--config", "asconfig.json", "--target", "debug", "-o", "build/sim/http.debug.wasm"];
@@ -32,6 +35,16 @@ const pack = buildPack([
   { path: "/large", body: LARGE },
 ]);
 
+const guest = await assemblyProgram("apps/http/main.ts", "web");
+const asGuest = {
+  memory: 64 << 20,
+  guests: [guest],
+  setup: encodeSpecs([
+    guestSpec("web", { descriptors: 1024, files: [{ path: "/", tree: "" }], restart: "never" }),
+  ]),
+  pack: buildPack([{ path: "/site.pack", body: pack }]),
+};
+
 /** A server, a peer and a way to open connections. */
 interface Site {
   world: World;
@@ -41,9 +54,14 @@ interface Site {
 }
 
 function serving(name: string, body: (site: Site) => void): void {
+  servingIn(name, { kernel, pack }, body);
+  servingIn(`${name}, by a guest`, asGuest, body);
+}
+
+function servingIn(name: string, options: StationOptions, body: (site: Site) => void): void {
   test(name, () =>
     inWorld(1, (world) => {
-      const { machine } = world.ready({ kernel, pack });
+      const { machine } = world.ready(options);
       machine.expectLine(/http: serving/, SECOND);
       const peer = world.peer("10.0.0.1");
       const open = (window?: number): HttpClient => new HttpClient(peer, "10.0.0.2", 80, window);
@@ -269,6 +287,23 @@ serving("connections persist as each version says", ({ open }) => {
   half.expectEnd();
 });
 
+serving(
+  "who ends his stream with his request is answered, and the connection ended",
+  ({ open }) => {
+    const whole = open();
+    whole.run(MILLISECOND);
+    const request = Buffer.from("GET /digits HTTP/1.1\r\nHost: x\r\n\r\n");
+    whole.tcp.send({ flags: ACK | PSH | FIN, payload: request });
+    assert.equal(whole.answer().body.toString(), "0123456789");
+    whole.expectEnd(SECOND);
+    const behind = open();
+    behind.send(request);
+    behind.end();
+    assert.equal(behind.answer().body.toString(), "0123456789");
+    behind.expectEnd(SECOND);
+  },
+);
+
 serving("silence and trickles come to an end", ({ open }) => {
   const silent = open();
   const late = open();
@@ -341,7 +376,7 @@ serving("hundreds of connections at once, and nothing left of them", ({ open, ma
   assert.deepEqual(packetsInUse(machine), before);
 });
 
-serving("/status says in JSON what there is", ({ machine, open }) => {
+servingIn("/status says in JSON what there is", { kernel, pack }, ({ machine, open }) => {
   const client = open();
   client.ask("/large");
   const { status, headers, body } = client.ask("/status");

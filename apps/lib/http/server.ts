@@ -424,14 +424,22 @@ function push(c: Connection): i32 {
   return 0;
 }
 
-/** Sends what the writer holds, copied. What finds no memory waits in a buffer. */
-function sendWritten(c: Connection, written: Writer): void {
+/**
+ * Sends what the writer holds, copied, and `bodyLength` bytes at `body`, where they lie. What of the first finds no
+ * memory waits in a buffer.
+ */
+function sendWritten(c: Connection, written: Writer, body: usize = 0, bodyLength: u32 = 0): void {
   assert(!written.full);
   const length = written.length;
   httpStats.requests++;
   httpStats.copied += length;
-  const sent = max(sockets.send(c.socket, written.start, length), 0);
-  if (<u32>sent == length) return;
+  const most = min(bodyLength, STATIC_MAX);
+  const sent = <u32>max(sockets.sendBoth(c.socket, written.start, length, body, most), 0);
+  const placed = sent > length ? sent - length : 0;
+  httpStats.inPlace += placed;
+  c.staticAt = body + placed;
+  c.staticLength = bodyLength - placed;
+  if (sent >= length) return;
   const spill = takeBuffer();
   if (spill === null) {
     c.broken = true;
@@ -451,10 +459,7 @@ function sendWritten(c: Connection, written: Writer): void {
 /** Ends the head in `written` and sends it; `length` bytes at `body` follow, where they lie. */
 export function replyStatic(c: Connection, written: Writer, body: usize, length: u32): void {
   endHead(written, c.keep);
-  sendWritten(c, written);
-  if (c.headOnly) return;
-  c.staticAt = body;
-  c.staticLength = length;
+  sendWritten(c, written, body, c.headOnly ? 0 : length);
 }
 
 /** Ends the head in `written` and sends it; the body comes from `more`. */

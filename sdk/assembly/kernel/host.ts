@@ -107,9 +107,17 @@ export function bootInfo(into: usize): void {
     if (fdRead(fd, list, 1, word) || !load<u32>(word)) break;
     filled += load<u32>(word);
   }
-  fdClose(fd);
+  if (filled) packFd = fd;
+  else fdClose(fd);
   boot.pack = pack;
   boot.packLength = filled;
+}
+
+let packFd: u32 = 0;
+
+/** The pack as an open file, of which the bytes in memory are a copy; 0 without one. */
+@inline export function packFile(): u32 {
+  return packFd;
 }
 
 function clock(id: u32): u64 {

@@ -1,19 +1,22 @@
 import { Errno } from "../../../kernel/errno";
 import { now } from "../../../kernel/clock";
-import { reserve, unreserved } from "../../../kernel/memory";
+import { packFile } from "../../../kernel/host";
+import { boot, reserve, unreserved } from "../../../kernel/memory";
 import { NEVER } from "../../../kernel/timer";
-import { Layout, ReceiveFlag, SocketEvent } from "../syscalls";
+import { Layout, ReceiveFlag, SocketEvent, SocketOption } from "../syscalls";
 
 /**
  * kernel/socket.ts for a guest: the same functions, over descriptors that never wait and an epoll. What
  * a socket has no room for is kept here until it has, and so are bytes received and not yet consumed;
- * both are rare: usually a request is one `receive` and its answer one `send`.
+ * both are rare: usually a request is one `receive` and its answer one `send_message`.
  */
 
 /** Descriptors that a guest may have at most (kernel/guest/descriptors.ts). */
 const DESCRIPTORS: u32 = 1024;
 /** Bytes received at once, and bytes of answers gathered into one `send`. */
 const BUFFER_BYTES: u32 = 32768;
+/** Bytes of the pack that are worth a call of their own, with which they are not copied. */
+const FILE_LEAST: u32 = 4096;
 /** Buffers for bytes that have to be kept. */
 const BUFFERS: u32 = 32;
 const EVENTS: i32 = 256;
@@ -22,10 +25,21 @@ const EVENTS: i32 = 256;
 const NONBLOCK: u32 = 4;
 const EPOLL_ADD: u32 = 1;
 const EPOLL_MODIFY: u32 = 3;
+/** Tells of news once, as kernel/socket.ts does (EPOLLET). */
+const EPOLL_EDGE: u32 = 1 << 31;
+/** News of a stream: what may be read, its end, what is wrong. */
+const STREAM: u32 = SocketEvent.Readable | SocketEvent.ReadHangup | EPOLL_EDGE;
+/** `struct skerry_message` for a list of two buffers, and that list. */
+const MESSAGE_BYTES: i32 = 16;
+const BUFFERS_BYTES: i32 = 16;
 /** `epoll_event`: its events, and what it was asked for with. */
 const EVENT_BYTES: i32 = 16;
 const EVENT_DATA: usize = 8;
 const SHUT_WRITE: u32 = 2;
+/** `struct tcp_info`: segments that are not acknowledged, bytes that have not been sent. */
+const UNACKNOWLEDGED: usize = 24;
+const NOT_SENT: usize = 144;
+const INFORMATION_BYTES: i32 = 148;
 
 /** WASI's numbers of the errors that a program asks for. */
 const WASI_AGAIN: i32 = 6;
@@ -52,12 +66,24 @@ declare function skerryAccept(fd: u32, peer: usize, flags: u32): i32;
 declare function skerrySend(fd: u32, from: usize, length: u32, flags: u32): i32;
 
 
+@external("skerry", "send_message")
+declare function skerrySendMessage(fd: u32, message: usize, flags: u32): i32;
+
+
+@external("skerry", "send_file")
+declare function skerrySendFile(fd: u32, file: u32, offset: i64, length: u32): i32;
+
+
 @external("skerry", "receive")
 declare function skerryReceive(fd: u32, into: usize, length: u32, flags: u32): i32;
 
 
 @external("skerry", "set_option")
 declare function skerrySetOption(fd: u32, option: u32, value: u32): i32;
+
+
+@external("skerry", "get_option_data")
+declare function skerryGetOptionData(fd: u32, option: u32, into: usize, length: u32): i32;
 
 
 @external("skerry", "epoll_create")
@@ -128,6 +154,8 @@ class Socket {
   open: bool;
   /** All that had come has been received. */
   drained: bool;
+  /** The peer's end is behind what has come. */
+  hungUp: bool;
   /** Something was lost for want of a buffer. */
   broken: bool;
   /** To be done once everything is sent. */
@@ -143,6 +171,9 @@ class Socket {
 const table: usize = memory.data(<i32>(DESCRIPTORS * offsetof<Socket>()), 64);
 const events: usize = memory.data(EVENTS * EVENT_BYTES, 8);
 const event: usize = memory.data(EVENT_BYTES, 8);
+const both: usize = memory.data(BUFFERS_BYTES, 8);
+const message: usize = messageOf(memory.data(MESSAGE_BYTES, 8), both);
+const information: usize = memory.data(INFORMATION_BYTES, 8);
 const received: usize = memory.data(<i32>BUFFER_BYTES, 64);
 const gathered: usize = memory.data(<i32>BUFFER_BYTES, 64);
 
@@ -165,6 +196,13 @@ let freeBuffer: Buffer | null = null;
 
 @inline function at(fd: u32): Socket {
   return changetype<Socket>(table + <usize>fd * offsetof<Socket>());
+}
+
+/** Fills in a message of the two buffers of `list`. */
+function messageOf(into: usize, list: usize): usize {
+  store<u32>(into, <u32>list);
+  store<u32>(into, 2, 4);
+  return into;
 }
 
 /** A guest's result as the kernel's. */
@@ -226,10 +264,11 @@ export function nextReady(): u32 {
     if (!s.open || s.generation != load<u32>(news, EVENT_DATA + 4)) continue;
     readyBits = load<u32>(news);
     s.drained = false;
+    s.hungUp = (readyBits & SocketEvent.ReadHangup) != 0;
     if (s.waits && !(readyBits & SocketEvent.Error)) {
       push(fd, s);
       if (s.waits) continue;
-      watch(EPOLL_MODIFY, fd, SocketEvent.Readable);
+      watch(EPOLL_MODIFY, fd, STREAM);
       if (s.ending) sockShutdown(fd, SHUT_WRITE);
     }
     if (s.closing) {
@@ -259,14 +298,14 @@ function watch(operation: u32, fd: u32, wanted: u32): void {
 
 // ---- Opening and ending ----------------------------------------------------------------------
 
-function begin(fd: u32): void {
+function begin(fd: u32, news: u32): void {
   const s = at(fd);
   const generation = s.generation + 1;
   memory.fill(changetype<usize>(s), 0, offsetof<Socket>());
   s.generation = generation;
   s.open = true;
   opened++;
-  watch(EPOLL_ADD, fd, SocketEvent.Readable);
+  watch(EPOLL_ADD, fd, news);
 }
 
 export function socket(type: u32, domain: u32): i32 {
@@ -274,7 +313,8 @@ export function socket(type: u32, domain: u32): i32 {
   const fd = skerrySocket(type, domain, 0);
   if (fd < 0) return result(fd);
   fdSetFlags(fd, NONBLOCK);
-  begin(fd);
+  // One that listens is told of again while there is no descriptor for who waits.
+  begin(fd, SocketEvent.Readable);
   return fd;
 }
 
@@ -294,7 +334,7 @@ export function accept(number: u32): i32 {
     listener.drained = true;
     return result(fd);
   }
-  begin(fd);
+  begin(fd, STREAM);
   return fd;
 }
 
@@ -343,21 +383,50 @@ export function socketsOpen(): u32 {
 // ---- Sending ---------------------------------------------------------------------------------
 
 /** Sends what has been gathered. */
-function flush(): void {
+@inline function flush(): void {
+  if (gatheredOwner) sendGathered();
+}
+
+function sendGathered(): void {
   const fd = gatheredOwner;
-  if (!fd) return;
   gatheredOwner = 0;
   const sent = skerrySend(fd, gathered, gatheredLength, 0);
-  if (<u32>sent == gatheredLength) return;
+  if (<u32>sent != gatheredLength) keep(fd, sent, gathered, gatheredLength, 0, 0);
+}
+
+/**
+ * Of `length` bytes, which may change, and `rest` that stay where they are, a call has taken `sent`, or failed:
+ * keeps the others until there is room.
+ */
+function keep(fd: u32, sent: i32, from: usize, length: u32, placed: usize, rest: u32): void {
   const s = at(fd);
   if (sent < 0 && sent != -WASI_AGAIN) {
     s.broken = true; // its next event says so, too
     return;
   }
   const taken = <u32>max(sent, 0);
-  s.unsent = kept(gathered + taken, gatheredLength - taken);
-  if (s.unsent === null) s.broken = true;
-  else watch(EPOLL_MODIFY, fd, SocketEvent.Writable);
+  if (taken < length) {
+    s.unsent = kept(from + taken, length - taken);
+    s.broken = s.unsent === null;
+  }
+  const ahead = taken > length ? taken - length : 0;
+  s.staticAt = placed + ahead;
+  s.staticLength = rest - ahead;
+  if (!s.broken) watch(EPOLL_MODIFY, fd, SocketEvent.Writable | EPOLL_EDGE);
+}
+
+/** Whether bytes are the pack's, and enough of them to be sent from the file that it is. */
+@inline function inFile(from: usize, length: u32): bool {
+  const before = from - boot.pack;
+  return (
+    length >= FILE_LEAST && before < boot.packLength && length <= boot.packLength - <u32>before
+  );
+}
+
+/** Sends bytes that stay where they are: how many found room, or an error of the guest's. */
+function sendPlaced(fd: u32, from: usize, length: u32): i32 {
+  if (!inFile(from, length)) return skerrySend(fd, from, length, 0);
+  return skerrySendFile(fd, packFile(), <i64>(from - boot.pack), length);
 }
 
 /** Sends what a socket has kept, as far as it goes. */
@@ -373,7 +442,7 @@ function push(fd: u32, s: Socket): void {
     giveBuffer(buffer);
   }
   while (s.staticLength) {
-    const sent = skerrySend(fd, s.staticAt, s.staticLength, 0);
+    const sent = sendPlaced(fd, s.staticAt, s.staticLength);
     if (sent < 0) return;
     s.staticAt += sent;
     s.staticLength -= sent;
@@ -402,7 +471,7 @@ export function sendStatic(number: u32, from: usize, length: u32): i32 {
   if (s.broken) return -Errno.ECONNABORTED;
   if (s.waits) return -Errno.ENOBUFS;
   const before = gatheredOwner == number ? gatheredLength : 0;
-  if (before + length <= BUFFER_BYTES) {
+  if (before + length <= BUFFER_BYTES && !inFile(from, length)) {
     send(number, from, length);
     return 0;
   }
@@ -410,15 +479,40 @@ export function sendStatic(number: u32, from: usize, length: u32): i32 {
   s.staticAt = from;
   s.staticLength = length;
   if (s.unsent === null) push(number, s);
-  if (s.staticLength) watch(EPOLL_MODIFY, number, SocketEvent.Writable);
+  if (s.staticLength) watch(EPOLL_MODIFY, number, SocketEvent.Writable | EPOLL_EDGE);
   return 0;
 }
 
-/** Bytes that wait here. */
+/** `length` bytes, then `rest` that stay where they are, without gathering them: all, kept here if need be. */
+export function sendBoth(number: u32, from: usize, length: u32, placed: usize, rest: u32): i32 {
+  if (gatheredOwner == number) flush();
+  const s = at(number);
+  if (s.broken) return -Errno.ECONNABORTED;
+  if (s.waits) return -Errno.EAGAIN;
+  const all = length + rest;
+  if (length > BUFFER_BYTES || inFile(placed, rest)) {
+    const sent = send(number, from, length);
+    if (<u32>sent != length) return sent;
+    const failed = sendStatic(number, placed, rest);
+    return failed ? sent : all;
+  }
+  store<u32>(both, <u32>from);
+  store<u32>(both, length, 4);
+  store<u32>(both, <u32>placed, 8);
+  store<u32>(both, rest, 12);
+  const sent = skerrySendMessage(number, message, 0);
+  if (<u32>sent != all) keep(number, sent, from, length, placed, rest);
+  return all;
+}
+
+/** Bytes that wait here and in the kernel; those on their way are counted by segments. */
 export function queued(number: u32): u32 {
   const s = at(number);
   const unsent = s.unsent;
-  return s.staticLength + (unsent === null ? 0 : unsent.length);
+  const here = s.staticLength + (unsent === null ? 0 : unsent.length);
+  const got = skerryGetOptionData(number, SocketOption.Info, information, INFORMATION_BYTES);
+  if (got != INFORMATION_BYTES) return here;
+  return here + load<u32>(information, UNACKNOWLEDGED) + load<u32>(information, NOT_SENT);
 }
 
 export function sendReady(number: u32): bool {
@@ -446,8 +540,8 @@ export function peekRun(number: u32): i32 {
   if (s.drained) return -Errno.EAGAIN;
   const got = skerryReceive(number, received, BUFFER_BYTES, 0);
   if (got <= 0) return result(got);
-  // With room left there was no more; what comes later is an event.
-  s.drained = <u32>got < BUFFER_BYTES;
+  // With room left there was no more, but for the end if that is known; what comes later is an event.
+  s.drained = <u32>got < BUFFER_BYTES && !s.hungUp;
   runOwner = number;
   runAt = received;
   runLength = got;

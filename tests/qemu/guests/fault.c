@@ -19,7 +19,7 @@ int main(void) {
     case 4: return (int)((double (*)(double))function)(1.0);
     case 5: again = deep; return deep(1 << 30);
     case 7: // until it has a server's good name
-      for (int i = 0; i < 100; i++) sched_yield();
+      for (int i = 0; i < 2000; i++) sched_yield();
       // fallthrough
     default:
       for (volatile double x = 1;;) x = x * 1.0000001;
