@@ -28,6 +28,7 @@ import {
   tcpSendPacket,
   tcpSendReady,
   tcpSendStatic,
+  tcpSendTwo,
   tcpSetOption,
   tcpSetOptionData,
   tcpShutdown,
@@ -529,6 +530,21 @@ export function send(number: u32, from: usize, length: u32, flags: u32 = 0): i32
   if (socket.kind == Kind.Listener) return -Errno.ENOTCONN;
   if (socket.kind == Kind.Raw) return rawSendTo(socket.raw, from, length, null);
   return udpSendTo(socket.udp, from, length, null, 0);
+}
+
+/** `send` of two runs of a stream, one behind the other, neither of them empty. */
+export function sendTwo(
+  number: u32,
+  from: usize,
+  first: u32,
+  behind: usize,
+  rest: u32,
+  flags: u32,
+): i32 {
+  const socket = find(number);
+  if (socket === null) return -Errno.EBADF;
+  if (socket.kind != Kind.Stream) return -Errno.ENOTCONN;
+  return tcpSendTwo(socket.tcb, from, first, behind, rest, (flags & SendFlag.More) != 0);
 }
 
 /**

@@ -176,6 +176,16 @@ function sendStream(
 ): i32 {
   const dontWait = (flags & SendFlag.DontWait) != 0;
   if (!total) return result(sockets.send(d.object, guest.record.memory, 0, flags));
+  if (count == 2 && !done && lengthAt(list, 0) && lengthAt(list, 1)) {
+    // A head and what it is about.
+    const first = lengthAt(list, 0);
+    const behind = bufferAt(guest, list, 1, 0);
+    const from = bufferAt(guest, list, 0, 0);
+    const sent = sockets.sendTwo(d.object, from, first, behind, total - first, flags);
+    if (sent < 0 && sent != -Errno.EAGAIN) return result(sent);
+    if (<u32>sent == total) return sent;
+    return waiting(guest, d, SocketEvent.Writable, max(sent, 0), dontWait, again);
+  }
   let skip = done;
   for (let i: u32 = 0; i < count; i++) {
     const length = lengthAt(list, i);

@@ -34,6 +34,7 @@ import { receiveClear, receiveCopy, receiveTake, receiveTakeRun } from "./queues
 import { scoreboardInit } from "./recovery/scoreboard";
 import {
   sendCopy,
+  sendCopyTwo,
   sendEased,
   sendPacket,
   sendQueueInit,
@@ -249,6 +250,28 @@ export function tcpSend(t: Tcb, from: usize, length: u32, more: bool): i32 {
   if (sent) hasWritten(t);
   if (sent < length) blocked(t);
   return sent || !length ? sent : -Errno.EAGAIN;
+}
+
+/** `tcpSend` of two runs, of which neither is empty: mostly one segment. */
+export function tcpSendTwo(
+  t: Tcb,
+  from: usize,
+  first: u32,
+  behind: usize,
+  rest: u32,
+  more: bool,
+): i32 {
+  const state = maySendNow(t);
+  if (state < 0) return state;
+  if (workEnsure(t) && sendCopyTwo(t, from, first, behind, rest)) {
+    t.work.more = more;
+    hasWritten(t);
+    return first + rest;
+  }
+  const sent = tcpSend(t, from, first, more);
+  if (<u32>sent != first) return sent;
+  const then = tcpSend(t, behind, rest, more);
+  return then < 0 ? sent : sent + then;
 }
 
 /**

@@ -58,9 +58,19 @@ export function beginHead(status: u32): Writer {
     .bytes(okLines + COMMON_AT, okLength - <u32>COMMON_AT);
 }
 
+/** The end of most heads. */
+const KEEP_BYTES: u32 = 26;
+const keepLine: usize = keepLineIn(memory.data(32, 8));
+
+function keepLineIn(into: usize): usize {
+  writer.begin(into, into + KEEP_BYTES).text("Connection: keep-alive\r\n\r\n");
+  return into;
+}
+
 /** Says whether the connection stays, which HTTP/1.0 clients need to be told, and ends the head. */
 export function endHead(written: Writer, keep: bool): void {
-  written.text(keep ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
+  if (keep) written.bytes(keepLine, KEEP_BYTES);
+  else written.text("Connection: close\r\n\r\n");
 }
 
 /** The interim answer to Expect: 100-continue. */

@@ -129,11 +129,12 @@ const LARGE: u32 = 8192;
 }
 
 /**
- * `sendCopy` of a message into an empty queue, which always has room for the one slot that holds it. False, with
- * nothing done, if it is another case.
+ * `sendCopy` of a message into an empty queue, which always has room for the one slot that holds it: `first` bytes and
+ * `rest` behind them. False, with nothing done, if it is another case.
  */
-@inline function copyAlone(t: Tcb, from: usize, length: u32): bool {
+@inline function copyAlone(t: Tcb, from: usize, first: u32, behind: usize, rest: u32): bool {
   const work = t.work;
+  const length = first + rest;
   if (work.sendTail !== null || length - 1 >= slotSize(PoolId.Standard) - HEADROOM) return false;
   if (length > t.sendLimit || t.settings.notSentLowWater) return false;
   const packet = allocate(PoolId.Standard, Purpose.Data, HEADROOM);
@@ -159,15 +160,22 @@ const LARGE: u32 = 8192;
   work.sendSlots = 1;
   work.sendBytes = length;
   t.sndEnd = end + length;
-  memory.copy(address, from, length);
+  memory.copy(address, from, first);
+  if (rest) memory.copy(address + first, behind, rest);
   copyStats.sent += length;
   copyStats.sentCopied += length;
   return true;
 }
 
+/** Copies in two runs as one message. False, with nothing done, unless both fit an empty queue's first slot. */
+export function sendCopyTwo(t: Tcb, from: usize, first: u32, behind: usize, rest: u32): bool {
+  // Their sum is no other number than it seems.
+  return (first | rest) < LARGE && copyAlone(t, from, first, behind, rest);
+}
+
 /** Copies in at most `length` bytes; returns how many found room. */
 export function sendCopy(t: Tcb, from: usize, length: u32): u32 {
-  if (copyAlone(t, from, length)) return length;
+  if (copyAlone(t, from, length, 0, 0)) return length;
   const most = sendMost(t);
   length = min<u32>(length, roomBelow(t, most));
   let left = length;
