@@ -572,7 +572,11 @@ export function tcpEvents(t: Tcb): u32 {
 function writable(t: Tcb): bool {
   if (t.has(TcbFlag.Starved)) return false;
   if (!t.hasWork || t.sendHead === null) return true;
-  return !t.has(TcbFlag.Blocked) && sendRoom(t) != 0;
+  if (t.has(TcbFlag.Blocked)) return false;
+  if (sendRoom(t)) return true;
+  // Who asks is told of room as who was refused (Linux's tcp_poll sets SOCK_NOSPACE).
+  t.raise(TcbFlag.Blocked);
+  return false;
 }
 
 /**

@@ -8,8 +8,10 @@ import {
 } from "../../sdk/assembly/syscalls.ts";
 import type { Machine } from "../../tools/sim/machine.ts";
 import { SocketEvent, Sockets } from "../../tools/sim/sockets.ts";
-import { MILLISECOND } from "../../tools/sim/simulation.ts";
+import { call, type Script, type ScriptMemory } from "../../tools/sim/guest/scripted.ts";
+import { MILLISECOND, SECOND } from "../../tools/sim/simulation.ts";
 import { simulate, type World } from "./harness.ts";
+import { TcpClient } from "./tcp-client.ts";
 
 /** Sockets through their system calls: numbers, errors, events, and pointers that are not the caller's. */
 
@@ -156,4 +158,43 @@ simulate("a full table says so and recovers", (world) => {
   assert.ok(numbers.length <= capacity && numbers.length >= 128, `${numbers.length}`);
   assert.equal(machine.syscall(Syscall.Close, numbers.pop()!), 0);
   assert.ok(machine.syscall(Syscall.Socket, SocketType.Stream) > 0);
+});
+
+simulate("who has filled a queue exactly, and was refused nothing, hears of room", (world) => {
+  const NONBLOCK = 4;
+  const WRITABLE = 4;
+  const results: number[] = [];
+  const guest = {
+    name: "filler",
+    pages: 8,
+    *script(memory: ScriptMemory): Script {
+      const address = memory.reserve(24);
+      const polled = memory.reserve(8);
+      const bytes = memory.reserve(3 * 65536);
+      memory.view.setUint16(address + 16, 700, true);
+      const listener = yield* call("socket", 1, 10, 0);
+      yield* call("bind", listener, address);
+      yield* call("listen", listener, 4);
+      const first = yield* call("accept", listener, 0, NONBLOCK);
+      const room = yield* call("send", first, bytes, 3 * 65536, 0);
+      const second = yield* call("accept", listener, 0, NONBLOCK);
+      results.push(room, yield* call("send", second, bytes, room, 0));
+      memory.view.setUint32(polled, second, true);
+      memory.view.setUint16(polled + 4, WRITABLE, true);
+      results.push(yield* call("poll", polled, 1, -1n));
+    },
+  };
+  const { machine } = world.ready({ ip: "10.0.0.2/24", memory: 32 << 20, guests: [guest] });
+  const peer = world.peer("10.0.0.1");
+  const clients = [0, 1].map(() => new TcpClient(peer, "10.0.0.2", 700));
+  world.simulation.until(
+    () => results.length >= 2,
+    SECOND,
+    () => "the queue is not filled",
+  );
+  assert.ok(results[0]! > 0 && results[0]! < 3 * 65536);
+  assert.equal(results[1], results[0]);
+  machine.expectLine(/guest: filler ended code=0/, SECOND);
+  assert.equal(results[2], 1);
+  assert.ok(clients[1]!.received.length > 0);
 });
