@@ -198,3 +198,70 @@ simulate("who has filled a queue exactly, and was refused nothing, hears of room
   assert.equal(results[2], 1);
   assert.ok(clients[1]!.received.length > 0);
 });
+
+simulate(
+  "two buffers of a stream: whole, in part, by a call that waits, and one that is not all there",
+  (world) => {
+    const [NONBLOCK, FAULT, AGAIN] = [4, 21, 6];
+    const PAGES = 10;
+    const LARGE = 4 * 65536;
+    const results: number[] = [];
+    const sent: Buffer[] = [];
+    const guest = {
+      name: "two",
+      pages: PAGES,
+      *script(memory: ScriptMemory): Script {
+        const address = memory.reserve(24);
+        const message = memory.reserve(16);
+        const list = memory.reserve(16);
+        const bytes = memory.reserve(LARGE + 1000);
+        for (let i = 0; i < LARGE + 1000; i++) memory.bytes[bytes + i] = (i * 7 + (i >> 8)) & 0xff;
+        const { view } = memory;
+        view.setUint32(message, list, true);
+        view.setUint32(message + 4, 2, true);
+        function* send(
+          fd: number,
+          at: readonly [number, number],
+          length: readonly [number, number],
+        ) {
+          for (const i of [0, 1] as const) {
+            view.setUint32(list + 8 * i, at[i], true);
+            view.setUint32(list + 8 * i + 4, length[i], true);
+          }
+          const result = yield* call("send_message", fd, message, 0);
+          const all = Buffer.concat(
+            [0, 1].map((i) => memory.bytes.slice(at[i], at[i]! + length[i]!)),
+          );
+          if (result > 0) sent.push(all.subarray(0, result));
+          results.push(result);
+          return result;
+        }
+        view.setUint16(address + 16, 700, true);
+        const listener = yield* call("socket", 1, 10, 0);
+        yield* call("bind", listener, address);
+        yield* call("listen", listener, 4);
+        const fd = yield* call("accept", listener, 0, 0);
+        yield* send(fd, [bytes, bytes + 500], [300, 960]);
+        yield* send(fd, [bytes + 5, PAGES * 65536 - 960], [300, 961]);
+        yield* send(fd, [0xffff_ff00, bytes], [300, 960]);
+        yield* send(fd, [bytes + 100, bytes], [0, 200]);
+        yield* send(fd, [bytes + 100, bytes], [1000, LARGE]);
+        yield* call("fd_fdstat_set_flags", fd, NONBLOCK);
+        while ((yield* send(fd, [bytes + 9, bytes + 2], [333, 20_000])) > 0) continue;
+        yield* call("fd_close", fd);
+      },
+    };
+    const { machine } = world.ready({ ip: "10.0.0.2/24", memory: 32 << 20, guests: [guest] });
+    const client = new TcpClient(world.peer("10.0.0.1"), "10.0.0.2", 700);
+    machine.expectLine(/guest: two ended code=0/, 10 * SECOND);
+    client.expectEnd();
+    const [whole, over, wild, second, waited, ...rest] = results;
+    assert.deepEqual(
+      [whole, over, wild, second, waited],
+      [1260, -FAULT, -FAULT, 200, 1000 + LARGE],
+    );
+    assert.equal(rest.at(-1), -AGAIN);
+    assert.ok(rest.some((count) => count > 0 && count < 20_333));
+    assert.ok(client.received.equals(Buffer.concat(sent)));
+  },
+);
