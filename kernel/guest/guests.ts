@@ -44,7 +44,7 @@ const SLICE: u64 = 200 * MICROSECOND;
  * themselves: the timer that would end them need not be armed for each, which costs more than they do.
  */
 const SAVED: u64 = 20 * MICROSECOND;
-const SAVED_MOST: u64 = 10 * MILLISECOND;
+const SAVED_MOST: u64 = 2 * MILLISECOND;
 /** Calls in one turn, so that a guest that only calls is as patient as one that only computes. */
 const CALLS: u32 = 256;
 /** A share of the processor may be used at once for so long, by who has been idle. */
