@@ -6,7 +6,7 @@ import { loopbackStart } from "../drivers/loopback";
 import { devicesStart } from "../drivers/manager";
 import { dnsInit } from "../net/dns/resolver";
 import { mdnsCheck, mdnsInit } from "../net/mdns/responder";
-import { endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
+import { DATAGRAM_ENDPOINTS, endpointCapacity, netInit, netInput, netOutput } from "../net/stack";
 import { appReady, appStart } from "./app";
 import { clockUpdate, now } from "./clock";
 import { configParse } from "./config";
@@ -56,7 +56,7 @@ export function init(): void {
   deviceCheck.init(checkDevices, 0);
   deviceCheck.arm(now() + SECOND);
   const endpoints = endpointCapacity(SOCKETS_MAX);
-  socketsInit(endpoints);
+  socketsInit(endpoints, DATAGRAM_ENDPOINTS);
   netInit(endpoints);
   mdnsInit();
   appStart();

@@ -1,6 +1,7 @@
 import { EndpointEvent, INSIDE, setEndpointSink } from "../net/endpoint";
 import {
   Tcb,
+  tcbIndex,
   tcpAbort,
   tcpAccept,
   tcpAvailable,
@@ -113,7 +114,9 @@ import { reserveUncleared } from "./memory";
  * no bytes, and `nextReady` names the sockets with news in O(1) each.
  *
  * A socket's number is its place in the table and, above it, how often that place has been used,
- * so the number of a closed socket names no other one for 2,047 reuses of its place.
+ * so the number of a closed socket names no other one for 2,047 reuses of its place. The first places are
+ * for datagrams; a stream has the one that goes with its connection, so that whoever knows where the one lies knows
+ * where the other does (net/tcp/foresight.ts).
  */
 
 const INDEX_BITS: u32 = 20;
@@ -168,7 +171,7 @@ class Socket {
   endpoint: usize;
   /** Its number while it is open; its generation alone, in place, while it is free. */
   number: u32;
-  /** Links of the ready list; `next` also of the free list. */
+  /** Links of the ready list; `next` also of the free list of datagrams. */
   next: Socket | null;
   previous: Socket | null;
   /** Whatever the program keeps with it. */
@@ -234,8 +237,11 @@ class Socket {
 let table: usize = 0;
 let capacity: u32 = 0;
 let open: u32 = 0;
-/** Places from here on have never been used, so their pages have not been touched. */
+/** Where the places of streams begin. */
+let streams: u32 = 0;
+/** Places from here on have never been used, so their pages have not been touched; those of datagrams likewise. */
 let fresh: u32 = 0;
+let freshDatagram: u32 = 0;
 let free: Socket | null = null;
 let readyHead: Socket | null = null;
 let readyTail: Socket | null = null;
@@ -248,12 +254,18 @@ const scratch: usize = memory.data(8, 8);
 /** An address as the stack has it. */
 const address = changetype<IpAddress>(memory.data(16, 8));
 
-/** Makes room for `count` sockets, at most `SOCKETS_MAX`. Start-up only, before TCP and UDP open. */
-export function socketsInit(count: u32): void {
+/**
+ * Makes room for `count` sockets, at most `SOCKETS_MAX`, of which `datagrams` are for what is no connection. Start-up
+ * only, before TCP and UDP open.
+ */
+export function socketsInit(count: u32, datagrams: u32): void {
   assert(offsetof<Socket>() == 32 && offsetof<SocketAddress>() == 24);
   table = reserveUncleared(count << 5, 64);
   capacity = count;
-  fresh = 0;
+  streams = datagrams;
+  memory.fill(table, 0, datagrams << 5);
+  fresh = datagrams;
+  freshDatagram = 0;
   free = null;
   leasesInit();
   setEndpointSink(onEvents, onForesight);
@@ -269,24 +281,45 @@ export function socketsInit(count: u32): void {
   return open;
 }
 
+
+@inline function placeAt(index: u32): Socket {
+  return changetype<Socket>(table + ((<usize>index) << 5));
+}
+
+/** The place of a connection's stream. */
+function placeOf(tcb: usize): Socket {
+  const index = streams + tcbIndex(tcb);
+  for (; fresh <= index; fresh++) {
+    memory.fill(changetype<usize>(placeAt(fresh)), 0, offsetof<Socket>());
+    placeAt(fresh).number = fresh;
+  }
+  return placeAt(index);
+}
+
+/** A free place for datagrams, of which there are as many as endpoints. */
+function datagramPlace(): Socket {
+  const socket = free;
+  if (socket !== null) {
+    free = socket.next;
+    return socket;
+  }
+  assert(freshDatagram < streams);
+  placeAt(freshDatagram).number = freshDatagram;
+  return placeAt(freshDatagram++);
+}
+
 /** The open socket of this number, or null. */
 function find(number: u32): Socket | null {
   const index = number & INDEX_MASK;
   if (index >= fresh) return null;
-  const socket = changetype<Socket>(table + ((<usize>index) << 5));
+  const socket = placeAt(index);
   return socket.kind != Kind.Free && socket.number == number ? socket : null;
 }
 
-/** Takes a place of the table, which has one, for an endpoint. */
+/** Takes the place of the table for an endpoint. */
 function take(kind: Kind, endpoint: usize, family: Family): Socket {
-  let socket = free;
-  if (socket !== null) {
-    free = socket.next;
-  } else {
-    socket = changetype<Socket>(table + ((<usize>fresh) << 5));
-    memory.fill(changetype<usize>(socket), 0, offsetof<Socket>());
-    socket.number = fresh++;
-  }
+  const socket = kind == Kind.Stream ? placeOf(endpoint) : datagramPlace();
+  assert(socket.kind == Kind.Free);
   open++;
   const generation = ((socket.number >> INDEX_BITS) % GENERATION_MASK) + 1;
   socket.number = (generation << INDEX_BITS) | (socket.number & INDEX_MASK);
@@ -345,8 +378,8 @@ export function setGuest(number: u32, context: usize): void {
   socket.context = context;
 }
 
-function onForesight(owner: u32): void {
-  prefetch(table + ((<usize>(owner & INDEX_MASK)) << 5));
+function onForesight(connection: u32): void {
+  prefetch(changetype<usize>(placeAt(streams + connection)));
 }
 
 function onEvents(owner: u32, events: u32): void {
@@ -869,9 +902,11 @@ export function abort(number: u32): i32 {
 /** Gives a place back to the table. */
 function give(socket: Socket): void {
   if (socket.queued) unpost(socket);
+  if (socket.isDatagram) {
+    socket.next = free;
+    free = socket;
+  }
   socket.kind = Kind.Free;
-  socket.next = free;
-  free = socket;
   open--;
 }
 

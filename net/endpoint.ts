@@ -116,20 +116,20 @@ let sink: u32 = 0;
 let warned: u32 = 0;
 
 /**
- * Sets who is told, and who is told that he may be told of something soon, to have his memory at
- * hand; before the first endpoint opens.
+ * Sets who is told, and who is told that the owner of a TCP connection may be told of something soon, to have
+ * his memory at hand; before the first endpoint opens.
  */
 export function setEndpointSink(
   tell: (owner: u32, events: u32) => void,
-  warn: (owner: u32) => void,
+  warn: (connection: u32) => void,
 ): void {
   sink = tell.index;
   warned = warn.index;
 }
 
-/** There may soon be news for `owner`. */
-@inline export function foresee(owner: u32): void {
-  if (owner) call_indirect<void>(warned, owner);
+/** There may soon be news for who owns the connection of this index, if anybody does. */
+@inline export function foresee(connection: u32): void {
+  call_indirect<void>(warned, connection);
 }
 
 /** Tells `owner` of `events`. The sink only marks: it never calls back into the stack. */

@@ -63,7 +63,8 @@ import { udpInit } from "./udp/udp";
 const UDP_ENDPOINTS: u32 = 512;
 /** Raw endpoints, likewise. */
 const RAW_ENDPOINTS: u32 = 64;
-const DATAGRAM_ENDPOINTS: u32 = UDP_ENDPOINTS + RAW_ENDPOINTS;
+/** Of the endpoints that programs may have: those that are no connections. */
+export const DATAGRAM_ENDPOINTS: u32 = UDP_ENDPOINTS + RAW_ENDPOINTS;
 
 /**
  * Bytes that a TCP connection costs in all tables together, more or less: each of the first, which

@@ -7,13 +7,14 @@ import { IPV4_HEADER, Ipv4Header, Protocol } from "../wire/ipv4";
 import { IPV6_HEADER, Ipv6Header } from "../wire/ipv6";
 import { TCP_HEADER, TcpHeader } from "../wire/tcp";
 import { connectionLatestIs, connections, tupleHash } from "./demux";
-import { Tcb } from "./tcb";
+import { tcbIndex } from "./tcb";
 
 /**
  * A million connections do not fit into any cache: a segment for one that was idle waits for memory in
- * the table, then in the control block, then in the socket. Segments come in bursts, so the waits of a
- * burst can pass at the same time: before it is taken apart, each table is asked for all of it. Nothing
- * is decided here and nothing believed; a frame that is misread costs a useless line in the cache.
+ * the table, then in the control block and in the socket. Segments come in bursts, so the waits of a
+ * burst can pass at the same time: before it is taken apart, the table is asked for all of it, and then the blocks
+ * and sockets, whose places follow from each other, are. Nothing is decided here and nothing believed; a frame
+ * that is misread costs a useless line in the cache.
  */
 
 /** Fewer frames than this gain nothing. */
@@ -28,14 +29,13 @@ const remote = changetype<IpAddress>(memory.data(16, 8));
 
 /** Connections of a burst, at most; those beyond wait each for its own memory. */
 const MOST: u32 = 64;
-/** Their hashes; then what probably is their control block, or 0. */
+/** Their hashes. */
 const hashes: usize = memory.data(64 * 4, 64);
-const blocks: usize = memory.data(64 * 4, 64);
 
 /**
  * Looks ahead at `count` frames from `first` on, received on the link `zone`; their hashes stay with them. A
  * prefetch ends only when its page is known, and so do all instructions before those that come after it: so each
- * table has a loop of its own, short enough for the processor to see many of the burst at once.
+ * step has a loop of its own, short enough for the processor to see many of the burst at once.
  */
 export function tcpForesee(first: Packet | null, count: u32, zone: u32): void {
   if (count < FEWEST) return;
@@ -43,17 +43,12 @@ export function tcpForesee(first: Packet | null, count: u32, zone: u32): void {
   if (found < FEWEST) return;
   for (let i: u32 = 0; i < found; i++) connections.foresee(load<u32>(hashes + ((<usize>i) << 2)));
   for (let i: u32 = 0; i < found; i++) {
-    const at = (<usize>i) << 2;
-    const t = connections.likely(load<u32>(hashes + at));
-    store<usize>(blocks + at, t);
+    const t = connections.likely(load<u32>(hashes + ((<usize>i) << 2)));
     if (!t) continue;
     prefetch(t);
     prefetch(t + 64);
     prefetch(t + 128);
-  }
-  for (let i: u32 = 0; i < found; i++) {
-    const t = load<usize>(blocks + ((<usize>i) << 2));
-    if (t) foresee(changetype<Tcb>(t).owner);
+    foresee(tcbIndex(t));
   }
 }
 

@@ -602,6 +602,11 @@ export function tcbInit(most: u32): void {
   free = null;
 }
 
+/** Which of all blocks `at` is the address of, from 0; below what `tcbInit` was given. */
+@inline export function tcbIndex(at: usize): u32 {
+  return <u32>(at - blocks) / TCB_BYTES;
+}
+
 /** A zeroed block in CLOSED without a working part, or null when all are in use. */
 export function tcbAllocate(): Tcb | null {
   let t = free;

@@ -52,7 +52,7 @@ import { vegasInit } from "./congestion/vegas";
 import { workCount, workEnsure, workInit, workRelease } from "./work";
 
 export { tcpGetOption, tcpGetOptionData, tcpSetOption, tcpSetOptionData } from "./sockopt";
-export { State, Tcb } from "./tcb";
+export { State, Tcb, tcbIndex } from "./tcb";
 export { tcpStats };
 
 /**
