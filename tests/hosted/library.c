@@ -2,31 +2,18 @@
 
 #include <errno.h>
 #include <skerry.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "lib/must.h"
 
 // sdk/assembly/syscalls.ts
 enum { SOCKET = 1, BIND, LISTEN, ACCEPT, CONNECT, SEND, RECEIVE, SHUTDOWN = 10, CLOSE };
 enum { STREAM = 1, WRITE = 1, INET = 2, INET6 = 10 };
 enum { PORT = 7000, DATA = 4096, CHUNK = 65536 };
 #define ROUND_NS 1000
-
-_Noreturn static void failed(const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  printf("FAILED: ");
-  vprintf(format, arguments);
-  printf("\n");
-  exit(1);
-}
-
-#define MUST(condition, ...) \
-  do {                       \
-    if (!(condition)) failed(__VA_ARGS__); \
-  } while (0)
 
 static char console[65536];
 static size_t console_length;

@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { before, describe, test } from "node:test";
+import { libraryProgram } from "./program.ts";
 
-const PROGRAM = "build/tests/hosted/library";
+let program = "";
 
 /** What the program prints for a check; it fails the test if the check fails. */
 function run(...words: string[]): string {
-  const result = spawnSync(PROGRAM, words, {
+  const result = spawnSync(program, words, {
     encoding: "utf8",
     timeout: 60_000,
     killSignal: "SIGKILL",
@@ -23,9 +24,7 @@ function outcome(...words: string[]): string {
 
 describe("libskerry", () => {
   before(() => {
-    const source = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "tests/hosted/library.c"];
-    const library = ["-Ihosted", "-Lbuild", "-lskerry", `-Wl,-rpath,${process.cwd()}/build`];
-    execFileSync("gcc", [...source, ...library, "-o", PROGRAM], { stdio: "inherit" });
+    program = libraryProgram("library");
   });
 
   test("the header is C++ too", () => {

@@ -1,6 +1,6 @@
 /** Opening connections with the Linux kernel on the other side: Fast Open, and a flood of SYNs. */
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import {
   GUEST_ADDRESS,
@@ -9,8 +9,9 @@ import {
   TAP,
   namespaceTrouble,
 } from "../../tools/qemu/namespace.ts";
+import { libraryProgram } from "./program.ts";
 
-const PROGRAM = "build/tests/hosted/opening";
+let program = "";
 const MACHINE = "build/skerry-hosted";
 const trouble = namespaceTrouble();
 
@@ -22,15 +23,13 @@ function fastOpenTrouble(namespace: Namespace): string | undefined {
 
 /** Runs the program inside; what it printed. */
 async function run(namespace: Namespace, ...words: string[]): Promise<string> {
-  const { status, stdout, stderr } = await namespace.runAsync([PROGRAM, ...words], 60_000);
+  const { status, stdout, stderr } = await namespace.runAsync([program, ...words], 60_000);
   assert.equal(status, 0, `${words.join(" ")}: ${stdout}${stderr}`);
   return stdout;
 }
 
 before(() => {
-  const options = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "tests/hosted/opening.c"];
-  const library = ["-Ihosted", "-Lbuild", "-lskerry", `-Wl,-rpath,${process.cwd()}/build`];
-  execFileSync("gcc", [...options, ...library, "-o", PROGRAM], { stdio: "inherit" });
+  program = libraryProgram("opening");
 });
 
 describe("a machine that serves Linux", { skip: trouble ?? false }, () => {

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { before, describe, test } from "node:test";
+import { libraryProgram } from "./program.ts";
 
-const PROGRAM = "build/tests/hosted/sockets";
+let program = "";
 
 /** Where Skerry answers otherwise on purpose: scenario and call, its answer, and why. */
 const DELIBERATE: Record<string, [theirs: number, ours: number, why: string]> = {
@@ -37,7 +38,7 @@ const DELIBERATE: Record<string, [theirs: number, ours: number, why: string]> = 
 };
 
 function transcript(kernel: string): string[] {
-  return execFileSync(PROGRAM, [kernel], { encoding: "utf8", timeout: 60_000 }).trim().split("\n");
+  return execFileSync(program, [kernel], { encoding: "utf8", timeout: 60_000 }).trim().split("\n");
 }
 
 describe("sockets as Linux has them", () => {
@@ -45,10 +46,7 @@ describe("sockets as Linux has them", () => {
   const ours = new Map<string, string>();
 
   before(() => {
-    const source = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-sign-conversion"];
-    const library = ["-Ihosted", "-Lbuild", "-lskerry", `-Wl,-rpath,${process.cwd()}/build`];
-    const words = ["-D_GNU_SOURCE", ...source, "tests/hosted/sockets.c", ...library, "-o", PROGRAM];
-    execFileSync("gcc", words, { stdio: "inherit" });
+    program = libraryProgram("sockets", "-D_GNU_SOURCE");
     for (const [kernel, lines] of [
       ["linux", theirs],
       ["skerry", ours],

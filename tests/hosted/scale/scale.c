@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <skerry.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/must.h"
 #include "../lib/wire.h"
 
 enum { PORT = 7000, BATCH = 32, REQUEST = 64, FIRST_PORT = 10000, PORTS = 50000 };
@@ -32,20 +32,6 @@ enum { ACTIVE = 100, RUNS = 20 };
 #define RAM (2048u << 20)
 
 static const uint8_t machine_mac[6] = {2, 0, 0, 0, 0, 2}, router_mac[6] = {2, 0, 0, 0, 0, 1};
-
-_Noreturn static void failed(const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  printf("FAILED: ");
-  vprintf(format, arguments);
-  printf("\n");
-  exit(1);
-}
-
-#define MUST(condition, ...) \
-  do {                       \
-    if (!(condition)) failed(__VA_ARGS__); \
-  } while (0)
 
 static void on_ended(void *context, const char *reason) {
   (void)context;
