@@ -1,10 +1,9 @@
+// How a program of the tests ends that has seen what must not be.
 #pragma once
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/** What the programs of the tests hold against each other. */
 
 _Noreturn __attribute__((format(printf, 1, 2))) static void failed(const char *format, ...) {
   va_list arguments;
@@ -15,7 +14,7 @@ _Noreturn __attribute__((format(printf, 1, 2))) static void failed(const char *f
   exit(1);
 }
 
-/** Ends the program with what is said behind it unless `condition` holds. */
+/// Ends the program with what is said behind it unless `condition` holds.
 #define MUST(condition, ...)               \
   do {                                     \
     if (!(condition)) failed(__VA_ARGS__); \
