@@ -45,6 +45,8 @@ const SLICE: u64 = 200 * MICROSECOND;
  */
 const SAVED: u64 = 20 * MICROSECOND;
 const SAVED_MOST: u64 = 2 * MILLISECOND;
+/** Of the only guest: no other waits for it, and what a device has ends its turn. */
+const SAVED_ALONE: u64 = 10 * MILLISECOND;
 /** Calls in one turn, so that a guest that only calls is as patient as one that only computes. */
 const CALLS: u32 = 256;
 /** A share of the processor may be used at once for so long, by who has been idle. */
@@ -64,6 +66,8 @@ let modules: usize = 0;
 let moduleCount: u32 = 0;
 let guests: usize = 0;
 let count: u32 = 0;
+/** What a guest may save. */
+let savedMost: u64 = 0;
 
 
 @inline function guestAt(index: u32): Guest {
@@ -127,6 +131,7 @@ export function guestsInit(): void {
     room -= min<u32>(room, before - unreserved());
   }
   count = most;
+  savedMost = most == 1 ? SAVED_ALONE : SAVED_MOST;
 }
 
 /** The number of a spec's module, or `moduleCount`. */
@@ -280,7 +285,7 @@ function accountedTurn(guest: Guest, now: u64): void {
   turn(guest, now + SLICE + guest.saved);
   const end = monotonic();
   const took = end - now;
-  if (took < SLICE) guest.saved = min<u64>(guest.saved + SAVED, SAVED_MOST);
+  if (took < SLICE) guest.saved = min<u64>(guest.saved + SAVED, savedMost);
   else guest.saved -= min<u64>(guest.saved, took - SLICE);
   guest.used += end - guest.turnSince;
   guest.turnSince = end;
