@@ -116,7 +116,7 @@ export class Guest {
   /** Ends what it waits for; its call is made again. */
   wake(): void {
     this.waits++;
-    this.timer.cancel();
+    this.timer.disarm();
     this.state = GuestState.Ready;
   }
 

@@ -46,6 +46,14 @@ function cancel(index: u32): void {
   due[index] = 0;
 }
 
+/** The tick that `NEVER` rounds up to. */
+const LAST_TICK: u64 = NEVER / TICK + 1;
+
+function disarm(index: u32): void {
+  timer(index).disarm();
+  if (due[index]) due[index] = LAST_TICK;
+}
+
 const node = changetype<TimerNode>(memory.data(24, 8));
 let firedNode: usize = 0;
 
@@ -61,7 +69,9 @@ function operations(rounds: i32): i32 {
       const index = <u32>(random() % COUNT);
       const choice = random() % 8;
       if (choice == 0) cancel(index);
-      else if (choice < 3 && due[index]) arm(index, timer(index).deadline + span(26));
+      else if (choice == 1) disarm(index);
+      else if (choice < 4 && timer(index).armed && timer(index).deadline != NEVER)
+        arm(index, timer(index).deadline + span(26));
       else arm(index, time + span(54));
     }
     // Mostly steps of some ticks; now and then exactly to what comes next, or far ahead.
@@ -96,7 +106,7 @@ function deadlineHolds(): bool {
   const next = timersNextDeadline();
   return first == u64.MAX_VALUE
     ? next == NEVER
-    : next <= first * TICK && next > time - (time % TICK);
+    : (first == LAST_TICK || next <= first * TICK) && next > time - (time % TICK);
 }
 
 /** A span whose magnitude is as likely to be any from 1 to 2^`bits`. */
@@ -225,6 +235,31 @@ describe("the timer wheel", () => {
     timer(0).cancel();
     expect(timersArmed()).toBe(0);
     expect(timersNextDeadline()).toBe(NEVER);
+  });
+
+  it("does not fire what is disarmed, and fires it when it is armed again, earlier or later", () => {
+    timer(0).init(fire, 0);
+    fired[0] = 0;
+    timer(0).arm(time + SECOND);
+    timer(0).disarm();
+    timersAdvance((time += 2 * SECOND));
+    expect(fired[0]).toBe(0);
+    expect(timersNextDeadline()).toBeGreaterThan(time + 1000 * SECOND);
+    timer(0).arm(time + SECOND);
+    timer(0).disarm();
+    timer(0).arm(time + SECOND / 2);
+    timersAdvance((time += SECOND));
+    expect(fired[0]).toBe(1);
+    timer(0).arm(time + SECOND);
+    timer(0).disarm();
+    timer(0).arm(time + 2 * SECOND);
+    timersAdvance((time += SECOND + SECOND / 2));
+    expect(fired[0]).toBe(1);
+    timersAdvance((time += SECOND));
+    expect(fired[0]).toBe(2);
+    timer(0).disarm();
+    timer(0).cancel();
+    expect(timersArmed()).toBe(0);
   });
 
   it("gives a node without a context its own address", () => {
