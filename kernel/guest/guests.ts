@@ -66,8 +66,6 @@ let modules: usize = 0;
 let moduleCount: u32 = 0;
 let guests: usize = 0;
 let count: u32 = 0;
-/** What a guest may save. */
-let savedMost: u64 = 0;
 
 
 @inline function guestAt(index: u32): Guest {
@@ -131,7 +129,6 @@ export function guestsInit(): void {
     room -= min<u32>(room, before - unreserved());
   }
   count = most;
-  savedMost = most == 1 ? SAVED_ALONE : SAVED_MOST;
 }
 
 /** The number of a spec's module, or `moduleCount`. */
@@ -285,7 +282,8 @@ function accountedTurn(guest: Guest, now: u64): void {
   turn(guest, now + SLICE + guest.saved);
   const end = monotonic();
   const took = end - now;
-  if (took < SLICE) guest.saved = min<u64>(guest.saved + SAVED, savedMost);
+  const most = count == 1 ? SAVED_ALONE : SAVED_MOST;
+  if (took < SLICE) guest.saved = min<u64>(guest.saved + SAVED, most);
   else guest.saved -= min<u64>(guest.saved, took - SLICE);
   guest.used += end - guest.turnSince;
   guest.turnSince = end;

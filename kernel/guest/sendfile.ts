@@ -55,10 +55,7 @@ function fromPack(d: Description, file: OpenFile, offset: u32, length: u32): i32
   const number = d.object;
   const ready = SocketEvent.Writable | SocketEvent.Error | SocketEvent.Hangup;
   const full = sockets.queued(number) && !(sockets.events(number) & ready);
-  if (length && full) {
-    sockets.sendReady(number); // so that it hears of room
-    return -Errno.EAGAIN;
-  }
+  if (length && full) return -Errno.EAGAIN;
   return sockets.sendStatic(number, treeEntry(file.node).body + offset, length);
 }
 

@@ -11,7 +11,7 @@ import {
   TAP,
   namespaceTrouble,
 } from "../qemu/namespace.ts";
-import { DRIVERS, type LinuxGuest, linuxGuest } from "./linux.ts";
+import { BOOT_SECONDS, DRIVERS, type LinuxGuest, bootLinux, linuxGuest } from "./linux.ts";
 import { iperf3, median, pingMicroseconds, touchedMiB, wrk } from "./measure.ts";
 import { figure, printTable } from "./table.ts";
 
@@ -23,8 +23,6 @@ import { figure, printTable } from "./table.ts";
 const MEMORY = 256;
 const LOAD_SECONDS = 4;
 const PINGS = 300;
-const BOOT_SECONDS = 40;
-const BOOT_TRIES = 4;
 
 /** What is measured: a row of the table. */
 interface Row {
@@ -176,8 +174,8 @@ class Bench {
   }
 
   /** Boots a guest with its web server: the ms until it answers, and until its console says so. */
-  private async boot(guest: Guest): Promise<{ machine: Machine; ms: number; listening: number }> {
-    for (let tries = 1; ; tries++) {
+  private boot(guest: Guest): Promise<{ machine: Machine; ms: number; listening: number }> {
+    const boot = async () => {
       let listening: Promise<number> = Promise.resolve(0);
       const start = (): Machine => {
         const machine = this.start(guest, "http");
@@ -187,15 +185,10 @@ class Bench {
         listening.catch(() => {});
         return machine;
       };
-      try {
-        const booted = await bootToAnswer(this.namespace, start, BOOT_SECONDS);
-        return { ...booted, listening: await listening };
-      } catch (error) {
-        // On an emulated microvm, Debian's kernel does not always find out how fast its clock runs.
-        if (guest !== "linux" || tries === BOOT_TRIES) throw error;
-        note(`    ${guest} did not boot, again`);
-      }
-    }
+      const booted = await bootToAnswer(this.namespace, start, BOOT_SECONDS);
+      return { ...booted, listening: await listening };
+    };
+    return guest === "linux" ? bootLinux(boot) : boot();
   }
 
   /** Boots one guest and takes every sample of it. */

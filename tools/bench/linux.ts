@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { Failure, project } from "../cli/project.ts";
-import { step } from "../cli/progress.ts";
+import { note, step } from "../cli/progress.ts";
 import { hashOf } from "../cli/stamp.ts";
 import { type Node, cpio } from "./cpio.ts";
 
@@ -117,6 +117,22 @@ function librariesOf(tree: string, program: string, into: Map<string, Node>): vo
       executable: true,
     });
     librariesOf(tree, realpathSync(path), into);
+  }
+}
+
+/** Seconds to a guest's first answer, at most. */
+export const BOOT_SECONDS = 40;
+const BOOT_TRIES = 4;
+
+/** What `boot` comes to, or another try: Debian's kernel does not always find out how fast an emulated clock runs. */
+export async function bootLinux<T>(boot: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await boot();
+    } catch (error) {
+      if (tries === BOOT_TRIES) throw error;
+      note("    Linux did not boot, again");
+    }
   }
 }
 

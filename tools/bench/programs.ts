@@ -14,7 +14,7 @@ import {
   TAP,
   namespaceTrouble,
 } from "../qemu/namespace.ts";
-import { DRIVERS, linuxGuest } from "./linux.ts";
+import { BOOT_SECONDS, DRIVERS, bootLinux, linuxGuest } from "./linux.ts";
 import { median, touchedMiB, wrk } from "./measure.ts";
 import { figure, printTable } from "./table.ts";
 
@@ -25,8 +25,6 @@ const MOST_GUESTS = 64;
 /** Turns of a round, and how long each is. */
 const TURNS = 4;
 const TURN_SECONDS = 1;
-const BOOT_SECONDS = 40;
-const BOOT_TRIES = 4;
 const WAIT = 120_000;
 const SITE = project("apps/http/site");
 
@@ -136,23 +134,13 @@ async function serve(
   server: (typeof SERVERS)[number],
   options: { kernel: string; append: string; initrd?: string },
 ): Promise<Machine> {
-  for (let tries = 1; ; tries++) {
-    let machine: Machine | undefined;
-    const start = (): Machine =>
-      (machine = Machine.start({
-        ...{ ...options, accel: "tcg", memory: MEMORY, prefix: namespace.prefix },
-        network: { kind: "tap", interface: TAP },
-      }));
-    try {
-      await bootToAnswer(namespace, start, BOOT_SECONDS);
-      return machine!;
-    } catch (error) {
-      await machine?.stop();
-      // Debian's kernel does not always find out how fast an emulated clock runs.
-      if (server !== "nginx" || tries === BOOT_TRIES) throw error;
-      note("    Linux did not boot, again");
-    }
-  }
+  const start = (): Machine =>
+    Machine.start({
+      ...{ ...options, accel: "tcg", memory: MEMORY, prefix: namespace.prefix },
+      network: { kind: "tap", interface: TAP },
+    });
+  const boot = async () => (await bootToAnswer(namespace, start, BOOT_SECONDS)).machine;
+  return server === "nginx" ? bootLinux(boot) : boot();
 }
 
 /**
