@@ -199,7 +199,8 @@ function resolve(route: Route, packet: Packet, destination: IpAddress): i32 {
 /** Sends a whole IP packet to the route's next hop. Owns it; returns 0 or -Errno. */
 export function sendUnicast(route: Route, packet: Packet, type: EtherType): i32 {
   if (route.iface.kind == LinkKind.PointToPoint) return linkQueue(route.iface, packet);
-  const neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
+  let neighbour = route.neighbour;
+  if (neighbour === null) neighbour = neighbourFor(route.iface, route.nextHi, route.nextLo);
   if (neighbour === null) {
     ipStats.noNeighbour++;
     packet.release();

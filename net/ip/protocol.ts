@@ -18,6 +18,8 @@ export const enum IpError {
   Prohibited = 6,
   TimeExceeded = 7,
   ParameterProblem = 8,
+  /** None yet: it goes to a neighbour that may be gone. Who hears that it arrived is to say so (`ipReached`). */
+  NeighbourDoubted = 9,
 }
 
 const PROTOCOLS: u32 = 256;

@@ -216,7 +216,7 @@ export function wayFrom(source: IpAddress, mark: u32, to: IpAddress): u32 {
 }
 
 /**
- * The route to an address if it is kept and leads to a station whose frames' header is known (`Neighbour.isReady`); else
+ * The route to an address if it is kept and leads to a station whose frames' header is known (`isReadyForOthers`); else
  * null. No look-up: a hop of a router asks this first.
  */
 @inline export function routeReady(hi: u64, lo: u64): Route | null {
@@ -224,7 +224,7 @@ export function wayFrom(source: IpAddress, mark: u32, to: IpAddress): u32 {
   const route = changetype<Route>(at);
   if (route.lo != lo || route.hi != hi || route.generation != interfaceGeneration()) return null;
   const neighbour = route.neighbour;
-  return neighbour !== null && neighbour.isReady ? route : null;
+  return neighbour !== null && neighbour.isReadyForOthers ? route : null;
 }
 
 /** `routeReady` of what came from `source` by `iface`, when there are rules. */
@@ -232,7 +232,7 @@ export function routeReadyOn(iface: Interface, source: IpAddress, hi: u64, lo: u
   const route = askedPlace(hi, lo, source, 0, iface.device.number + 1);
   if (!isAsked(route, hi, lo)) return null;
   const neighbour = route.neighbour;
-  return neighbour !== null && neighbour.isReady ? route : null;
+  return neighbour !== null && neighbour.isReadyForOthers ? route : null;
 }
 
 /** What the tables say of an address, as the rules lead there. */

@@ -8,6 +8,7 @@ import { addressHash } from "../hash";
 import { localError } from "../icmp/error";
 import { Interface, interfacesChanged } from "../interface";
 import { IpError } from "../ip/protocol";
+import { reachDoubted } from "../ip/reached";
 import { routerResigned } from "../ndp/routers";
 import { ndpSolicit } from "../ndp/send";
 import { TokenBucket } from "../ratelimit";
@@ -23,12 +24,12 @@ import { ethernetSend } from "./ethernet";
  * for ARP what RFC 1122, 2.3.2 asks: entries time out, are refreshed by a unicast question, and a
  * packet waits while the answer is out.
  *
- *     ─ first packet ─► Incomplete ─ answer ─► Reachable ─ a while ─► Stale ─ a packet ─► Probe
- *                           │                      ▲                                        │
- *                           └─ no answer ► Failed  └──────────────── answer ────────────────┘
+ *     ─ first packet ─► Incomplete ─ answer ─► Reachable ─ a while ─► Stale ─ a packet ─► Delay ─ 5 s ─► Probe
+ *                           │                      ▲                                        │              │
+ *                           └─ no answer ► Failed  └──── what was sent is acknowledged ─────┴─── answer ───┘
  *
- * IPv6 waits five seconds in Delay before it probes, and an IPv4 entry in use does not get stale but
- * is probed when its time is over.
+ * In Delay each segment sent has its connection tell when the peer acknowledges it (net/ip/reached.ts), so who
+ * is talked to by TCP is not asked.
  */
 export const enum NeighbourState {
   Free = 0,
@@ -36,12 +37,12 @@ export const enum NeighbourState {
   Incomplete = 1,
   /** Nobody answered: packets are refused until this entry ends. */
   Failed = 2,
-  /** Answered some time ago: still used, and the next packet asks again. From here on there is a MAC address. */
+  /** Answered some time ago: still used, and the next packet raises a doubt. From here on there is a MAC address. */
   Stale = 3,
+  /** About to be asked by unicast, unless a connection makes it needless: its segments are told. */
+  Delay = 4,
   /** Answered lately. From here on packets just go: what is to be asked, timers ask. */
-  Reachable = 4,
-  /** About to be asked by unicast, unless something comes that makes it needless. */
-  Delay = 5,
+  Reachable = 5,
   /** Asked by unicast, still used. */
   Probe = 6,
 }
@@ -99,6 +100,11 @@ export class Neighbour {
     return this.state >= NeighbourState.Reachable;
   }
 
+  /** The same of packets that are not ours, of which no connection here hears. */
+  @inline get isReadyForOthers(): bool {
+    return this.state >= NeighbourState.Delay;
+  }
+
   /** It answered once, and does not now; or never when it was asked. */
   @inline get isSilent(): bool {
     const state = this.state;
@@ -140,8 +146,8 @@ const PENDING_TOTAL: u32 = 192;
 /** RFC 1122, 2.3.2.1: at most one request a second to a destination. */
 const RETRY: u64 = SECOND;
 const ATTEMPTS: u32 = 3;
-/** How long an answer to ARP is good for: "on the order of a minute" (RFC 1122, 2.3.2.1). */
-const REACHABLE_TIME: u64 = 60 * SECOND;
+/** How long an answer to ARP is good for: as of IPv6 (RFC 4861, 10), within the minute of RFC 1122, 2.3.2.1. */
+const REACHABLE_TIME: u64 = 30 * SECOND;
 /** DELAY_FIRST_PROBE_TIME (RFC 4861, 10). */
 const DELAY_TIME: u64 = 5 * SECOND;
 /** An entry that nothing goes to is dropped after this. */
@@ -279,15 +285,11 @@ function sendUnsure(entry: Neighbour, packet: Packet): i32 {
     packet.release();
     return -Errno.EHOSTUNREACH;
   }
-  // Stale.
-  if (entry.isV4) {
-    entry.state = NeighbourState.Probe;
-    entry.attempts = 0;
-    solicit(entry);
-  } else {
+  if (entry.state == NeighbourState.Stale) {
     entry.state = NeighbourState.Delay;
     entry.timer.arm(now() + DELAY_TIME);
   }
+  reachDoubted(entry.iface, packet);
   return transmit(entry, packet);
 }
 
@@ -340,15 +342,8 @@ function timeout(context: usize, time: u64): void {
       if (entry.attempts < ATTEMPTS) return solicit(entry);
       return fail(entry, time);
     case NeighbourState.Reachable:
-      if (!entry.used || !entry.isV4) {
-        entry.state = NeighbourState.Stale;
-        return entry.timer.arm(time + STALE_TIME);
-      }
-      // What is in use is asked again by unicast while it still serves (RFC 1122, 2.3.2.1, 2).
-      entry.used = false;
-      entry.state = NeighbourState.Probe;
-      entry.attempts = 0;
-      return solicit(entry);
+      entry.state = NeighbourState.Stale;
+      return entry.timer.arm(time + STALE_TIME);
     case NeighbourState.Delay:
       entry.state = NeighbourState.Probe;
       entry.attempts = 0;
@@ -403,6 +398,11 @@ function dropPending(entry: Neighbour, tell: bool): void {
 /** Takes `mac` as the answer for an entry. */
 function confirm(entry: Neighbour, mac: u64): void {
   settle(entry, mac, NeighbourState.Reachable);
+}
+
+/** What goes to it arrives, as a connection has just seen: that is as good as an answer. */
+export function neighbourReached(entry: Neighbour): void {
+  if (isKnown(entry)) confirm(entry, entry.mac);
 }
 
 /** Takes `mac` for an entry, which is `Reachable` or, if it did not answer us, `Stale`. */

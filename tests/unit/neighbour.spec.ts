@@ -20,6 +20,7 @@ import {
   isKnown,
   neighbourFor,
   neighbourLearn,
+  neighbourReached,
   neighbourSend,
   neighbourSetPermanent,
   neighbourStats,
@@ -129,14 +130,37 @@ describe("the neighbour cache", () => {
     expect(findNeighbour(iface, 0, address(50)) === null).toBe(true);
   });
 
-  it("sends to a stale neighbour at once and asks it alone", () => {
+  it("sends to a stale neighbour at once, and asks it alone when five seconds have said nothing", () => {
     neighbourLearn(iface, 0, address(51), MAC_A);
-    pass(62);
+    pass(32);
     const entry = changetype<Neighbour>(findNeighbour(iface, 0, address(51)));
     neighbourSend(entry, packet());
-    expect(entry.state).toBe(NeighbourState.Probe);
-    expect(iface.device.pendingLength).toBe(2);
+    expect(entry.state).toBe(NeighbourState.Delay);
+    expect(iface.device.pendingLength).toBe(1);
     expect(sent()).toBe(MAC_A);
+    pass(6);
+    expect(entry.state).toBe(NeighbourState.Probe);
+    expect(iface.device.pendingLength).toBe(1);
+    expect(sent()).toBe(MAC_A);
+  });
+
+  it("needs no answer when what goes to it arrives", () => {
+    neighbourLearn(iface, 0, address(53), MAC_A);
+    const entry = changetype<Neighbour>(findNeighbour(iface, 0, address(53)));
+    for (let i = 0; i < 4; i++) {
+      pass(32);
+      neighbourSend(entry, packet());
+      expect(entry.state).toBe(NeighbourState.Delay);
+      expect(entry.isReady).toBe(false);
+      expect(entry.isReadyForOthers).toBe(true);
+      neighbourReached(entry);
+      expect(entry.state).toBe(NeighbourState.Reachable);
+    }
+    // Who has never answered is not known by it.
+    const other = changetype<Neighbour>(neighbourFor(iface, 0, address(54)));
+    neighbourReached(other);
+    expect(other.state).toBe(NeighbourState.Incomplete);
+    sent();
   });
 
   it("is ready for packets while it is asked, and not when it is silent", () => {
@@ -149,6 +173,7 @@ describe("the neighbour cache", () => {
     expect(entry.isReady).toBe(false);
     expect(isKnown(entry)).toBe(true);
     neighbourSend(entry, packet());
+    pass(6);
     expect(entry.state).toBe(NeighbourState.Probe);
     expect(entry.isReady).toBe(true);
     // Three questions to it, then three to all (RFC 4861, 10).

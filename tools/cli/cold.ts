@@ -16,7 +16,7 @@ const COLD = [
   "net/wire/(dhcp|dhcpv6|mdns)",
   "net/link/(conflict|linklocal|rarp)",
   "net/icmp/(error|errorv6|limit|redirect)",
-  "net/ip/(foresight|groups|listener|report|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
+  "net/ip/(foresight|groups|listener|reached|report|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
   // And what would be inlined into the way of every packet.
   "net/ip/output6/(sendFragments|tooBig)",
   "net/ip/sources/source(Add|Remove|sInit)",

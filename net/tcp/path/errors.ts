@@ -4,7 +4,7 @@ import { IpError } from "../../ip/protocol";
 import { IpAddress } from "../../wire/address";
 import { connectionFail } from "../connection";
 import { connectionFind } from "../demux";
-import { pathTooBig } from "./plpmtud";
+import { PathBit, pathTooBig } from "./plpmtud";
 import { seqGreaterEqual, seqLess } from "../seq";
 import { tcpStats } from "../stats";
 import { State } from "../tcb";
@@ -12,7 +12,7 @@ import { State } from "../tcb";
 /**
  * ICMP errors about our segments. Anyone can forge one, so it counts only if it quotes a segment
  * in flight (RFC 5927, 4.1), and it ends a connection only while that is being opened (5.2):
- * later it is kept as the reason to give if the connection times out.
+ * later it is kept as the reason to give if the connection times out. That a neighbour is in doubt nobody outside can say.
  */
 
 /** Our segment with this tuple and sequence number met an error; `mtu` goes with `TooBig`. */
@@ -26,12 +26,13 @@ export function tcpIcmpError(
   mtu: u32,
 ): void {
   const t = connectionFind(source, sourcePort, destination, destinationPort);
-  if (t === null) {
-    tcpStats.icmpIgnored++;
+  const flies = t !== null && seqGreaterEqual(sequence, t.sndUna) && seqLess(sequence, t.sndMax);
+  if (t === null || !flies) {
+    if (kind != IpError.NeighbourDoubted) tcpStats.icmpIgnored++;
     return;
   }
-  if (!seqGreaterEqual(sequence, t.sndUna) || !seqLess(sequence, t.sndMax)) {
-    tcpStats.icmpIgnored++;
+  if (kind == IpError.NeighbourDoubted) {
+    t.work.path |= <u8>PathBit.Doubted;
     return;
   }
   if (kind == IpError.TooBig) {

@@ -1,4 +1,5 @@
 import { MILLISECOND, SECOND } from "../../../kernel/timer";
+import { ipReached } from "../../ip/reached";
 import { wayFrom } from "../../ip/route";
 import { mssOfMtu, segmentOverhead, setSegmentSize } from "../connection";
 import { delivery } from "../recovery/delivery";
@@ -32,6 +33,8 @@ export const enum PathBit {
   Proving = 2,
   /** A router claims that the segment at `pathClaimed` was larger than `pathClaim` bytes. */
   Claim = 4,
+  /** No size: the first hop is in doubt, and what is acknowledged next shows that it is there (errors.ts). */
+  Doubted = 8,
 }
 
 /** BASE_PLPMTU (RFC 8899, 5.1.2), and what PMTU discovery must leave (RFC 1191, 3; RFC 8200, 5). */
@@ -179,6 +182,10 @@ export function pathProving(t: Tcb, end: u32): void {
 /** SND.UNA has moved on, and `Work.path` is not 0. */
 export function pathAcknowledged(t: Tcb, now: u64): void {
   const work = t.work;
+  if (work.path & PathBit.Doubted) {
+    work.path &= ~(<u8>PathBit.Doubted);
+    ipReached(t.local, t.settings.mark, t.remote);
+  }
   if (work.path & PathBit.Claim && seqGreater(t.sndUna, work.pathClaimed)) {
     // It has arrived after all.
     work.path &= ~(<u8>PathBit.Claim);
