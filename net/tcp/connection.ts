@@ -6,7 +6,7 @@ import { EndpointEvent, notify } from "../endpoint";
 import { ipMtu } from "../ip/route";
 import { firstSlots } from "./queues/budget";
 import { congestionStart, CWND_MAX, initialWindow } from "./congestion/congestion";
-import { connectionInsert, connectionRemove, tupleHash } from "./demux";
+import { connectionInsert, connectionRemove } from "./demux";
 import { markDirty } from "./dirty";
 import { ecnInit } from "./ecn/ecn";
 import { fastOpenEnded } from "./opening/fastopen";
@@ -60,9 +60,8 @@ export function connectionDefaults(t: Tcb): void {
   ecnInit(t);
 }
 
-/** With the tuple set and a working part: enters the table and sets what both ways of opening have in common. */
+/** With the tuple and its hash set, and a working part: enters the table and sets what both ways of opening have in common. */
 export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void {
-  t.hash = tupleHash(t.local, t.localPort, t.remote, t.remotePort);
   connectionInsert(t);
   t.raise(TcbFlag.Hashed);
   t.work.iss = iss;

@@ -19,7 +19,7 @@ import {
   connectionRenew,
 } from "./connection";
 import { cubicInit } from "./congestion/cubic";
-import { connections, demuxInit } from "./demux";
+import { connections, demuxInit, tupleHash } from "./demux";
 import { markDirty, nextDirty } from "./dirty";
 import { tcpIcmpError } from "./path/errors";
 import { tcpInput } from "./input";
@@ -192,7 +192,8 @@ function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
   t.remote.copy(address);
   t.remotePort = <u16>port;
   const secret = tupleSecret(t.local, t.localPort, address, port);
-  const isn = timeWaitReuse(t.local, t.localPort, address, port, isnAt(secret, now));
+  t.hash = tupleHash(t.local, t.localPort, address, port);
+  const isn = timeWaitReuse(t.hash, t.local, t.localPort, address, port, isnAt(secret, now));
   connectionBegin(t, isn, timestampOffset(secret), now);
   setState(t, State.SynSent);
   t.raise(TcbFlag.Opening);

@@ -4,7 +4,7 @@ import { SECOND, Timer } from "../../kernel/timer";
 import { DEFAULT_TTL } from "../ip/output";
 import { IpAddress } from "../wire/address";
 import { TcpFlag } from "../wire/tcp";
-import { Demux, tupleHash } from "./demux";
+import { Demux } from "./demux";
 import { timestampClock } from "./opening/isn";
 import { options, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { headerPacket, optionsAt, segmentSend } from "./segment";
@@ -97,7 +97,7 @@ export function timeWaitAdd(t: Tcb, now: u64): void {
   const entry = at(link);
   free = entry.next;
   entry.setTuple(t.local, t.localPort, t.remote, t.remotePort);
-  entry.hash = tupleHash(t.local, t.localPort, t.remote, t.remotePort);
+  entry.hash = t.hash;
   entry.sndNxt = t.sndMax;
   entry.rcvNxt = t.rcvNxt;
   entry.tsRecent = t.tsRecent;
@@ -202,18 +202,18 @@ export function timeWaitReusable(tuple: Tuple, now: u64): bool {
 }
 
 /**
- * Ends the wait of this tuple, if there is one, for a connection that this end opens. Returns the
+ * Ends the wait of this tuple, whose hash is given, if there is one, for a connection that this end opens. Returns the
  * first sequence number that it may take, given the one that it would: beyond all that the old
  * connection sent (RFC 6191, 2).
  */
 export function timeWaitReuse(
+  hash: u32,
   local: IpAddress,
   localPort: u32,
   remote: IpAddress,
   remotePort: u32,
   isn: u32,
 ): u32 {
-  const hash = tupleHash(local, localPort, remote, remotePort);
   const tuple = timeWaitFind(hash, local, localPort, remote, remotePort);
   if (tuple === null) return isn;
   const entry = changetype<TimeWait>(tuple);

@@ -12,25 +12,10 @@ import { tupleWords } from "../demux";
 
 const key: usize = memory.data(16, 8);
 const words: usize = memory.data(40, 8);
-/** The tuple of each family that was asked for last, and its secret: a handshake asks several times. */
-let lastPorts: u64 = 0;
-let lastAddresses: u64 = 0;
-let lastSecret: u64 = 0;
-const last6: usize = memory.data(40, 8);
-let lastSecret6: u64 = 0;
-
-/** Bytes of an IPv4 tuple's words. */
-const IPV4_WORDS: u32 = 16;
 
 /** Draws the secret. Start-up only. */
 export function isnInit(): void {
   randomFill(key, 16);
-  memory.fill(words, 0, 40);
-  lastPorts = 0;
-  lastAddresses = 0;
-  lastSecret = sipHash(key, words, IPV4_WORDS);
-  memory.fill(last6, 0, 40);
-  lastSecret6 = sipHash(key, words, 40);
 }
 
 /** F(tuple, secret): the low half is for sequence numbers, the high half for timestamps. */
@@ -40,28 +25,7 @@ export function tupleSecret(
   remote: IpAddress,
   remotePort: u32,
 ): u64 {
-  const length = tupleWords(words, local, localPort, remote, remotePort);
-  const ports = load<u64>(words);
-  const addresses = load<u64>(words, 8);
-  if (length != IPV4_WORDS) {
-    if (
-      ports != load<u64>(last6) ||
-      addresses != load<u64>(last6, 8) ||
-      load<u64>(words, 16) != load<u64>(last6, 16) ||
-      load<u64>(words, 24) != load<u64>(last6, 24) ||
-      load<u64>(words, 32) != load<u64>(last6, 32)
-    ) {
-      memory.copy(last6, words, 40);
-      lastSecret6 = sipHash(key, words, 40);
-    }
-    return lastSecret6;
-  }
-  if (ports != lastPorts || addresses != lastAddresses) {
-    lastPorts = ports;
-    lastAddresses = addresses;
-    lastSecret = sipHash(key, words, IPV4_WORDS);
-  }
-  return lastSecret;
+  return sipHash(key, words, tupleWords(words, local, localPort, remote, remotePort));
 }
 
 /** The ISN at `now` of a tuple whose secret is `secret`. */

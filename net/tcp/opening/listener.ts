@@ -89,7 +89,7 @@ export function listenerSyn(
   }
   const fastOpen = fastOpenSyn(listener, local, remote, now);
   if (fastOpen & FastOpen.Pending) {
-    const t = openFast(listener, local, localPort, remote, remotePort, seq, window, now);
+    const t = openFast(listener, hash, local, localPort, remote, remotePort, seq, window, now);
     if (t !== null) {
       fastOpenBegin(listener, t, fastOpen);
       return t;
@@ -100,6 +100,7 @@ export function listenerSyn(
   if (request === null) {
     request = passing;
     request.setTuple(local, localPort, remote, remotePort);
+    request.hash = hash;
     request.flags = <u8>RequestFlag.Cookie;
   }
   describe(listener, request, seq);
@@ -107,9 +108,14 @@ export function listenerSyn(
   if (!cached && !options.hasTimestamps) request.ecn = 0;
   if (fastOpen & FastOpen.Reply) request.flags |= <u8>RequestFlag.FastOpen;
   if (cached) {
-    request.iss = isnAt(tupleSecret(local, localPort, remote, remotePort), now);
+    const secret = tupleSecret(local, localPort, remote, remotePort);
+    request.tsOffset = timestampOffset(secret);
+    request.iss = isnAt(secret, now);
     requestWait(request, now);
   } else {
+    if (options.hasTimestamps) {
+      request.tsOffset = timestampOffset(tupleSecret(local, localPort, remote, remotePort));
+    }
     const stamp = cookieStamp(request.scale, options.sackPermitted, request.ecn != 0);
     request.retries = 0;
     request.iss = cookieMake(request, seq, request.mss, options.hasTimestamps, stamp, now);
@@ -137,6 +143,7 @@ function describe(listener: Tcb, request: Request, seq: u32): void {
 /** Makes the connection of a SYN, in SYN-RECEIVED, and queues it for `accept`; null without room. */
 function openFast(
   listener: Tcb,
+  hash: u32,
   local: IpAddress,
   localPort: u32,
   remote: IpAddress,
@@ -147,10 +154,13 @@ function openFast(
 ): Tcb | null {
   const request = passing;
   request.setTuple(local, localPort, remote, remotePort);
+  request.hash = hash;
   request.flags = 0;
   request.retries = 0;
   describe(listener, request, seq);
-  request.iss = isnAt(tupleSecret(local, localPort, remote, remotePort), now);
+  const secret = tupleSecret(local, localPort, remote, remotePort);
+  request.tsOffset = timestampOffset(secret);
+  request.iss = isnAt(secret, now);
   request.window = <u16>requestWindow(request);
   const t = newborn(listener, request, now);
   if (t === null) return null;
@@ -306,6 +316,7 @@ export function listenerAck(
     tcpStats.synCookiesBad++;
     return Handshake.Again;
   }
+  request.tsOffset = timestampOffset(tupleSecret(local, localPort, remote, remotePort));
   request.mss = <u16>mss;
   request.scale = <u8>(timestamps ? stampScale(options.tsEcr) : NO_SCALE);
   request.flags = <u8>RequestFlag.Cookie;
@@ -345,11 +356,11 @@ function newborn(listener: Tcb, request: Request, now: u64): Tcb | null {
     tcbFree(t);
     return null;
   }
-  const secret = tupleSecret(request.local, request.localPort, request.remote, request.remotePort);
   connectionDefaults(t);
   inherit(t, listener);
   t.setTuple(request.local, request.localPort, request.remote, request.remotePort);
-  connectionBegin(t, request.iss, timestampOffset(secret), now);
+  t.hash = request.hash;
+  connectionBegin(t, request.iss, request.tsOffset, now);
   if (request.has(RequestFlag.Timestamps)) t.raise(TcbFlag.Timestamps);
   if (request.has(RequestFlag.Sack)) t.raise(TcbFlag.Sack);
   if (request.scale != <u8>NO_SCALE) {

@@ -11,16 +11,15 @@ import { cookieStamp, stampedClock } from "./cookies";
 import { Demux } from "../demux";
 import { Ecn, ecnGrantFlags } from "../ecn/ecn";
 import { putServerCookie } from "./fastopen";
-import { timestampClock, timestampOffset, tupleSecret } from "./isn";
+import { timestampClock } from "./isn";
 import { NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "../options";
-import { listenerFind } from "../ports";
 import { listenerFind } from "../ports";
 import { headerPacket, optionsAt, segmentSend } from "../segment";
 import { tcpStats } from "../stats";
 import { Tuple } from "../tcb";
 
 /**
- * The SYN cache (RFC 4987, 3.4): half-open connections in SYN-RECEIVED, as entries of 80 bytes in a
+ * The SYN cache (RFC 4987, 3.4): half-open connections in SYN-RECEIVED, as entries of 88 bytes in a
  * table of fixed size. No port may take more entries than are free, so a flood of SYNs at one ends
  * with half of the table, and the next port still finds room (cookies.ts has what happens to those
  * who do not).
@@ -46,6 +45,8 @@ export const enum RequestFlag {
 export class Request extends Tuple {
   iss: u32;
   irs: u32;
+  /** What TSval adds to our clock. */
+  tsOffset: u32;
   /** The peer's last TSval. */
   tsRecent: u32;
   /** Neighbours in its queue; `next` is the link of the free list as well. */
@@ -77,7 +78,7 @@ export class Request extends Tuple {
   }
 }
 
-const REQUEST_BYTES: u32 = 80;
+const REQUEST_BYTES: u32 = 88;
 /** SYN and ACK are sent six times, the last after 31 s (RFC 6298, 2.1 and 5.5), then given up. */
 const RETRIES_MAX: u32 = 5;
 /** One queue for each wait: 1, 2, 4, 8, 16 and 32 s, the last also for those that wait longer. */
@@ -270,14 +271,18 @@ function offeredMss(request: Request): u32 {
 }
 
 /** The window of a SYN and ACK: not scaled (RFC 7323, 2.2). */
+@inline function windowOf(mss: u32): u32 {
+  return min<u32>(firstSlots() * mss, 0xffff);
+}
+
+/** The window that SYN and ACK advertise. */
 export function requestWindow(request: Request): u32 {
-  return min<u32>(firstSlots() * offeredMss(request), 0xffff);
+  return windowOf(offeredMss(request));
 }
 
 /** TSval for this tuple. */
 @inline function clockOf(request: Request, now: u64): u32 {
-  const secret = tupleSecret(request.local, request.localPort, request.remote, request.remotePort);
-  return timestampClock(now) + timestampOffset(secret);
+  return timestampClock(now) + request.tsOffset;
 }
 
 /** Sends SYN and ACK. */
@@ -317,7 +322,7 @@ export function requestAnswer(request: Request, now: u64): void {
     const fits = TCP_HEADER + length + ACCURATE_OPTION_MAX <= TCP_HEADER_MAX;
     if (!request.retries && fits) length += putAccurateInitial(optionsAt(packet) + length);
   }
-  request.window = <u16>requestWindow(request);
+  request.window = <u16>windowOf(mss);
   packet.trafficClass = request.trafficClass;
   const flags = TcpFlag.SYN | TcpFlag.ACK | ecnGrantFlags(request.ecn, request.arrived);
   const ack = request.irs + 1;
