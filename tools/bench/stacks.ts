@@ -29,6 +29,18 @@ const ROWS = {
   trips: { name: "round trips of 64 bytes", unit: "thousand/s", scale: 1e-3, wanted: 1.5 },
   abort: { name: "connect and abort", unit: "thousand/s", scale: 1e-3, wanted: 1.5 },
   close: { name: "connect and close", unit: "thousand/s", scale: 1e-3, wanted: 1.5 },
+  "trips-many": {
+    name: "round trips, 100 connections",
+    unit: "thousand/s",
+    scale: 1e-3,
+    wanted: 1.5,
+  },
+  "abort-many": {
+    name: "connect and abort, 100 at a time",
+    unit: "thousand/s",
+    scale: 1e-3,
+    wanted: 1.5,
+  },
   datagrams: { name: "UDP of 18 bytes", unit: "thousand/s", scale: 1e-3, wanted: 1.5 },
 } satisfies { [key: string]: Row };
 

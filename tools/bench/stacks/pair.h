@@ -31,5 +31,5 @@ _Noreturn void fail(const char *what, int value);
   } while (0)
 
 /// As in app/main.ts: bytes asked and answered, bytes of a datagram, and datagrams a round; bytes of a
-/// bulk sender's buffer.
-enum { SMALL = 64, DATAGRAM = 18, DATAGRAMS = 32, CHUNK = 65536 };
+/// bulk sender's buffer; connections at a time.
+enum { SMALL = 64, DATAGRAM = 18, DATAGRAMS = 32, CHUNK = 65536, MANY = 100 };

@@ -107,6 +107,8 @@ static uint64_t datagrams(void) { return statistic(1, UDP, DELIVERED); }
 #define LOAD(name) \
   static void begin_##name(void) { machine[0] = start(0, #name, false); }
 LOAD(bulk) LOAD(copied) LOAD(trips) LOAD(abort) LOAD(datagrams)
+static void begin_trips_many(void) { machine[0] = start(0, "trips-many", false); }
+static void begin_abort_many(void) { machine[0] = start(0, "abort-many", false); }
 
 /// In slower motion, or TIME-WAIT has every port before the first comes back.
 static void begin_close(void) {
@@ -147,6 +149,8 @@ const struct workload workloads[] = {
     {"trips", begin_trips, one_round, trips},
     {"abort", begin_abort, one_round, connections},
     {"close", begin_close, one_round, connections},
+    {"trips-many", begin_trips_many, one_round, trips},
+    {"abort-many", begin_abort_many, one_round, connections},
     {"datagrams", begin_datagrams, one_round, datagrams},
     {0},
 };

@@ -42,12 +42,17 @@ const SMALL: u32 = 64;
 const DATAGRAM: u32 = 18;
 /** Datagrams a step. */
 const DATAGRAMS: u32 = 32;
+/** Connections at a time of a load that is told to have many. */
+const MANY: u32 = 100;
 
-let load: Load = 0;
+let work: Load = 0;
 let bytes: usize = 0;
-/** The client's connection or datagram socket, and whether it stands. */
-let client: u32 = 0;
-let connected: bool = false;
+/** The client's connections, or its datagram socket; how many there are, and how many of them stand. */
+const clients: usize = memory.data(100 << 2, 4);
+let count: u32 = 1;
+let connected: u32 = 0;
+/** How many there are to be once the first has found its neighbour. */
+let most: u32 = 1;
 /** The server could not be reached yet: our address is still tentative (RFC 4862, 5.4). */
 let waiting: bool = false;
 /** The server's. */
@@ -60,13 +65,14 @@ function start(): void {
     serve();
     return;
   }
-  load = named("bulk")
+  if (named("trips-many") || named("abort-many")) most = MANY;
+  work = named("bulk")
     ? Load.Bulk
     : named("copied")
       ? Load.Copied
-      : named("trips")
+      : named("trips") || named("trips-many")
         ? Load.Trips
-        : named("abort")
+        : named("abort") || named("abort-many")
           ? Load.Abort
           : named("close")
             ? Load.Close
@@ -83,7 +89,7 @@ function serve(): void {
     const listener = sockets.socket(SocketType.Stream, Domain.Inet6);
     address.set(<u16>(PORTS + service));
     sockets.bind(listener, address);
-    sockets.listen(listener, 64);
+    sockets.listen(listener, MANY);
     sockets.setContext(listener, LISTENING | service);
   }
   datagrams = sockets.socket(SocketType.Datagram, Domain.Inet6);
@@ -91,55 +97,74 @@ function serve(): void {
   sockets.bind(datagrams, address);
 }
 
+
+@inline function client(index: u32): u32 {
+  return load<u32>(clients + ((<usize>index) << 2));
+}
+
+/** Makes every connection, or the datagram socket. */
 function begin(): void {
-  connected = false;
-  const type = load == Load.Datagrams ? SocketType.Datagram : SocketType.Stream;
+  connected = 0;
+  for (let i: u32 = 0; i < count && !waiting; i++) beginOne(i);
+}
+
+function beginOne(index: u32): void {
+  const type = work == Load.Datagrams ? SocketType.Datagram : SocketType.Stream;
   const v6 = !config.address6.isAny;
-  client = sockets.socket(type, v6 ? Domain.Inet6 : Domain.Inet);
-  address.set(<u16>(PORTS + load));
+  const number = sockets.socket(type, v6 ? Domain.Inet6 : Domain.Inet);
+  store<u32>(clients + ((<usize>index) << 2), number);
+  address.set(<u16>(PORTS + work));
   address.hi = v6 ? SERVER6_HI : 0;
   address.lo = v6 ? SERVER6_LO : SERVER;
-  if (load != Load.Datagrams) sockets.setOption(client, SocketOption.NoDelay, 1);
-  const result = sockets.connect(client, address);
+  if (work != Load.Datagrams) sockets.setOption(number, SocketOption.NoDelay, 1);
+  const result = sockets.connect(number, address);
   waiting = result < 0 && result != -Errno.EINPROGRESS;
-  if (waiting) sockets.close(client);
+  if (waiting) sockets.close(number);
 }
 
 function ready(): void {
-  if (waiting) begin();
-  // A connection stands for a whole step before its end begins: its last ACK goes out.
-  if (connected && (load == Load.Abort || load == Load.Close)) {
-    if (load == Load.Abort) sockets.abort(client);
-    else sockets.close(client);
+  if (waiting) {
+    waiting = false;
     begin();
+  }
+  // A connection stands for a whole step before its end begins: its last ACK goes out.
+  if (connected == count && (work == Load.Abort || work == Load.Close)) {
+    for (let i: u32 = 0; i < count; i++) {
+      if (work == Load.Abort) sockets.abort(client(i));
+      else sockets.close(client(i));
+    }
+    count = most;
+    begin();
+  } else if (connected == 1 && count < most) {
+    while (count < most) beginOne(count++);
   }
   for (let number = sockets.nextReady(); number; number = sockets.nextReady()) {
     const events = sockets.readyEvents();
-    if (load) clientReady(events);
+    if (work) clientReady(number, events);
     else serverReady(number);
   }
-  if (load == Load.Datagrams) sendDatagrams();
-  else if (load == Load.Bulk && connected) fill();
+  if (work == Load.Datagrams) sendDatagrams();
+  else if (work == Load.Bulk && connected) fill();
 }
 
-function clientReady(events: u32): void {
-  if (!connected && events & SocketEvent.Writable) {
-    connected = true;
-    if (load == Load.Trips) sockets.send(client, bytes, SMALL);
+function clientReady(number: u32, events: u32): void {
+  if (connected < count && events & SocketEvent.Writable) {
+    connected++;
+    if (work == Load.Trips) sockets.send(number, bytes, SMALL);
   }
-  if (load == Load.Copied) {
-    while (sockets.send(client, bytes, CHUNK) > 0);
-  } else if (load == Load.Trips && sockets.receive(client, bytes, SMALL, false) == SMALL) {
-    sockets.send(client, bytes, SMALL);
+  if (work == Load.Copied) {
+    while (sockets.send(number, bytes, CHUNK) > 0);
+  } else if (work == Load.Trips && sockets.receive(number, bytes, SMALL, false) == SMALL) {
+    sockets.send(number, bytes, SMALL);
   }
 }
 
 function fill(): void {
-  while (sockets.queued(client) < QUEUED && sockets.sendStatic(client, bytes, CHUNK) > 0);
+  while (sockets.queued(client(0)) < QUEUED && sockets.sendStatic(client(0), bytes, CHUNK) > 0);
 }
 
 function sendDatagrams(): void {
-  for (let i: u32 = 0; i < DATAGRAMS; i++) sockets.send(client, bytes, DATAGRAM);
+  for (let i: u32 = 0; i < DATAGRAMS; i++) sockets.send(client(0), bytes, DATAGRAM);
 }
 
 function serverReady(number: u32): void {

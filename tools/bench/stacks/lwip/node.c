@@ -20,7 +20,8 @@ static int self;
 static uint64_t count;
 static uint32_t clock_ms;
 static void (*deliver)(struct pbuf *);
-static struct tcp_pcb *connection;
+static struct tcp_pcb *connections[MANY];
+static int opened;
 static struct udp_pcb *datagram_pcb;
 static uint8_t data[CHUNK];
 
@@ -195,8 +196,9 @@ static void node_begin(enum role role) {
     return;
   }
   ip_addr_t to = address(!self);
-  connection = tcp_new();
-  MUST(connection, "tcp_new", 0);
+  struct tcp_pcb *connection = tcp_new();
+  MUST(connection && opened < MANY, "tcp_new", opened);
+  connections[opened++] = connection;
   tcp_arg(connection, (void *)(uintptr_t)role);
   tcp_recv(connection, on_received);
   tcp_err(connection, on_error);
@@ -205,8 +207,13 @@ static void node_begin(enum role role) {
   MUST(error == ERR_OK, "tcp_connect", error);
 }
 
-static void node_abort(void) { tcp_abort(connection); }
-static void node_close(void) { tcp_close(connection); }
+static void node_abort(void) {
+  while (opened) tcp_abort(connections[--opened]);
+}
+
+static void node_close(void) {
+  while (opened) tcp_close(connections[--opened]);
+}
 
 __attribute__((visibility("default"))) const struct node lwip_node = {node_open,  node_inject, node_turn,  node_tick,      node_serve,
                                node_begin, node_abort,  node_close, node_datagrams, &count};

@@ -21,9 +21,9 @@ struct node {
   void (*tick)(uint32_t ms);
   /// Takes the other end's part: listens or binds.
   void (*serve)(enum role role);
-  /// Connects to it; for datagrams, sends a burst.
+  /// Makes a connection to it, one more, or a datagram socket.
   void (*begin)(enum role role);
-  /// Ends the connection that `begin` made: reset, or closed in order.
+  /// Ends the connections that `begin` made: reset, or closed in order.
   void (*abort)(void);
   void (*close)(void);
   /// Sends datagrams.

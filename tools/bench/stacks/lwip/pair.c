@@ -52,13 +52,16 @@ static void turns(void) {
   node[0]->turn();
 }
 
-static void connect_abort(void) {
+static void connect_abort_all(int count) {
   tick();
-  node[0]->begin(ACCEPT);
+  for (int i = 0; i < count; i++) node[0]->begin(ACCEPT);
   settle();
   node[0]->abort();
   settle();
 }
+
+static void connect_abort(void) { connect_abort_all(1); }
+static void connect_abort_many(void) { connect_abort_all(MANY); }
 
 static void connect_close(void) {
   tick();
@@ -87,6 +90,14 @@ BEGIN(copied, COPYING_SINK, COPYING_SOURCE)
 BEGIN(trips, ECHO, ASK)
 BEGIN(connections, ACCEPT, -1)
 
+static void begin_trips_many(void) {
+  node[1]->serve(ECHO);
+  node[0]->begin(ASK);
+  // The others when the neighbour is known: of what waits for it, lwIP keeps one packet.
+  for (int i = 0; i < 8; i++) turns();
+  for (int i = 1; i < MANY; i++) node[0]->begin(ASK);
+}
+
 /// In slower motion, as TIME-WAIT is looked at twice a second.
 static void begin_close(void) {
   pace = 1;
@@ -100,6 +111,8 @@ const struct workload workloads[] = {
     {"trips", begin_trips, turns, at_client},
     {"abort", begin_connections, connect_abort, at_server},
     {"close", begin_close, connect_close, at_server},
+    {"trips-many", begin_trips_many, turns, at_client},
+    {"abort-many", begin_connections, connect_abort_many, at_server},
     {"datagrams", begin_datagrams, datagrams, at_server},
     {0},
 };
