@@ -1,11 +1,11 @@
 // From an address to "function, file:line", also through inlined calls.
 //
-// tools/image/symbols.ts makes the table, and describes it; this reads it from the start, which is
-// fast enough for what happens once. Frames are walked by RBP, as long as they lie on a stack.
+// tools/image/symbols.ts makes the table, and describes it; it can only be read from the start, so that is done for
+// all frames together. Frames are walked by RBP, as long as they lie on a stack.
 
 #include "coder.h"
 
-enum { MOST_FRAMES = 24, RECENT = 32 };
+enum { MOST_FRAMES = 24, MOST_LINES = 96, RECENT = 32 };
 
 enum kind {
   SHARED_LETTERS,
@@ -34,61 +34,129 @@ static bool recall(struct recent *recent, enum kind kind, u32 expected) {
   return known;
 }
 
-static void print_name(u32 index) {
-  static char name[160];
-  coder_begin(symbols.names);
-  for (u32 i = 0; i <= index; i++) {
-    u32 at = coder_number(SHARED_LETTERS);
-    char last = at ? name[at - 1] : 0;
-    while ((last = coder_letter(last)))
-      if (at < sizeof name - 1) name[at++] = last;
-    name[at] = 0;
-  }
-  print("%s", name);
+// A line of the trace: code of a scope, which is a function, or one inlined into another scope.
+struct line {
+  u32 scope, number;
+  u32 function, file; // names
+  struct line *outer; // where it was inlined
+};
+static struct line lines[MOST_LINES];
+static u32 line_count;
+
+struct frame {
+  const char *mark;
+  u64 address;
+  struct line *line; // null if the table does not know it
+};
+static struct frame frames[MOST_FRAMES + 1];
+static u32 frame_count;
+
+static struct line *add_line(u32 scope, u32 number) {
+  if (line_count == MOST_LINES) return 0;
+  lines[line_count] = (struct line){scope, number, 0, 0, 0};
+  return &lines[line_count++];
 }
 
-struct place { u32 scope, line; }; // a scope is a function, or one inlined into another scope
-
-// Prints the function at `p`, and makes `p` the place where it was inlined. False if it was not.
-static bool print_scope(struct place *p) {
-  struct recent functions = {0}, files = {0};
-  u32 up = 0, line = 0;
-  coder_begin((const u8 *)&symbols + symbols.scopes);
-  for (u32 i = 0; i <= p->scope; i++) {
-    recall(&functions, FUNCTION, 0);
-    recall(&files, FILE_NAME, 0);
-    up = coder_number(UP);
-    if (up) line = coder_number(CALL_LINE);
-  }
-  print(" ");
-  print_name(functions.last[0].index);
-  print("  ");
-  print_name(files.last[0].index);
-  print(":%llu\n", (u64)p->line);
-  *p = (struct place){p->scope - up, line};
-  return up;
-}
-
-static void print_address(const char *mark, u64 address) {
-  struct place found = {0};
+// What stands at each frame's address.
+static void find_scopes(void) {
   struct recent scopes = {0};
-  u64 row = (u64)image_start;
+  u64 row = (u64)image_start, last = 0;
   u32 newest = 0; // from 1
-  bool known = false;
+  for (u32 i = 0; i < frame_count; i++)
+    if (frames[i].address > last) last = frames[i].address;
   coder_begin((const u8 *)&symbols + symbols.rows);
   for (u32 i = 0; i < symbols.row_count; i++) {
     row += coder_number(STEP);
-    if (row > address) break;
+    if (row > last) break;
     struct met *const met = &scopes.last[0];
     const bool met_before = recall(&scopes, SCOPE, newest);
     met->line = met_before ? met->line + (u32)coder_signed(LINE) : coder_number(FIRST_LINE);
     if (met->index >= newest) newest = met->index + 1;
-    found = (struct place){met->index, met->line};
-    known = true;
+    for (u32 j = 0; j < frame_count; j++) {
+      struct frame *const frame = &frames[j];
+      if (row > frame->address) continue;
+      if (!frame->line) frame->line = add_line(0, 0);
+      frame->line->scope = met->index;
+      frame->line->number = met->line;
+    }
   }
-  print("    %s", mark);
-  if (!known) print(" %llx\n", address);
-  while (known && print_scope(&found)) print("      ");
+}
+
+// The functions and files of the lines from `begin` on, and the lines where they were inlined, which are new.
+static void find_functions(u32 begin) {
+  struct recent functions = {0}, files = {0};
+  const u32 end = line_count;
+  u32 last = 0, call = 0;
+  for (u32 i = begin; i < end; i++)
+    if (lines[i].scope > last) last = lines[i].scope;
+  coder_begin((const u8 *)&symbols + symbols.scopes);
+  for (u32 scope = 0; scope <= last; scope++) {
+    recall(&functions, FUNCTION, 0);
+    recall(&files, FILE_NAME, 0);
+    const u32 up = coder_number(UP);
+    if (up) call = coder_number(CALL_LINE);
+    for (u32 i = begin; i < end; i++) {
+      if (lines[i].scope != scope) continue;
+      lines[i].function = functions.last[0].index;
+      lines[i].file = files.last[0].index;
+      if (up) lines[i].outer = add_line(scope - up, call);
+    }
+  }
+}
+
+static struct { u32 index; u16 at; } found[2 * MOST_LINES];
+static u32 found_count;
+static char letters[8192]; // of the names found, each with a zero
+
+static const char *name_of(u32 index) {
+  for (u32 i = 0; i < found_count; i++)
+    if (found[i].index == index) return letters + found[i].at;
+  return "?";
+}
+
+static void find_names(void) {
+  static char name[160];
+  u32 last = 0, used = 0;
+  found_count = 0;
+  for (u32 i = 0; i < line_count; i++) {
+    if (lines[i].function > last) last = lines[i].function;
+    if (lines[i].file > last) last = lines[i].file;
+  }
+  coder_begin(symbols.names);
+  for (u32 index = 0; index <= last; index++) {
+    u32 at = coder_number(SHARED_LETTERS);
+    char letter = at ? name[at - 1] : 0;
+    while ((letter = coder_letter(letter)))
+      if (at < sizeof name - 1) name[at++] = letter;
+    name[at++] = 0;
+    bool wanted = false;
+    for (u32 i = 0; i < line_count && !wanted; i++) wanted = lines[i].function == index || lines[i].file == index;
+    if (!wanted || used + at > sizeof letters) continue;
+    found[found_count].index = index;
+    found[found_count++].at = (u16)used;
+    memcpy(letters + used, name, at);
+    used += at;
+  }
+}
+
+// Each table is read once for all frames, but that of scopes, once for each depth of inlining.
+static void print_frames(void) {
+  line_count = 0;
+  find_scopes();
+  for (u32 begin = 0, end; begin < line_count; begin = end) {
+    end = line_count;
+    find_functions(begin);
+  }
+  find_names();
+  for (u32 i = 0; i < frame_count; i++) {
+    print("    %s", frames[i].mark);
+    if (!frames[i].line) print(" %llx\n", frames[i].address);
+    for (const struct line *line = frames[i].line; line; line = line->outer) {
+      if (line != frames[i].line) print("      ");
+      print(" %s  ", name_of(line->function));
+      print("%s:%llu\n", name_of(line->file), (u64)line->number);
+    }
+  }
 }
 
 static bool is_code(u64 address) { return address >= (u64)image_start && address < (u64)code_end; }
@@ -99,14 +167,18 @@ static bool is_stack(u64 address) {
   return guest_is_stack(address) || (address >= start && address <= end - 16 && !paging_is_guard(address));
 }
 
+static void add_frame(const char *mark, u64 address) { frames[frame_count++] = (struct frame){mark, address, 0}; }
+
 void backtrace(u64 rip, u64 rsp, u64 rbp) {
-  if (is_code(rip)) print_address("at", rip);
-  else if (is_stack(rsp)) print_address("by", *(const u64 *)rsp - 1); // a call into nowhere
+  frame_count = 0;
+  if (is_code(rip)) add_frame("at", rip);
+  else if (is_stack(rsp)) add_frame("by", *(const u64 *)rsp - 1); // a call into nowhere
   for (u32 i = 0; i < MOST_FRAMES && is_stack(rbp); i++) {
     const u64 *frame = (const u64 *)rbp;
-    if (!is_code(frame[1])) return;
-    print_address("by", frame[1] - 1);
-    rbp = frame[0] > rbp ? frame[0] : 0;
+    const bool code = is_code(frame[1]);
+    if (code) add_frame("by", frame[1] - 1);
+    rbp = code && frame[0] > rbp ? frame[0] : 0;
   }
+  print_frames();
   if (is_stack(rbp)) print("    and so on\n");
 }
