@@ -1,6 +1,6 @@
 import { Packet } from "../../kernel/packet";
 import { Interface } from "../interface";
-import { findNeighbour, neighbourReached } from "../link/neighbour";
+import { findNeighbour, Neighbour, neighbourDoubt, neighbourReached } from "../link/neighbour";
 import { IpAddress, v6Load } from "../wire/address";
 import { Ipv4Header, Protocol } from "../wire/ipv4";
 import { IPV6_HEADER, Ipv6Header } from "../wire/ipv6";
@@ -35,10 +35,20 @@ export function reachDoubted(iface: Interface, packet: Packet): void {
   deliverError(Protocol.TCP, source, destination, transport, IpError.NeighbourDoubted, 0);
 }
 
+/** The entry of the first hop of what we send from `from` to `to`, by a socket with this mark; or null. */
+function firstHop(from: IpAddress, mark: u32, to: IpAddress): Neighbour | null {
+  const route = routeFrom(from, mark, to.hi, to.lo);
+  return route === null ? null : findNeighbour(route.iface, route.nextHi, route.nextLo);
+}
+
 /** What we sent from `from` to `to`, by a socket with this mark, arrives: the first hop passes it on. */
 export function ipReached(from: IpAddress, mark: u32, to: IpAddress): void {
-  const route = routeFrom(from, mark, to.hi, to.lo);
-  if (route === null) return;
-  const neighbour = findNeighbour(route.iface, route.nextHi, route.nextLo);
+  const neighbour = firstHop(from, mark, to);
   if (neighbour !== null) neighbourReached(neighbour);
+}
+
+/** The same does not seem to arrive: perhaps the first hop is dead (RFC 1122, 3.3.1.4). */
+export function ipDoubt(from: IpAddress, mark: u32, to: IpAddress): void {
+  const neighbour = firstHop(from, mark, to);
+  if (neighbour !== null) neighbourDoubt(neighbour);
 }

@@ -150,6 +150,8 @@ const ATTEMPTS: u32 = 3;
 const REACHABLE_TIME: u64 = 30 * SECOND;
 /** DELAY_FIRST_PROBE_TIME (RFC 4861, 10). */
 const DELAY_TIME: u64 = 5 * SECOND;
+/** An answer is beyond doubt for so long. */
+const DOUBT_TIME: u64 = 10 * SECOND;
 /** An entry that nothing goes to is dropped after this. */
 const STALE_TIME: u64 = 600 * SECOND;
 /** How long packets to a silent neighbour are refused before it is asked again. */
@@ -426,6 +428,16 @@ function settle(entry: Neighbour, mac: u64, state: NeighbourState): void {
     neighbourStats.pending--;
     neighbourSend(entry, packet);
   }
+}
+
+/** What goes there seems to be lost: asks whether it is still there, unless it has just said so. */
+export function neighbourDoubt(entry: Neighbour): void {
+  if (entry.state != NeighbourState.Reachable || entry.permanent) return;
+  const good = entry.isV4 ? REACHABLE_TIME : entry.iface.reachableTime;
+  if (now() + good < entry.timer.deadline + DOUBT_TIME) return;
+  entry.state = NeighbourState.Probe;
+  entry.attempts = 0;
+  solicit(entry);
 }
 
 /**

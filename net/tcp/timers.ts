@@ -1,5 +1,6 @@
 import { MILLISECOND, NEVER, SECOND } from "../../kernel/timer";
 import { Errno } from "../../kernel/errno";
+import { ipDoubt } from "../ip/reached";
 import { CWND_MAX, initialWindow } from "./congestion/congestion";
 import { challengePeriodEnd } from "./input";
 import { connectionFail } from "./connection";
@@ -30,6 +31,8 @@ const PROBE_MAX: u64 = 60 * SECOND;
 const BACKOFF_MAX: u8 = 12;
 /** R2 (RFC 1122, 4.2.3.5: at least 100 s), and for a SYN (at least 3 minutes), ns. */
 const USER_TIMEOUT: u64 = 120 * SECOND;
+/** R1 (RFC 9293, 3.8.3: at least three retransmissions). */
+const DOUBT: u8 = 3;
 const SYN_TIMEOUT: u64 = 180 * SECOND;
 /** How long the stack waits for a FIN that no program waits for, ns. */
 const FIN_WAIT_2_LIFE: u64 = 60 * SECOND;
@@ -211,6 +214,7 @@ function retransmissionTimeout(t: Tcb, now: u64): void {
   }
   tcpStats.timeouts++;
   if (t.work.backoff < BACKOFF_MAX) t.work.backoff++;
+  if (t.work.backoff == DOUBT) ipDoubt(t.local, t.settings.mark, t.remote);
   if (opening) {
     t.raise(TcbFlag.SynRetransmitted);
     t.rto = RTO_AFTER_LOST_SYN;

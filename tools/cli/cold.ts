@@ -14,7 +14,7 @@ const COLD = [
   "net/(configured|dhcp|dhcpv6|igmp|mdns|mld|ndp|static)",
   "net/dns/secure/(anchors|security)",
   "net/wire/(dhcp|dhcpv6|mdns)",
-  "net/link/(conflict|linklocal|rarp)",
+  "net/link/(conflict|linklocal|neighbour/neighbourDoubt|rarp)",
   "net/icmp/(error|errorv6|limit|redirect)",
   "net/ip/(foresight|groups|listener|reached|report|route6|route/(compute(V4)?|linkOfBroadcast|routeError|sourceOf)|source6)",
   // And what would be inlined into the way of every packet.

@@ -7,7 +7,7 @@ import {
   tcpSegment,
   URG,
 } from "../../../tools/sim/frames.ts";
-import { simulate } from "../harness.ts";
+import { simulate, type World } from "../harness.ts";
 import { icmpAbout } from "./icmp.ts";
 import {
   ACK,
@@ -293,4 +293,32 @@ simulate(
     world.run(SECOND);
     assert.equal(program.packetsHeld, 0);
   },
+);
+
+/** How often data had gone when the machine first asked a silent next hop for a sign of life; 0: never. */
+function doubted(world: World, seconds: number): number {
+  const { program, socket, peer } = connected(world);
+  const { peer: host } = peer;
+  world.run(seconds * SECOND);
+  let [sent, asked] = [0, 0];
+  host.answersArp = false;
+  host.handler = ({ arp, tcp, destination }) => {
+    if (tcp) sent++;
+    // By unicast, since it is known where it was.
+    if (arp?.targetIp === host.ip && destination === host.mac) asked ||= sent;
+    return true;
+  };
+  program.send(socket, pattern(10));
+  world.run(5 * SECOND);
+  assert.ok(sent > 4);
+  return asked;
+}
+
+simulate(
+  "RFC 9293, 3.8.3 (MUST-20): at R1, the third time-out, IP asks for the next hop",
+  (world) => assert.equal(doubted(world, 20), 3),
+);
+
+simulate("RFC 1122, 3.3.1.4: not if the next hop has just answered", (world) =>
+  assert.equal(doubted(world, 1), 0),
 );
