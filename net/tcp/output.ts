@@ -456,8 +456,17 @@ function probe(t: Tcb, now: u64): void {
 export function sendAck(t: Tcb, now: u64): void {
   const packet = headerPacket(Purpose.Control);
   if (packet === null) return;
-  // While probing, the highest number sent lies outside the peer's window.
-  emit(t, packet, t.has(TcbFlag.Persisting) ? t.sndNxt : t.sndMax, TcpFlag.ACK, 0, now);
+  emit(t, packet, sequenceAlone(t), TcpFlag.ACK, 0, now);
+}
+
+/**
+ * The number of a segment without data: SND.NXT, but no further than the edge of the peer's window. It
+ * takes nothing from beyond (RFC 9293, 3.10.7.4), where a probe's byte lies, and all that was sent
+ * into a window that has shrunk.
+ */
+@inline function sequenceAlone(t: Tcb): u32 {
+  const sent = t.sndMax - t.sndUna;
+  return sent > t.sndWnd && t.state >= State.Established ? t.sndUna + t.sndWnd : t.sndMax;
 }
 
 /** RFC 1122, 4.2.3.6: a number that the peer has acknowledged already makes it answer. */
@@ -478,7 +487,7 @@ export function sendReset(t: Tcb, now: u64): void {
   packet.trafficClass = <u8>dscpOf(t);
   const flags: u32 = TcpFlag.RST | TcpFlag.ACK;
   const hops: u32 = t.settings.timeToLive;
-  segmentSend(packet, t, t.sndMax, t.rcvNxt, flags, 0, length, 0, hops, t.settings.mark);
+  segmentSend(packet, t, sequenceAlone(t), t.rcvNxt, flags, 0, length, 0, hops, t.settings.mark);
 }
 
 /** Writes the Timestamps option, if the connection has it: its length. */

@@ -14,6 +14,7 @@ import { rtoNs, RTO_AFTER_LOST_SYN } from "./recovery/rtt";
 import { markAllLost } from "./recovery/scoreboard";
 import { LINGER_OFF } from "./settings";
 import { pathTimedOut } from "./path/plpmtud";
+import { seqLess } from "./seq";
 import { tcpStats } from "./stats";
 import { State, Tcb, TcbFlag, TIMER_AT } from "./tcb";
 import { workEnsure, workRelease, workScarce } from "./work";
@@ -270,6 +271,12 @@ function keepaliveTimeout(t: Tcb, now: u64): void {
   if (idle < idleLimit) {
     t.keepaliveProbes = 0;
     t.keepaliveAt = t.receivedAt + idleLimit;
+    return;
+  }
+  // What is on its way has a timer of its own (RFC 9293, 3.8.4: MUST-26).
+  if (t.hasWork && (t.sndUna != t.sndMax || seqLess(t.sndUna, t.sndEnd))) {
+    t.keepaliveProbes = 0;
+    t.keepaliveAt = now + idleLimit;
     return;
   }
   // What the program set as user timeout decides alone (RFC 5482, 4.2).

@@ -13,6 +13,7 @@ import {
   MILLISECOND,
   pattern,
   PORT,
+  RST,
   SECOND,
   sendAll,
 } from "./program.ts";
@@ -369,6 +370,31 @@ simulate("RFC 9293, 3.8.6: a window that shrinks stops new data and is survived"
   assert.equal(program.send(socket, pattern(10)), 10);
 });
 
+simulate(
+  "RFC 9293, 3.10.7.4 (table 6): an ACK stays within a window that has shrunk, or nobody takes it",
+  (world) => {
+    const { program, socket, peer } = connected(world);
+    program.send(socket, pattern(1000));
+    peer.expect({ length: 1000 });
+    // The peer has dropped it and has no room left.
+    peer.send({ payload: pattern(2000).subarray(0, 1460), window: 0 });
+    peer.send({ payload: pattern(540), window: 0 });
+    peer.expect({ flags: ACK, seq: peer.rcvNxt, ack: peer.sndNxt, length: 0 });
+  },
+);
+
+simulate(
+  "RFC 9293, 3.10.5: ABORT while a shut window is probed: a reset that the peer can take",
+  (world) => {
+    const { program, socket, peer } = connected(world, { window: 0 });
+    program.send(socket, pattern(10));
+    peer.expect({ seq: peer.rcvNxt, length: 1 });
+    program.linger(socket, true, 0);
+    program.close(socket);
+    peer.expect({ flags: RST | ACK, seq: peer.rcvNxt });
+  },
+);
+
 simulate("RFC 9293, 3.10.7.4: an old ACK's window does not replace a newer one", (world) => {
   const { program, socket, peer } = connected(world, { mss: 1000 });
   program.send(socket, pattern(2000));
@@ -428,6 +454,28 @@ simulate(
     for (let i = 0; i < 9; i++) peer.expect({ flags: ACK, seq: peer.rcvNxt - 1 }, 300 * SECOND);
     world.run(100 * SECOND);
     assert.equal(program.receive(socket), -ETIMEDOUT);
+  },
+);
+
+simulate(
+  "RFC 9293, 3.8.4 (MUST-26): no keepalive probe while data is unacknowledged, nor an end by them",
+  (world) => {
+    const { program, socket, peer } = connected(world);
+    program.setOption(socket, SocketOption.KeepAlive, 1);
+    program.setOption(socket, SocketOption.KeepIdle, 5);
+    program.setOption(socket, SocketOption.KeepInterval, 1);
+    program.setOption(socket, SocketOption.KeepCount, 2);
+    program.send(socket, pattern(10));
+    world.run(60 * SECOND);
+    const sent = peer.peer.inbox.flatMap((frame) => frame.tcp ?? []);
+    assert.ok(sent.length > 3);
+    for (const { seq, payload } of sent) assert.deepEqual([seq, payload.length], [peer.rcvNxt, 10]);
+    assert.equal(program.receive(socket), EAGAIN);
+    peer.peer.inbox = [];
+    peer.take(sent[0]!);
+    peer.send();
+    peer.expectNone(4 * SECOND);
+    peer.expect({ flags: ACK, seq: peer.rcvNxt - 1, length: 0 }, 2 * SECOND);
   },
 );
 
