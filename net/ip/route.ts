@@ -93,6 +93,14 @@ export class Route {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Route>("nextHi"));
   }
 
+  /** To a group, or all on a link. */
+  get reachesMany(): bool {
+    const kind = this.kind;
+    return (
+      kind == RouteKind.Broadcast || kind == RouteKind.Multicast || kind == RouteKind.MulticastV6
+    );
+  }
+
 
   @inline get source(): IpAddress {
     return changetype<IpAddress>(changetype<usize>(this) + offsetof<Route>("sourceHi"));

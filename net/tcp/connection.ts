@@ -12,7 +12,7 @@ import { ecnInit } from "./ecn/ecn";
 import { fastOpenEnded } from "./opening/fastopen";
 import { pathBegin } from "./path/plpmtud";
 import { unbind } from "./ports";
-import { MSS_DEFAULT, TIMESTAMPS_LENGTH } from "./options";
+import { mssDefault, TIMESTAMPS_LENGTH } from "./options";
 import { reassemblyClear } from "./queues/reassembly";
 import { receiveClear } from "./queues/receivequeue";
 import { rttInit } from "./recovery/rtt";
@@ -81,7 +81,8 @@ export function connectionBegin(t: Tcb, iss: u32, tsOffset: u32, now: u64): void
 
 /** The peer's options are known: sets the segment size and the initial window. */
 export function connectionSized(t: Tcb, peerMss: u32): void {
-  t.peerMss = <u16>max<u32>(peerMss ? min<u32>(peerMss, 0xffff) : MSS_DEFAULT, MSS_MIN);
+  const offered = peerMss ? min<u32>(peerMss, 0xffff) : mssDefault(t.remote);
+  t.peerMss = <u16>max<u32>(offered, MSS_MIN);
   setSegmentSize(t, t.rcvMss);
   pathBegin(t, stepTime());
   t.cwnd = t.has(TcbFlag.SynRetransmitted) ? <u32>t.sndMss : initialWindow(t.sndMss);

@@ -1,11 +1,18 @@
+import { IpAddress } from "../wire/address";
 import { TcpOption } from "../wire/tcp";
 
 /**
  * TCP options: parsed once into one record, and built.
  */
 
-/** Default MSS when the peer sends none (RFC 9293, 3.7.1), over IPv4. */
+/** MSS of a peer that sends none (RFC 9293, 3.7.1), over IPv4 and IPv6. */
 export const MSS_DEFAULT: u32 = 536;
+const MSS_DEFAULT_V6: u32 = 1220;
+
+
+@inline export function mssDefault(remote: IpAddress): u32 {
+  return remote.isV4 ? MSS_DEFAULT : MSS_DEFAULT_V6;
+}
 /** Largest shift of a window (RFC 7323, 2.3). */
 export const WINDOW_SCALE_MAX: u32 = 14;
 /** No Window Scale option. */

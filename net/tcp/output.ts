@@ -23,7 +23,7 @@ import { FlightFlag, Transmission } from "./recovery/flight";
 import { Frto, FRTO_SEGMENTS } from "./recovery/frto";
 import { loneSent } from "./recovery/lone";
 import { armLossTimer, restartTimeout, watch } from "./recovery/losstimer";
-import { MSS_DEFAULT, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
+import { mssDefault, NO_SCALE, putSynOptions, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { paceQuota, paceSpend } from "./congestion/pacing";
 import { rtoNs } from "./recovery/rtt";
 import { dscpOf, headerPacket, optionsAt, segmentSend } from "./segment";
@@ -660,7 +660,7 @@ function putFastOpen(t: Tcb, packet: Packet, length: u32, now: u64): u32 {
 /** Adds what there is to send to a SYN with a cookie, as far as it fits; its bytes. */
 function synData(t: Tcb, packet: Packet, optionsLength: u32): u32 {
   if (!(t.work.fastOpen & FastOpen.Data)) return 0;
-  const mss = min<u32>(synMss(t, MSS_DEFAULT), t.rcvMss);
+  const mss = min<u32>(synMss(t, mssDefault(t.remote)), t.rcvMss);
   const length = min<u32>(t.sndEnd - t.work.iss - 1, mss - optionsLength);
   const sent = sendGather(packet, t.sendHead, t.work.iss + 1, length);
   t.work.fastOpenBytes = <u16>sent;

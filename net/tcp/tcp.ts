@@ -134,7 +134,7 @@ export function tcpAccept(t: Tcb): Tcb | null {
  * -EISCONN once it stands, and for ever after. When it has failed the next call says why (or
  * -ECONNABORTED if that has been asked for already), and the one after that begins anew. -EINVAL
  * (address or port missing, or listening), -EAFNOSUPPORT (bound to an address of the other family),
- * -ENETUNREACH (no route; or what a rule says), -EADDRNOTAVAIL (no port left, or
+ * -ENETUNREACH (no route, or no address of one host; or what a rule says), -EADDRNOTAVAIL (no port left, or
  * from the one bound the same connection exists), -ENOBUFS (no working part is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
@@ -178,6 +178,10 @@ function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
   if (address.isAny) return -Errno.EINVAL;
   if (!t.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
   const mark = t.settings.mark;
+  const first = routeFrom(t.local, mark, address.hi, address.lo);
+  if (first === null) return -routeError();
+  // A connection has two ends (RFC 9293, 3.9.2.3: MUST-46); the error is Linux's.
+  if (first.reachesMany) return -Errno.ENETUNREACH;
   if (t.local.isAny && !ipSourceMarked(address, mark, t.local)) return -routeError();
   if (routeFrom(t.local, mark, address.hi, address.lo) === null) return -routeError();
   const now = stepTime();

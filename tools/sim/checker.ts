@@ -140,7 +140,7 @@ export class Checker {
     if (payload.length) {
       flow.record(seq, payload, rule);
       const optionBytes = frame.ip!.payload.length - payload.length - 20;
-      const mss = reverse.syn.mss ?? 536;
+      const mss = reverse.syn.mss ?? (frame.ipv6 ? 1220 : 536);
       rule(payload.length + optionBytes <= mss, `more than the MSS of ${mss} (RFC 6691, 2)`);
       // One octet past the edge is a window probe (RFC 9293, 3.8.6.1).
       const edge = reverse.rightEdge ?? (flow.iss + 1 + reverse.synWindow) >>> 0;

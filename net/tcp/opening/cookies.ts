@@ -1,7 +1,7 @@
 import { SECOND } from "../../../kernel/timer";
 import { sipHash } from "../../../kernel/siphash";
 import { tupleWords } from "../demux";
-import { MSS_DEFAULT, NO_SCALE } from "../options";
+import { mssDefault, NO_SCALE } from "../options";
 import { RotatingSecret } from "./secret";
 import { Tuple } from "../tcb";
 
@@ -54,9 +54,8 @@ let outstandingUntil: u64 = 0;
   return load<u16>(classes + ((<usize>index) << 1));
 }
 
-/** The largest class that is not beyond `mss`, 0 for the default. */
+/** The largest class that is not beyond `mss`. */
 function classOf(mss: u32): u32 {
-  if (!mss) mss = MSS_DEFAULT;
   let index = CLASSES - 1;
   while (index && classMss(index) > mss) index--;
   return index;
@@ -83,7 +82,7 @@ function sign(tuple: Tuple, irs: u32, mssClass: u32, stamp: u32, parity: u32): u
 }
 
 /**
- * The initial sequence number for a SYN of `tuple` with number `irs` and this MSS; `stamp` is what
+ * The initial sequence number for a SYN of `tuple` with number `irs` and this MSS, 0 for none; `stamp` is what
  * TSval will say, if the peer has timestamps.
  */
 export function cookieMake(
@@ -96,7 +95,8 @@ export function cookieMake(
 ): u32 {
   secret.refresh(now, PERIOD);
   outstandingUntil = now + 2 * PERIOD;
-  return sign(tuple, irs, classOf(mss), timestamps ? stamp : NO_STAMP, secret.parity);
+  const mssClass = classOf(mss ? mss : mssDefault(tuple.remote));
+  return sign(tuple, irs, mssClass, timestamps ? stamp : NO_STAMP, secret.parity);
 }
 
 /** Whether a cookie may be on its way: otherwise no ACK is worth a check. */

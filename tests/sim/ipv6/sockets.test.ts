@@ -11,12 +11,15 @@ import {
 import type { Machine } from "../../../tools/sim/machine.ts";
 import { MILLISECOND, SECOND } from "../../../tools/sim/simulation.ts";
 import { Domain, SocketError, SocketOption, Sockets } from "../../../tools/sim/sockets.ts";
+import { flood } from "../tcp/flood.ts";
+import { Program } from "../tcp/program.ts";
 import { held } from "../counters.ts";
 import { simulate } from "../harness.ts";
 import { addresses, HOST, PREFIX, settled } from "./network.ts";
 
 const PEER = `${PREFIX}1`;
 const EADDRINUSE = 98;
+const ENETUNREACH = 101;
 const EAFNOSUPPORT = 97;
 const ECONNREFUSED = 111;
 
@@ -134,6 +137,38 @@ describe("TCP over IPv6", () => {
       assert.equal(again.payload.length, 1240);
     },
   );
+  for (const full of [false, true]) {
+    simulate(
+      `RFC 9293, 3.7.1 (MUST-15): without an MSS option it is 1,220${full ? ", by a cookie, too" : ""}`,
+      (world) => {
+        const { machine, peer } = settled(world);
+        const sockets = new Sockets(machine);
+        const l = listener(machine, "::");
+        if (full) flood(world, peer, 80, 3000);
+        const flow = peer.tcp(HOST, 80, 4000);
+        flow.connect({});
+        world.run(MILLISECOND);
+        sockets.send(sockets.accept(l)!, new Uint8Array(3000));
+        for (let i = 0; i < 2; i++) flow.expect({ length: 1220 });
+        assert.equal(new Program(machine).tcp.synCookiesOk, Number(full));
+      },
+    );
+  }
+  for (const group of ["ff02::1", "ff05::2"]) {
+    simulate(
+      `RFC 9293, 3.9.2.3 (MUST-46): no connection to ${group}, which is no host`,
+      (world) => {
+        const { machine, peer } = settled(world);
+        const sockets = new Sockets(machine);
+        const socket = sockets.stream(Domain.Inet6);
+        assert.equal(
+          errno(() => sockets.connect(socket, group, 80)),
+          ENETUNREACH,
+        );
+        peer.expectNone((frame) => frame.tcp !== undefined);
+      },
+    );
+  }
 });
 
 describe("families of sockets (RFC 3493, 3.7, 5.3)", () => {

@@ -17,6 +17,7 @@ import { type StationOptions, type World } from "../harness.ts";
 /** Errors that the tests name (kernel/errno.ts). */
 export const EAGAIN = -11;
 export const EPIPE = -32;
+export const ENETUNREACH = -101;
 export const EINPROGRESS = -115;
 export const ECONNRESET = 104;
 export const ETIMEDOUT = 110;
@@ -101,7 +102,8 @@ export class Program {
     return this.machine.copyIn(bytes, ADDRESS);
   }
 
-  private stream(): number {
+  /** A socket of IPv4 that is yet to be opened. */
+  stream(): number {
     return this.machine.syscall(Syscall.Socket, SocketType.Stream);
   }
 
@@ -129,9 +131,14 @@ export class Program {
       const local = this.address("0.0.0.0", localPort);
       this.must(machine.syscall(Syscall.Bind, socket, local), "bind");
     }
-    const result = machine.syscall(Syscall.Connect, socket, this.address(ip, port));
+    const result = this.connectOn(socket, ip, port);
     if (result !== EINPROGRESS) throw new Error(`connect: ${result}`);
     return socket;
+  }
+
+  /** `connect` with a socket that there is: -EINPROGRESS, or another negative error. */
+  connectOn(socket: number, ip: string, port: number): number {
+    return this.machine.syscall(Syscall.Connect, socket, this.address(ip, port));
   }
 
   /** Likewise with TCP_FASTOPEN_CONNECT; `waits`: the SYN waits for data. `localPort` 0: any. */
