@@ -8,7 +8,7 @@ import { firstSlots } from "./queues/budget";
 import { congestionStart, CWND_MAX, initialWindow } from "./congestion/congestion";
 import { connectionInsert, connectionRemove } from "./demux";
 import { markDirty } from "./dirty";
-import { ecnInit } from "./ecn/ecn";
+import { ecnInit, ecnMode, ecnSetMode } from "./ecn/ecn";
 import { fastOpenEnded } from "./opening/fastopen";
 import { pathBegin } from "./path/plpmtud";
 import { unbind } from "./ports";
@@ -177,7 +177,10 @@ export function connectionRenew(t: Tcb): void {
   t.rcvScale = 0;
   t.rcvNxt = 0;
   t.rcvAdv = 0;
+  t.tsRecent = 0;
   t.softError = 0;
+  // What was agreed on, or given up, is forgotten.
+  ecnSetMode(t, ecnMode(t));
 }
 
 /**

@@ -4,6 +4,7 @@ import { pseudoHeaderSum } from "../wire/checksum";
 import { IpAddress } from "../wire/address";
 import { IP_ECN, Protocol } from "../wire/ipv4";
 import { TCP_CHECKSUM_OFFSET, TCP_HEADER, TcpFlag, TcpHeader } from "../wire/tcp";
+import { options, putTimestamps, TIMESTAMPS_LENGTH } from "./options";
 import { tcpStats } from "./stats";
 import { Tcb, Tuple } from "./tcb";
 
@@ -67,8 +68,8 @@ const stranger = changetype<Tuple>(memory.data(offsetof<Tuple>(), 8));
 
 /**
  * Answers a segment that belongs to no connection, or not in this way, with a reset that its
- * sender will accept (RFC 9293, 3.10.7.1). `length` counts its payload, SYN and FIN. Never call it
- * for a segment that is a reset itself.
+ * sender will accept (RFC 9293, 3.10.7.1). `length` counts its payload, SYN and FIN; its options have
+ * been parsed. Never call it for a segment that is a reset itself.
  */
 export function replyReset(
   local: IpAddress,
@@ -87,5 +88,11 @@ export function replyReset(
   const own: u32 = flags & TcpFlag.ACK ? ack : 0;
   const its: u32 = flags & TcpFlag.ACK ? 0 : seq + length;
   const bits: u32 = flags & TcpFlag.ACK ? TcpFlag.RST : TcpFlag.RST | TcpFlag.ACK;
-  segmentSend(packet, stranger, own, its, bits, 0, 0, 0, DEFAULT_TTL, 0);
+  let optionsLength: u32 = 0;
+  if (options.hasTimestamps) {
+    // RFC 7323, 5.2.
+    optionsLength = TIMESTAMPS_LENGTH;
+    putTimestamps(optionsAt(packet), 0, options.tsVal);
+  }
+  segmentSend(packet, stranger, own, its, bits, 0, optionsLength, 0, DEFAULT_TTL, 0);
 }

@@ -28,7 +28,7 @@ import { isnAt, timestampOffset, tupleSecret } from "./isn";
 import { NO_SCALE, options } from "../options";
 import { sendReset } from "../output";
 import { listenerFind } from "../ports";
-import { rttSample } from "../recovery/rtt";
+import { rtoMeasured, rttSample } from "../recovery/rtt";
 import { dscpOf, replyReset } from "../segment";
 import { seqGreaterEqual, seqLess } from "../seq";
 import { tcpStats } from "../stats";
@@ -249,10 +249,12 @@ export function requestInput(
     return flags & TcpFlag.ACK ? Handshake.Done : Handshake.Again;
   }
   if (!(flags & TcpFlag.ACK)) return Handshake.Done;
-  if (request.has(RequestFlag.Timestamps) && options.hasTimestamps) {
-    // PAWS (RFC 7323, 5.3).
+  if (request.has(RequestFlag.Timestamps)) {
+    // RFC 7323, 3.2 and 5.3: R1.
+    if (!options.hasTimestamps) return Handshake.Done;
     if (seqLess(options.tsVal, request.tsRecent)) {
       tcpStats.pawsDrops++;
+      requestAcknowledge(request, now);
       return Handshake.Done;
     }
   }
@@ -368,7 +370,10 @@ function newborn(listener: Tcb, request: Request, now: u64): Tcb | null {
     t.sndScale = request.scale;
     t.rcvScale = <u8>scaleFor(mostSlots() * t.rcvMss);
   }
-  if (request.retries) t.raise(TcbFlag.SynRetransmitted);
+  if (request.retries) {
+    t.raise(TcbFlag.SynRetransmitted);
+    t.rto = rtoMeasured(t);
+  }
   ecnGranted(t, request.ecn);
   connectionSized(t, request.mss);
   t.work.irs = request.irs;

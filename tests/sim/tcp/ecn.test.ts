@@ -7,6 +7,7 @@ import {
   ACK,
   type Connected,
   ECONNREFUSED,
+  EINPROGRESS,
   FIN,
   MACHINE,
   MILLISECOND,
@@ -146,6 +147,19 @@ simulate("RFC 3168, 6.1.1.1: a SYN that was reset goes again without the flags",
   peer.send({ flags: SYN | ACK, options: { mss: 1460 } });
   peer.expect({ flags: ACK });
   assert.equal(program.send(socket, pattern(1)), 1);
+});
+
+simulate("RFC 3168, 6.1.1: who was refused and connects again asks again", (world) => {
+  const { program, socket, peer } = asking(world);
+  for (const flags of [ASK, SYN]) {
+    const syn = peer.expect({ flags });
+    peer.send({ flags: RST | ACK, seq: 0, ack: syn.seq + 1 });
+  }
+  world.run(MILLISECOND);
+  assert.equal(program.error(socket), ECONNREFUSED);
+  program.connectOn(socket, "10.0.0.1", 7);
+  assert.equal(program.connectOn(socket, "10.0.0.1", 7), EINPROGRESS);
+  peer.expect({ flags: ASK });
 });
 
 simulate("RFC 3168, 6.1.1.1: the second reset refuses the connection", (world) => {

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { simulate } from "../harness.ts";
+import { simulate, type World } from "../harness.ts";
 import {
   ACK,
   connected,
   connecting,
   EAGAIN,
   ECONNREFUSED,
+  EINPROGRESS,
+  ENETUNREACH,
   ETIMEDOUT,
   FIN,
   MACHINE,
@@ -378,3 +380,93 @@ simulate(
     );
   },
 );
+
+/** A peer of a listener, whose SYN with timestamps has been answered. */
+function halfOpen(world: World) {
+  const { machine } = world.ready();
+  const program = new Program(machine);
+  const listener = program.listen(PORT);
+  const peer = world.peer().tcp(MACHINE, PORT, 4000);
+  peer.send({ flags: SYN, options: { mss: 1460, timestamps: [1000, 0] } });
+  const answer = peer.take(peer.expect({ flags: SYN | ACK }));
+  return { program, listener, peer, answer, echo: answer.options.timestamps![0] };
+}
+
+simulate(
+  "RFC 7323, 5.3 (R1): in SYN-RECEIVED an old timestamp draws an ACK, and no more",
+  (world) => {
+    const { program, listener, peer, echo } = halfOpen(world);
+    peer.send({ options: { timestamps: [999, echo] } });
+    peer.expect({ flags: ACK, seq: peer.rcvNxt, ack: peer.sndNxt });
+    assert.equal(program.accept(listener), EAGAIN);
+    peer.send({ options: { timestamps: [1000, echo] } });
+    world.run(MILLISECOND);
+    assert.ok(program.accept(listener) > 0);
+    assert.equal(program.tcp.pawsDrops, 1);
+  },
+);
+
+simulate("RFC 7323, 3.2: in SYN-RECEIVED a segment without timestamps is dropped", (world) => {
+  const { program, listener, peer, echo } = halfOpen(world);
+  peer.send();
+  peer.expectNone(100 * MILLISECOND);
+  assert.equal(program.accept(listener), EAGAIN);
+  peer.send({ options: { timestamps: [1001, echo] } });
+  world.run(MILLISECOND);
+  assert.ok(program.accept(listener) > 0);
+});
+
+simulate("RFC 7323, 5.2: a reset echoes the timestamp of what it answers", (world) => {
+  world.ready();
+  const peer = world.peer().tcp(MACHINE, PORT, 4000);
+  peer.send({ flags: SYN, options: { mss: 1460, timestamps: [1234, 0] } });
+  const refusal = peer.expect({ flags: RST | ACK, seq: 0, ack: peer.iss + 1 });
+  assert.deepEqual(refusal.options.timestamps, [0, 1234]);
+  peer.send({ ack: 99 });
+  assert.equal(peer.expect({ flags: RST, seq: 99 }).options.timestamps, undefined);
+});
+
+simulate("RFC 7323, 3.2: a second attempt to connect has nothing to echo", (world) => {
+  const { program, socket, peer } = connecting(world);
+  const syn = peer.take(peer.expect({ flags: SYN }));
+  peer.send({ flags: SYN, options: { mss: 1460, timestamps: [5000, 0] } });
+  peer.expect({ flags: SYN | ACK, seq: syn.seq });
+  peer.send({ flags: RST, options: { timestamps: [5001, 0] } });
+  world.run(MILLISECOND);
+  assert.equal(program.error(socket), ECONNREFUSED);
+  // The first call tells that the attempt failed, the second begins anew.
+  program.connectOn(socket, "10.0.0.1", 7);
+  assert.equal(program.connectOn(socket, "10.0.0.1", 7), EINPROGRESS);
+  assert.equal(peer.expect({ flags: SYN }).options.timestamps![1], 0);
+});
+
+simulate(
+  "RFC 6298, 5.7: when SYN and ACK had to go twice, data's time-out begins with 3 s",
+  (world) => {
+    const { machine } = world.ready();
+    const program = new Program(machine);
+    const listener = program.listen(PORT);
+    const peer = world.peer().tcp(MACHINE, PORT, 4000);
+    peer.send({ flags: SYN, options: { mss: 1460 } });
+    peer.expect({ flags: SYN | ACK });
+    peer.take(peer.expect({ flags: SYN | ACK }));
+    peer.send();
+    world.run(MILLISECOND);
+    program.send(program.accept(listener), pattern(10));
+    peer.expect({ length: 10 });
+    const sent = world.simulation.now;
+    peer.expect({ length: 10 });
+    const waited = (world.simulation.now - sent) / SECOND;
+    assert.ok(Math.abs(waited - 3) < 0.02, `${waited} s`);
+  },
+);
+
+for (const group of ["224.0.0.1", "239.1.2.3", "255.255.255.255", "10.0.0.255"]) {
+  simulate(`RFC 9293, 3.9.2.3 (MUST-46): no connection to ${group}, which is no host`, (world) => {
+    const { machine } = world.ready();
+    const program = new Program(machine);
+    const peer = world.peer();
+    assert.equal(program.connectOn(program.stream(), group, 80), ENETUNREACH);
+    peer.expectNone((frame) => frame.tcp !== undefined);
+  });
+}
