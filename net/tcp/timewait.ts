@@ -49,6 +49,10 @@ class TimeWait extends Tuple {
 /** Bytes of an entry, a cache line. */
 const ENTRY_BYTES: u32 = 64;
 
+/** The tuple whose wait a SYN has ended last, by its hash, and our SND.NXT there. */
+let reopened: u32 = 0;
+let reopenedNxt: u32 = 0;
+
 const table = changetype<Demux>(memory.data(offsetof<Demux>(), 8));
 const timer = changetype<Timer>(memory.data(offsetof<Timer>(), 8));
 let entries: usize = 0;
@@ -161,6 +165,8 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
   if (flags & TcpFlag.RST) return false;
   if ((flags & (TcpFlag.SYN | TcpFlag.ACK)) == TcpFlag.SYN) {
     if (!reusable(entry, seq)) return false;
+    reopened = entry.hash;
+    reopenedNxt = entry.sndNxt;
     forget(entry);
     return true;
   }
@@ -188,6 +194,15 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
     0,
   );
   return false;
+}
+
+/**
+ * The first sequence number of a connection that a SYN opens, given its tuple's hash and the number that it would
+ * take: beyond all that the connection sent whose wait that SYN has ended (RFC 9293, 3.6.1: MAY-2), since who
+ * sends much is ahead of the clock.
+ */
+@inline export function timeWaitIsn(hash: u32, isn: u32): u32 {
+  return hash == reopened ? seqMax(isn, reopenedNxt) : isn;
 }
 
 /**

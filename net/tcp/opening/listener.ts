@@ -43,6 +43,7 @@ import {
   requestWindow,
 } from "./syncache";
 import { setState, State, Tcb, tcbAllocate, TcbFlag, tcbFree, Tuple } from "../tcb";
+import { timeWaitIsn } from "../timewait";
 import { workEnsure } from "../work";
 import { Errno } from "../../../kernel/errno";
 
@@ -110,7 +111,7 @@ export function listenerSyn(
   if (cached) {
     const secret = tupleSecret(local, localPort, remote, remotePort);
     request.tsOffset = timestampOffset(secret);
-    request.iss = isnAt(secret, now);
+    request.iss = timeWaitIsn(hash, isnAt(secret, now));
     requestWait(request, now);
   } else {
     if (options.hasTimestamps) {
@@ -160,7 +161,7 @@ function openFast(
   describe(listener, request, seq);
   const secret = tupleSecret(local, localPort, remote, remotePort);
   request.tsOffset = timestampOffset(secret);
-  request.iss = isnAt(secret, now);
+  request.iss = timeWaitIsn(hash, isnAt(secret, now));
   request.window = <u16>requestWindow(request);
   const t = newborn(listener, request, now);
   if (t === null) return null;

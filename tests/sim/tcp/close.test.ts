@@ -185,6 +185,34 @@ simulate("RFC 6191, 2: without timestamps a SYN beyond the old numbers opens ane
   again.connect();
 });
 
+for (const timestamps of [undefined, [1000, 0]] as const) {
+  simulate(
+    `RFC 9293, 3.6.1 (MAY-2): opened anew, our numbers go on beyond the old${timestamps ? ", with timestamps" : ""}`,
+    (world) => {
+      const { program, socket, peer } = connected(
+        world,
+        timestamps && { timestamps: [...timestamps] },
+      );
+      program.noDelay(socket);
+      // More than the clock of initial sequence numbers counts in the time.
+      program.send(socket, pattern(10_000));
+      for (let sent = 0; sent < 10_000;) sent += peer.take(peer.expect()).payload.length;
+      peer.send();
+      program.close(socket);
+      const fin = peer.take(peer.expect({ flags: FIN | ACK }));
+      peer.send({ flags: FIN | ACK });
+      peer.expect({ flags: ACK });
+      const options = {
+        mss: 1460,
+        ...(timestamps && { timestamps: [2000, 0] as [number, number] }),
+      };
+      peer.send({ flags: SYN, seq: peer.sndNxt + 100, options });
+      const { seq } = peer.expect({ flags: SYN | ACK });
+      assert.ok((seq - fin.seq) >>> 0 < 2 ** 31 && seq !== fin.seq);
+    },
+  );
+}
+
 simulate("RFC 2525, 2.17: unread data at close is answered by a reset", (world) => {
   const { program, socket, peer } = connected(world);
   peer.send({ payload: pattern(10) });
