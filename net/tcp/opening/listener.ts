@@ -229,6 +229,10 @@ export function requestInput(
     }
     request.ecn = <u8>ecnGrantAgain(request.ecn);
     request.arrived = <u8>ecnArrived();
+    // RFC 7323, 4.3.
+    if (options.hasTimestamps && seqLess(request.tsRecent, options.tsVal)) {
+      request.tsRecent = options.tsVal;
+    }
     requestAnswer(request, now);
     return Handshake.Done;
   }

@@ -70,6 +70,8 @@ export class Request extends Tuple {
   /** The listener's. */
   trafficClass: u8;
   timeToLive: u8;
+  /** ACKs since SYN and ACK last went out. */
+  acknowledgments: u8;
   mark: u32;
 
 
@@ -81,6 +83,8 @@ export class Request extends Tuple {
 const REQUEST_BYTES: u32 = 88;
 /** SYN and ACK are sent six times, the last after 31 s (RFC 6298, 2.1 and 5.5), then given up. */
 const RETRIES_MAX: u32 = 5;
+/** ACKs between two of them (RFC 5961, 7: ten). */
+const ACKNOWLEDGMENTS_MAX: u8 = 10;
 /** One queue for each wait: 1, 2, 4, 8, 16 and 32 s, the last also for those that wait longer. */
 const QUEUES: u32 = 6;
 /** Entries looked at in one go: when more are due, the rest have the next tick. */
@@ -152,6 +156,7 @@ export function requestAdd(
   request.hash = hash;
   request.retries = 0;
   request.flags = 0;
+  request.acknowledgments = 0;
   table.insert(request);
   tcpStats.halfOpen++;
   return request;
@@ -251,6 +256,7 @@ function timeOut(request: Request, now: u64): void {
   }
   leaveQueue(request);
   request.retries++;
+  request.acknowledgments = 0;
   requestWait(request, now);
   if (quiet) return;
   tcpStats.retransmits++;
@@ -341,8 +347,13 @@ export function requestAnswer(request: Request, now: u64): void {
   );
 }
 
-/** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>: for a segment that does not fit, or a reset that might. */
+/**
+ * <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>: for a segment that does not fit, or a reset that might; a few times, lest
+ * two ends that do not fit each other go on for ever (RFC 5961, 7).
+ */
 export function requestAcknowledge(request: Request, now: u64): void {
+  if (request.acknowledgments >= ACKNOWLEDGMENTS_MAX) return;
+  request.acknowledgments++;
   const packet = headerPacket(Purpose.Control);
   if (packet === null) return;
   let optionsLength: u32 = 0;

@@ -416,6 +416,33 @@ simulate("RFC 7323, 3.2: in SYN-RECEIVED a segment without timestamps is dropped
   assert.ok(program.accept(listener) > 0);
 });
 
+simulate(
+  "RFC 7323, 4.3: the answer to a SYN that comes again echoes that one's timestamp",
+  (world) => {
+    const { peer } = halfOpen(world);
+    const again = { flags: SYN, seq: peer.iss };
+    peer.send({ ...again, options: { mss: 1460, timestamps: [1999, 0] } });
+    assert.equal(peer.expect({ flags: SYN | ACK }).options.timestamps![1], 1999);
+    // One that has been on its way for long.
+    peer.send({ ...again, options: { mss: 1460, timestamps: [1500, 0] } });
+    assert.equal(peer.expect({ flags: SYN | ACK }).options.timestamps![1], 1999);
+  },
+);
+
+simulate(
+  "RFC 5961, 7: in SYN-RECEIVED, too, no more than ten ACKs answer what does not fit",
+  (world) => {
+    const { peer } = halfOpen(world);
+    // Two ends that do not fit each other would go on for ever.
+    for (let i = 0; i < 40; i++) peer.send({ seq: peer.sndNxt + 100_000 });
+    for (let i = 0; i < 10; i++) peer.expect({ flags: ACK, ack: peer.sndNxt });
+    peer.expectNone(500 * MILLISECOND);
+    peer.expect({ flags: SYN | ACK });
+    peer.send({ seq: peer.sndNxt + 100_000 });
+    peer.expect({ flags: ACK, ack: peer.sndNxt });
+  },
+);
+
 simulate("RFC 7323, 5.2: a reset echoes the timestamp of what it answers", (world) => {
   world.ready();
   const peer = world.peer().tcp(MACHINE, PORT, 4000);
