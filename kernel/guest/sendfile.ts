@@ -56,7 +56,9 @@ function fromPack(d: Description, file: OpenFile, offset: u32, length: u32): i32
   const ready = SocketEvent.Writable | SocketEvent.Error | SocketEvent.Hangup;
   const full = sockets.queued(number) && !(sockets.events(number) & ready);
   if (length && full) return -Errno.EAGAIN;
-  return sockets.sendStatic(number, treeEntry(file.node).body + offset, length);
+  const sent = sockets.sendStatic(number, treeEntry(file.node).body + offset, length);
+  // So many pieces that none is left to tell of one more: full, too.
+  return sent == -Errno.ENOBUFS ? -Errno.EAGAIN : sent;
 }
 
 /** As much as there is room for, page by page. */

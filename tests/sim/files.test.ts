@@ -8,7 +8,9 @@ import { Statistics } from "../../sdk/assembly/syscalls.ts";
 import { buildPack } from "../../tools/pack/pack.ts";
 import { Sockets } from "../../tools/sim/sockets.ts";
 import { encodeSpecs, type GuestSpec, type Mount } from "../../tools/guest/spec.ts";
-import { cFile, cProgram } from "./guest-programs.ts";
+import { call, type Script, type ScriptMemory } from "../../tools/sim/guest/scripted.ts";
+import { SECOND } from "../../tools/sim/simulation.ts";
+import { cFile, cProgram, guestSpec } from "./guest-programs.ts";
 import { forSeeds, inWorld, simulate } from "./harness.ts";
 import { TcpClient } from "./tcp-client.ts";
 
@@ -151,3 +153,111 @@ simulate("a folder of the image and little memory, and sendfile from either", (w
   ]);
   assert.deepEqual(ask("t"), Buffer.concat([ram.subarray(3), ram.subarray(0, 3)]));
 });
+
+simulate(
+  "sendfile that met a full queue is told of room: who asks again, and who waits",
+  (world) => {
+    const [NONBLOCK, AGAIN, WRITABLE, READ] = [4, 6, 4, 2n];
+    const [MANY, PIECE] = [1500, 64];
+    const body = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 11 + (i >> 8)) & 0xff));
+    const pack = buildPack([{ path: "/web/file", body }]);
+    const results: number[] = [];
+    const guest = {
+      name: "sender",
+      pages: 8,
+      *script(memory: ScriptMemory): Script {
+        const address = memory.reserve(24);
+        const into = memory.reserve(4);
+        const polled = memory.reserve(8);
+        const name = memory.reserve(4);
+        const bytes = memory.reserve(3 * 65536);
+        memory.bytes.set(Buffer.from("file"), name);
+        memory.view.setUint16(address + 16, 700, true);
+        yield* call("path_open", 3, 0, name, 4, 0, READ, 0n, 0, into);
+        const file = memory.view.getUint32(into, true);
+        const listener = yield* call("socket", 1, 10, 0);
+        yield* call("bind", listener, address);
+        yield* call("listen", listener, 4);
+        const whole = (fd: number) => call("send_file", fd, file, 0n, body.length);
+        /** Pieces that lie apart, until one is refused: how many were not. */
+        function* pieces(fd: number) {
+          for (let i = 0; i < MANY; i++) {
+            if ((yield* call("send_file", fd, file, BigInt(1000 * (i % 2)), PIECE)) !== PIECE)
+              return i;
+          }
+          return MANY;
+        }
+        function* room(fd: number) {
+          memory.view.setUint32(polled, fd, true);
+          memory.view.setUint16(polled + 4, WRITABLE, true);
+          return yield* call("poll", polled, 1, -1n);
+        }
+        const first = yield* call("accept", listener, 0, NONBLOCK);
+        results.push(yield* call("send", first, bytes, 3 * 65536, 0));
+        results.push(yield* whole(first));
+        results.push(yield* room(first));
+        results.push(yield* whole(first));
+        yield* call("fd_close", first);
+        const second = yield* call("accept", listener, 0, NONBLOCK);
+        results.push(yield* call("send", second, bytes, 3 * 65536, 0));
+        yield* call("fd_fdstat_set_flags", second, 0);
+        results.push(yield* whole(second));
+        yield* call("fd_close", second);
+        const third = yield* call("accept", listener, 0, NONBLOCK);
+        results.push(yield* pieces(third));
+        results.push(yield* whole(third));
+        results.push(yield* room(third));
+        results.push(yield* whole(third));
+        yield* call("fd_close", third);
+        const fourth = yield* call("accept", listener, 0, 0);
+        results.push(yield* pieces(fourth));
+        yield* call("fd_close", fourth);
+      },
+    };
+    const spec = guestSpec("sender", { files: [{ path: "/web", tree: "/web" }] });
+    const setup = encodeSpecs([spec]);
+    const guests = [guest];
+    const { machine } = world.ready({ ip: "10.0.0.2/24", memory: 32 << 20, guests, setup, pack });
+    const peer = world.peer("10.0.0.1");
+    let known = 0;
+    /** What a client gets that answers nothing until there are `count` more results, and what all came to. */
+    const late = (count: number) => {
+      const client = new TcpClient(peer, "10.0.0.2", 700);
+      client.answers = false;
+      world.run(SECOND);
+      assert.equal(results.length, known + count);
+      client.answers = true;
+      // It has nothing to say to what comes out of order, so a time-out repairs little at a time.
+      client.expectEnd(60 * SECOND);
+      const came = results.slice(known);
+      known = results.length;
+      return { came, received: client.received };
+    };
+    const copied = (length: number) => Buffer.alloc(length);
+    const apart = (count: number) =>
+      Buffer.concat(
+        Array.from({ length: count }, (_, i) => body.subarray(1000 * (i % 2)).subarray(0, PIECE)),
+      );
+
+    const asked = late(2);
+    const room = asked.came[0]!;
+    assert.ok(room > 0 && room < 3 * 65536);
+    assert.deepEqual(asked.came, [room, -AGAIN, 1, body.length]);
+    assert.ok(asked.received.equals(Buffer.concat([copied(room), body])));
+
+    const waited = late(1);
+    assert.deepEqual(waited.came, [room, body.length]);
+    assert.ok(waited.received.equals(Buffer.concat([copied(room), body])));
+
+    const many = late(2);
+    const taken = many.came[0]!;
+    assert.ok(taken > 0 && taken < MANY);
+    assert.deepEqual(many.came, [taken, -AGAIN, 1, body.length]);
+    assert.ok(many.received.equals(Buffer.concat([apart(taken), body])));
+
+    const patient = late(0);
+    assert.deepEqual(patient.came, [MANY]);
+    assert.ok(patient.received.equals(apart(MANY)));
+    machine.expectLine(/guest: sender ended code=0/, SECOND);
+  },
+);
