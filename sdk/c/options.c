@@ -313,7 +313,9 @@ int getsockopt(int fd, int level, int name, void *__restrict value, socklen_t *_
     memcpy(answer, &time, size = sizeof time);
   } else {
     int number = skerry_get_option(fd, found->option);
-    if (number < 0) return result(number);
+    // -1, which a few options may be, is told from an error by asking for it as data.
+    if (number == -EPERM && skerry_get_option_data(fd, found->option, &number, sizeof number) < 0) return result(-EPERM);
+    if (number < -1) return result(number);
     if (found->option == SKERRY_TYPE) {
       number = number == SKERRY_STREAM ? SOCK_STREAM : number == SKERRY_DATAGRAM ? SOCK_DGRAM : SOCK_RAW;
     } else if (found->option == SKERRY_DOMAIN) {

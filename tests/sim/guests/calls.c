@@ -755,6 +755,9 @@ PART options(void) {
   OPTION(ends[0], IPPROTO_TCP, TCP_KEEPIDLE);
   SAY(setsockopt(ends[0], IPPROTO_IP, IP_TTL, &value, sizeof value));
   OPTION(ends[0], IPPROTO_IP, IP_TTL);
+  value = -1;
+  SAY(setsockopt(ends[0], IPPROTO_TCP, TCP_LINGER2, &value, sizeof value));
+  OPTION(ends[0], IPPROTO_TCP, TCP_LINGER2);
   struct linger linger = {1, 3}, told = {0, 0};
   SAY(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
   length = sizeof told;
