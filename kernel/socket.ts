@@ -416,6 +416,12 @@ export function nextReady(): u32 {
   return family == Family.V4 ? V4_ANY : family == Family.V6 ? V6_ONLY : 0;
 }
 
+/** An attempt to connect that failed leaves a stream bound to nothing, of its own families. */
+@inline function unbound(socket: Socket): void {
+  const local = socket.tcb.local;
+  if (local.isAny) local.set(0, anyOf(socket.family));
+}
+
 /**
  * Takes a program's address over into `address`: -EAFNOSUPPORT for one of a family that the socket
  * does not have, -EINVAL for a zone that there is none of.
@@ -543,6 +549,7 @@ export function connect(number: u32, to: SocketAddress): i32 {
   if (socket.kind == Kind.Raw) return rawConnect(socket.raw, address);
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
   const result = tcpConnect(socket.tcb, address, to.port);
+  unbound(socket);
   const connecting = socket.connecting;
   if (result == -Errno.EALREADY) return result;
   socket.connecting = result == -Errno.EINPROGRESS;
@@ -752,6 +759,7 @@ export function shutdown(number: u32, how: u32): i32 {
   socket.connecting = false;
   const read = how != Shutdown.Write;
   const result = tcpShutdown(socket.tcb, read, how != Shutdown.Read);
+  unbound(socket);
   // Who listened and reads no more is as before `listen`.
   if (read) socket.kind = Kind.Stream;
   return result;

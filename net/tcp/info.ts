@@ -4,6 +4,7 @@ import { ECN_AGREED } from "./ecn/ecn";
 import { Mark } from "./recovery/flight";
 import { InfoField } from "./infolayout";
 import { TIMESTAMPS_LENGTH } from "./options";
+import { DUPLICATE_THRESHOLD } from "./recovery/rack";
 import { rtoMeasured } from "./recovery/rtt";
 import { State, Tcb, TcbFlag } from "./tcb";
 
@@ -122,7 +123,10 @@ export function tcpInfo(t: Tcb, now: u64): usize {
     InfoField.SndSsthresh,
   );
   store<u32>(info, segments(t.cwnd, t.sndMss), InfoField.SndCwnd);
-  store<u32>(info, t.rcvMss, InfoField.Advmss);
+  // Linux takes off it what timestamps take of each segment.
+  const taken = t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0;
+  store<u32>(info, t.rcvMss - taken, InfoField.Advmss);
+  store<u32>(info, DUPLICATE_THRESHOLD, InfoField.Reordering);
   store<u32>(
     info,
     !t.hasWork || t.sendHead === null ? 0 : t.sndEnd - t.sndNxt,

@@ -28,6 +28,7 @@ export const enum InfoField {
   SndSsthresh = 76,
   SndCwnd = 80,
   Advmss = 84,
+  Reordering = 88,
   RcvRtt = 92,
   RcvSpace = 96,
   TotalRetrans = 100,

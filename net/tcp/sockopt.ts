@@ -13,7 +13,7 @@ import { ecnMode, ecnSetMode } from "./ecn/ecn";
 import { INFO_BYTES, tcpInfo } from "./info";
 import { pacingLimited } from "./congestion/pacing";
 import { listenerDefer, listenerDeferral } from "./opening/listener";
-import { MSS_DEFAULT } from "./options";
+import { MSS_DEFAULT, mssDefault } from "./options";
 import { LINGER_OFF, SettingBit, settingsEdit, settingsKeep, TIME_TO_LIVE } from "./settings";
 import { State, Tcb, TcbFlag } from "./tcb";
 import { schedule } from "./timers";
@@ -198,7 +198,7 @@ export function tcpGetOption(t: Tcb, option: u32): i32 {
       return s.finWait2 ? <i32>s.finWait2 : <i32>FIN_WAIT_2_DEFAULT;
     case EndpointOption.MaxSegment:
       if (t.state <= State.Listen) return s.maxSegment ? <u32>s.maxSegment : MSS_DEFAULT;
-      return t.sndMss;
+      return t.sndMss ? <u32>t.sndMss : mssDefault(t.remote);
     case EndpointOption.WindowClamp:
       return s.windowClamp == u32.MAX_VALUE ? 0 : s.windowClamp;
     case EndpointOption.ReceiveLowWater:
@@ -246,6 +246,7 @@ export function tcpSetOptionData(t: Tcb, option: u32, from: usize, length: u32):
       return keep(t);
     }
     case EndpointOption.Congestion: {
+      if (!length) break;
       const id = congestionNamed(from, min<u32>(length, CONGESTION_NAME - 1));
       if (id < 0) return -Errno.ENOENT;
       congestionChoose(t, id);

@@ -61,6 +61,10 @@ export { tcpStats };
  * state and marks it; what it gives rise to is sent by `tcpOutput` at the end of the step.
  */
 
+/** 127.0.0.1 (RFC 1122, 3.2.1.3). */
+const V4_LOOPBACK: u32 = 0x7f00_0001;
+const loopback = changetype<IpAddress>(memory.data(16, 8));
+
 /** Bytes of a run that `tcpPeekRun` lent. */
 let peekLength: u32 = 0;
 
@@ -132,10 +136,11 @@ export function tcpAccept(t: Tcb): Tcb | null {
 /**
  * Begins to connect: -EINPROGRESS, and Writable or Error follows. -EALREADY while that is under way;
  * -EISCONN once it stands, and for ever after. When it has failed the next call says why (or
- * -ECONNABORTED if that has been asked for already), and the one after that begins anew. -EINVAL
- * (address or port missing, or listening), -EAFNOSUPPORT (bound to an address of the other family),
- * -ENETUNREACH (no route, or no address of one host; or what a rule says), -EADDRNOTAVAIL (no port left, or
- * from the one bound the same connection exists), -ENOBUFS (no working part is left).
+ * -ECONNABORTED if that has been asked for already), and the one after that begins anew. An unspecified
+ * address is this machine. -EINVAL (port missing, or listening), -EAFNOSUPPORT (bound to an address of the
+ * other family), -ENETUNREACH (no route, or what a rule says; or no address of one host),
+ * -EADDRNOTAVAIL (no port left, or from the one bound the same connection exists), -ENOBUFS (no working part
+ * is left).
  */
 export function tcpConnect(t: Tcb, address: IpAddress, port: u32): i32 {
   const result = connect(t, address, port, t.settings.has(SettingBit.FastOpenConnect));
@@ -175,15 +180,23 @@ function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
     connectionRenew(t);
     return error ? -error : -Errno.ECONNABORTED;
   }
-  if (address.isAny) return -Errno.EINVAL;
   if (!t.local.speaksTo(address)) return -Errno.EAFNOSUPPORT;
+  const any = t.local.isAny;
+  const lo = t.local.lo;
+  const result = begin(t, address.isAny ? here(t, address) : address, port, fast);
+  // A source that was chosen in vain is no source for what comes next.
+  if (any && result < 0 && result != -Errno.EINPROGRESS) t.local.set(0, lo);
+  return result;
+}
+
+/** The same of an endpoint that is ready for it. */
+function begin(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
   const mark = t.settings.mark;
-  const first = routeFrom(t.local, mark, address.hi, address.lo);
-  if (first === null) return -routeError();
-  // A connection has two ends (RFC 9293, 3.9.2.3: MUST-46); the error is Linux's.
-  if (first.reachesMany) return -Errno.ENETUNREACH;
   if (t.local.isAny && !ipSourceMarked(address, mark, t.local)) return -routeError();
-  if (routeFrom(t.local, mark, address.hi, address.lo) === null) return -routeError();
+  const route = routeFrom(t.local, mark, address.hi, address.lo);
+  if (route === null) return -routeError();
+  // A connection has two ends (RFC 9293, 3.9.2.3: MUST-46); the error is Linux's.
+  if (route.reachesMany) return -Errno.ENETUNREACH;
   const now = stepTime();
   if (!t.has(TcbFlag.Bound)) {
     const chosen = chooseSource(t.local, address, port, now);
@@ -206,6 +219,14 @@ function connect(t: Tcb, address: IpAddress, port: u32, fast: bool): i32 {
   t.work.synDue = true;
   markDirty(t);
   return -Errno.EINPROGRESS;
+}
+
+/** What connects to an unspecified address connects, as on Linux, to its own, or to the loopback's. */
+function here(t: Tcb, any: IpAddress): IpAddress {
+  if (!t.local.isAny) return t.local;
+  if (any.isV4) loopback.setV4(V4_LOOPBACK);
+  else loopback.set(0, 1);
+  return loopback;
 }
 
 /** The SYN waits no longer for something to go with it. */

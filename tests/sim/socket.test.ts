@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  Domain,
   Layout,
   SocketOption,
   SocketType,
@@ -24,6 +25,7 @@ const EDESTADDRREQ = -89;
 const EPROTONOSUPPORT = -93;
 const EOPNOTSUPP = -95;
 const EADDRINUSE = -98;
+const ENETUNREACH = -101;
 const ENOTCONN = -107;
 const ECONNREFUSED = 111;
 const EINPROGRESS = -115;
@@ -87,6 +89,37 @@ simulate("what is asked wrongly is refused", (world) => {
   assert.equal(machine.syscall(Syscall.ReceiveFrom, datagram, machine.scratch, 4, 0), EAGAIN);
   assert.equal(machine.syscall(Syscall.Bind, datagram, address(machine, 80)), 0);
   assert.equal(machine.syscall(Syscall.Statistics, 77, machine.scratch, 64), EINVAL);
+});
+
+simulate("a connection that could not begin leaves no source behind for the next one", (world) => {
+  const machine = machineOf(world);
+  const listener = machine.syscall(Syscall.Socket, SocketType.Stream);
+  machine.syscall(Syscall.Bind, listener, address(machine, 90, LOOPBACK));
+  machine.syscall(Syscall.Listen, listener, 1);
+  const stream = machine.syscall(Syscall.Socket, SocketType.Stream);
+  const group = address(machine, 90, 0xe0000001);
+  assert.equal(machine.syscall(Syscall.Connect, stream, group), ENETUNREACH);
+  const to = address(machine, 90, LOOPBACK);
+  assert.equal(machine.syscall(Syscall.Connect, stream, to), EINPROGRESS);
+  world.run(MILLISECOND);
+  const accepted = machine.syscall(Syscall.Accept, listener, 0);
+  assert.equal(machine.syscall(Syscall.PeerAddress, accepted, machine.scratch), 0);
+  assert.equal(machine.view.getUint32(machine.scratch + 8, true), LOOPBACK);
+});
+
+simulate("a stream of IPv4 that could not connect listens to IPv4 alone", (world) => {
+  const machine = machineOf(world);
+  const stream = machine.syscall(Syscall.Socket, SocketType.Stream);
+  const nobody = address(machine, 90, LOOPBACK);
+  assert.equal(machine.syscall(Syscall.Connect, stream, nobody), EINPROGRESS);
+  world.run(MILLISECOND);
+  assert.equal(machine.syscall(Syscall.Connect, stream, nobody), -ECONNREFUSED);
+  assert.equal(machine.syscall(Syscall.Listen, stream, 1), 0);
+  assert.equal(machine.syscall(Syscall.LocalAddress, stream, machine.scratch), 0);
+  const port = machine.view.getUint16(machine.scratch + 16, true);
+  const six = machine.syscall(Syscall.Socket, SocketType.Stream, Domain.Inet6);
+  assert.equal(machine.syscall(Syscall.SetOption, six, SocketOption.V6Only, 1), 0);
+  assert.equal(machine.syscall(Syscall.Bind, six, address(machine, port)), 0);
 });
 
 simulate("pointers outside the caller's memory are refused", (world) => {

@@ -17,7 +17,7 @@ import { Tcb, TcbFlag } from "../tcb";
 /** 6.2, step 1: how long the least round trip is believed, ns. */
 const MIN_RTT_LIFE: u64 = 300 * SECOND;
 /** 6.2, step 4. */
-const DUPLICATE_THRESHOLD: u32 = 3;
+export const DUPLICATE_THRESHOLD: u32 = 3;
 const PERSIST: u8 = 16;
 
 /** RACK_sent_after (6.2, step 2). */
