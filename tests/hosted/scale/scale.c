@@ -166,8 +166,11 @@ static void segment(uint32_t index, uint32_t flags, uint32_t length) {
     static const uint8_t first[8] = {OPTION_MSS, 4, 0x05, 0xb4, OPTION_NOP, OPTION_SCALE, 3, 7};
     memcpy(option, first, 8);
     option += 8;
+    option[0] = OPTION_SACK_PERMITTED;
+    option[1] = 2;
+  } else {
+    option[0] = option[1] = OPTION_NOP;
   }
-  option[0] = option[1] = OPTION_NOP;
   option[2] = OPTION_TIMESTAMPS;
   option[3] = 10;
   put32(option + 4, (uint32_t)(skerry_now(machine) / MS));
