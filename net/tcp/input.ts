@@ -141,10 +141,18 @@ export function tcpInput(packet: Packet, source: IpAddress, destination: IpAddre
     const una = t.sndUna;
     const flight = t.sndMax - una;
     const cwnd = t.cwnd;
-    acknowledgment(t, seq, ack, header.window << t.sndScale, length == 0, now);
-    if (t.ecn & ECN_AGREED) {
-      options.hasAccurate = false;
-      ecnInput(t, packet, header.flags, ack - una, flight, cwnd, true, now);
+    const window = header.window << t.sndScale;
+    const ecn = t.ecn & ECN_AGREED;
+    if (ack == una && !flight && length && !ecn && window == t.sndWnd) {
+      // Who only receives: what `acknowledgment` comes to.
+      t.sndWl1 = seq;
+      t.sndWl2 = ack;
+    } else {
+      acknowledgment(t, seq, ack, window, length == 0, now);
+      if (ecn) {
+        options.hasAccurate = false;
+        ecnInput(t, packet, header.flags, ack - una, flight, cwnd, true, now);
+      }
     }
     if (length) text(t, packet, seq, now);
     else packet.release();
