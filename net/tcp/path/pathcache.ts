@@ -20,8 +20,6 @@ export class Path {
   /** Segments of this many bytes, options included, arrive; and of this many do not. */
   low: u16;
   high: u16;
-  /** Probes of the size between the two that are tried now that were lost. */
-  losses: u8;
   /** `wayOf` its route. */
   way: u32;
 

@@ -14,7 +14,7 @@ import { Tcb, TcbFlag } from "../tcb";
  * The size of segments (RFC 4821, with the states of RFC 8899, 5.2). A connection begins with what
  * the link and the peer allow, so most never come here. Sizes are of payload and options together.
  *
- *     SEARCH COMPLETE ──raise timer──► SEARCHING ──probe arrives──► larger; or three are lost: bound
+ *     SEARCH COMPLETE ──raise timer──► SEARCHING ──probe arrives──► larger; or is lost alone: bound
  *         ▲     └──── black hole, "too big" ────► BASE ──arrives──► SEARCHING
  *         └── no size left to try ──────────────┘   └── black hole ──► ERROR, the least size
  *
@@ -42,8 +42,6 @@ const MTU_BASE_V4: u32 = 1200;
 const MTU_BASE_V6: u32 = 1280;
 const MTU_MIN_V4: u32 = 552;
 const MTU_MIN_V6: u32 = 1280;
-/** MAX_PROBES (RFC 8899, 5.1.2): so many losses of a size condemn it. */
-const PROBES_MAX: u8 = 3;
 /** Time-outs in a row of a large segment that make a black hole (RFC 4821, 7.7); for the base, twice. */
 const TIMEOUTS: u8 = 3;
 /** PMTU_RAISE_TIMER (RFC 8899, 5.1.1), ns. */
@@ -108,7 +106,6 @@ function bound(t: Tcb, size: u32, high: u32, searchAt: u64, now: u64): Path {
   const path = pathLearn(t.remote, wayOfTcb(t), now);
   path.low = <u16>size;
   path.high = <u16>high;
-  path.losses = 0;
   path.searchAt = searchAt;
   t.work.pathSearchAt = searchAt;
   return path;
@@ -125,7 +122,6 @@ export function pathTooBig(t: Tcb, seq: u32, mtu: u32, now: u64): void {
     // Of the probe: it need not be tried again. Its loss will show.
     const path = pathLearn(t.remote, wayOfTcb(t), now);
     path.high = <u16>(size + 1);
-    path.losses = PROBES_MAX;
     return;
   }
   if (size >= sizeOf(t)) {
@@ -206,12 +202,11 @@ export function pathAcknowledged(t: Tcb, now: u64): void {
   setSegmentSize(t, size);
   const path = pathLearn(t.remote, wayOfTcb(t), now);
   path.low = <u16>size;
-  path.losses = 0;
-  searchOn(t, path, now);
+  searchOn(t, path, 1, now);
 }
 
-/** A probe of the path has shown what it can: when is the next one? */
-function searchOn(t: Tcb, path: Path, now: u64): void {
+/** A probe of the path has shown what it can: the next one goes `trips` round trips later at the earliest. */
+function searchOn(t: Tcb, path: Path, trips: u32, now: u64): void {
   const most = mostOf(t);
   if (<u32>path.low >= most) {
     pathForget(path);
@@ -219,7 +214,8 @@ function searchOn(t: Tcb, path: Path, now: u64): void {
     return;
   }
   const complete = <u32>path.high <= <u32>path.low + RESOLUTION;
-  path.searchAt = now + (complete ? RAISE : max<u64>(<u64>(t.srtt >> 3) * 1000, GAP));
+  const pause = min<u64>(<u64>trips * (t.srtt >> 3) * 1000, RAISE);
+  path.searchAt = now + (complete ? RAISE : max<u64>(pause, GAP));
   t.work.pathSearchAt = path.searchAt;
 }
 
@@ -278,11 +274,8 @@ export function congestionLosses(t: Tcb, now: u64): u32 {
   const alone = lost == delivery.probeLost;
   work.path &= ~(<u8>PathBit.Probe);
   const path = pathLearn(t.remote, wayOfTcb(t), now);
-  if (alone && path.losses < PROBES_MAX) path.losses++;
-  if (path.losses >= PROBES_MAX) {
-    path.high = min<u16>(path.high, work.pathProbe);
-    path.losses = 0;
-  }
-  searchOn(t, path, now);
+  if (alone) path.high = min<u16>(path.high, work.pathProbe);
+  // A loss that slows nobody down must be rarer than those that do: 4821, 7.6.2.
+  searchOn(t, path, alone ? t.cwnd / t.sndMss : 1, now);
   return alone ? 0 : lost;
 }
