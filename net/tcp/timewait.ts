@@ -201,8 +201,11 @@ export function timeWaitInput(tuple: Tuple, seq: u32, flags: u32, length: u32, n
  * take: beyond all that the connection sent whose wait that SYN has ended (RFC 9293, 3.6.1: MAY-2), since who
  * sends much is ahead of the clock.
  */
-@inline export function timeWaitIsn(hash: u32, isn: u32): u32 {
-  return hash == reopened ? seqMax(isn, reopenedNxt) : isn;
+export function timeWaitIsn(hash: u32, isn: u32): u32 {
+  const own = hash == reopened;
+  // Of that SYN alone: a later connection of the tuple may have left its own behind since.
+  reopened = 0;
+  return own ? seqMax(isn, reopenedNxt) : isn;
 }
 
 /**
