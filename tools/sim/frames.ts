@@ -83,6 +83,8 @@ export interface TcpOptions {
   accurateEcn?: [kind: number, ...counters: number[]];
   /** A Fast Open cookie; none asks for one (RFC 7413, 4.1.1). */
   fastOpen?: Uint8Array;
+  /** Bytes before all others, for what no honest peer writes; they are never read back. */
+  raw?: number[];
 }
 
 export interface TcpSegment {
@@ -794,7 +796,7 @@ export function udpDatagram(source: string, destination: string, udp: Udp): Uint
 
 export function tcpSegment(source: string, destination: string, tcp: TcpSegment): Uint8Array {
   const { mss, windowScale, sackPermitted, sack, timestamps, accurateEcn, fastOpen } = tcp.options;
-  const options: number[] = [];
+  const options: number[] = [...(tcp.options.raw ?? [])];
   if (mss !== undefined) options.push(2, 4, ...be16(mss));
   if (sackPermitted) options.push(4, 2);
   if (windowScale !== undefined) options.push(3, 3, windowScale);
