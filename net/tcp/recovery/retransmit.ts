@@ -34,6 +34,9 @@ export function retransmit(t: Tcb, allowed: u32, now: u64): bool {
       return false;
     }
     const forced = t.has(TcbFlag.RetransmitHead);
+    // RFC 5682, 2.1, step 1: one, though the window has room for more small ones; an ACK of those would seem to be of
+    // what was sent before.
+    if (!forced && t.work.frto == <u8>Frto.First) break;
     const flying = inFlight(t);
     const open = allowed > flying ? allowed - flying : 0;
     const data = seqLess(record.seq, t.sndEnd) ? min<u32>(record.length, t.sndEnd - record.seq) : 0;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { SocketOption } from "../../../sdk/assembly/syscalls.ts";
 import { simulate } from "../harness.ts";
+import { pattern } from "./program.ts";
 import { RTT, Sender } from "./sender.ts";
 
 /** Where TCP_INFO has tcpi_rtt, µs (Linux's tcp.h). */
@@ -30,6 +31,28 @@ function window(it: Sender, next: number): number {
 }
 
 const reno = { sack: false };
+
+simulate("RFC 5682, 2.1, step 1: one segment is sent again, however small it is", (world) => {
+  const it = new Sender(world, reno);
+  const [SMALL, COUNT] = [100, 8];
+  for (let i = 0; i < COUNT; i++) {
+    it.program.send(it.socket, pattern(SMALL));
+    it.wait(1);
+  }
+  it.come(0);
+  const { timeouts } = it.program.tcp;
+  while (it.program.tcp.timeouts === timeouts) it.wait(5);
+  assert.deepEqual(it.come(1), [0]);
+  // All were lost: what is sent again is all that the peer acknowledges, and no sign that they came late.
+  const end = it.base + COUNT * SMALL;
+  it.peer.rcvNxt = it.base + SMALL;
+  it.peer.send();
+  while (it.peer.rcvNxt < end) {
+    it.peer.take(it.peer.expect({ seq: it.peer.rcvNxt }));
+    it.peer.send();
+  }
+  assert.equal(it.program.tcp.spuriousTimeouts, 0);
+});
 
 simulate("RFC 5682, 2.1, step 2b: after the first ACK new segments go, not old ones", (world) => {
   const it = new Sender(world, reno);
