@@ -7,7 +7,7 @@ import { Flight, FlightFlag, Mark, Transmission } from "./flight";
 import { LossTimer } from "./losstimer";
 import { rackNewest } from "./rack";
 import { rtoNs, rttSample } from "./rtt";
-import { landed, loneRecord } from "./scoreboard";
+import { describe, landed, loneRecord, stamp } from "./scoreboard";
 import { probeSampled, probeTimeout } from "./tlp";
 
 /**
@@ -42,17 +42,8 @@ export function loneSent(t: Tcb, seq: u32, length: u32, extent: Extent, mss: u32
   record.next = null;
   record.earlier = null;
   record.later = null;
-  record.extent = extent;
-  record.seq = seq;
-  record.end = seq + length;
-  record.segmentSize = <u16>mss;
-  record.marks = <u8>(flight.appLimited ? Mark.AppLimited : 0);
-  record.inFlight = length;
-  record.delivered = <u32>flight.delivered;
-  record.lost = <u32>flight.lost;
-  record.sentAt = now;
-  record.deliveredAt = now;
-  record.firstSentAt = now;
+  describe(record, extent, seq, seq + length, mss);
+  stamp(flight, record, 0, length, now, now, now);
   flight.head = record;
   flight.tail = record;
   flight.earliest = record;

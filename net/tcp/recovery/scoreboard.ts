@@ -102,21 +102,54 @@ function release(flight: Flight, record: Transmission): void {
   else later.earlier = earlier;
 }
 
-/** Notes when it goes, and what had been delivered by then. */
-@inline function stamp(flight: Flight, record: Transmission, flying: u32, now: u64): void {
+/** Notes when it goes, with what in flight, and what had been delivered by then, when. */
+@inline export function stamp(
+  flight: Flight,
+  record: Transmission,
+  marks: u32,
+  flying: u32,
+  now: u64,
+  deliveredAt: u64,
+  firstSentAt: u64,
+): void {
+  record.marks = <u8>(flight.appLimited ? marks | Mark.AppLimited : marks);
+  record.inFlight = flying;
+  record.delivered = <u32>flight.delivered;
+  record.lost = <u32>flight.lost;
+  record.sentAt = now;
+  record.deliveredAt = deliveredAt;
+  record.firstSentAt = firstSentAt;
+}
+
+/** A record of new bytes from `seq`, which `extent` holds, up to `end`, in segments of `mss`. */
+@inline export function describe(
+  record: Transmission,
+  extent: Extent | null,
+  seq: u32,
+  end: u32,
+  mss: u32,
+): void {
+  record.extent = extent;
+  record.seq = seq;
+  record.end = end;
+  record.segmentSize = <u16>mss;
+}
+
+/** Puts one that goes now, `flying` bytes in flight with it, at the end of the order of time. */
+@inline function launch(
+  flight: Flight,
+  record: Transmission,
+  marks: u32,
+  flying: u32,
+  now: u64,
+): void {
   if (flying == record.length) {
     // Nothing else is in flight: the measuring of the rate begins anew (3.2).
     flight.firstSentAt = now;
     flight.deliveredAt = now;
   }
-  record.sentAt = now;
-  record.inFlight = flying;
-  record.delivered = <u32>flight.delivered;
-  record.lost = <u32>flight.lost;
-  record.deliveredAt = flight.deliveredAt;
-  record.firstSentAt = flight.firstSentAt;
-  if (flight.appLimited) record.marks |= <u8>Mark.AppLimited;
-  else record.marks &= ~(<u8>Mark.AppLimited);
+  stamp(flight, record, marks, flying, now, flight.deliveredAt, flight.firstSentAt);
+  goes(flight, record);
 }
 
 /** New data has gone in segments of `mss`, from `seq`, which `extent` holds, up to SND.NXT. */
@@ -137,11 +170,7 @@ export function transmitted(t: Tcb, seq: u32, extent: Extent | null, mss: u32, n
     return;
   }
   record.next = null;
-  record.extent = extent;
-  record.seq = seq;
-  record.end = end;
-  record.segmentSize = <u16>mss;
-  record.marks = 0;
+  describe(record, extent, seq, end, mss);
   if (tail === null) {
     flight.head = record;
     flight.fack = seq;
@@ -150,8 +179,7 @@ export function transmitted(t: Tcb, seq: u32, extent: Extent | null, mss: u32, n
   }
   flight.tail = record;
   flight.transmissions++;
-  stamp(flight, record, flying, now);
-  goes(flight, record);
+  launch(flight, record, 0, flying, now);
 }
 
 /** What went last is a probe of the path. False if it has no record of its own. */
@@ -188,9 +216,7 @@ function coarsen(t: Tcb, tail: Transmission, end: u32, now: u64): void {
     lands(flight, tail);
   }
   tail.end = end;
-  tail.marks = <u8>Mark.Retransmitted;
-  stamp(flight, tail, inFlight(t), now);
-  goes(flight, tail);
+  launch(flight, tail, Mark.Retransmitted, inFlight(t), now);
 }
 
 /**
@@ -419,11 +445,9 @@ export function retransmitted(t: Tcb, record: Transmission, end: u32, mss: u32, 
   if (seqLess(end, record.end)) split(flight, record, end);
   if (record.has(Mark.Lost)) flight.lostBytes -= record.length;
   else lands(flight, record);
-  record.marks = <u8>Mark.Retransmitted;
   record.segmentSize = <u16>mss;
   flight.prrOut += record.length;
-  stamp(flight, record, inFlight(t), now);
-  goes(flight, record);
+  launch(flight, record, Mark.Retransmitted, inFlight(t), now);
   if (!flight.lostBytes) flight.lostHint = null;
 }
 
