@@ -5,7 +5,6 @@ import { buildLibrary } from "../cli/build.ts";
 import { Failure, project } from "../cli/project.ts";
 import { note, step } from "../cli/progress.ts";
 import { figure, printTable } from "./table.ts";
-import { median } from "./measure.ts";
 
 /**
  * Skerry beside lwIP: two stacks of a kind in one thread, joined by memory, in turns with the other
@@ -171,7 +170,10 @@ function instructions(program: string, load: string, mode: Mode): number | null 
   return Number(collected[1]) / (JSON.parse(stdout) as Sample).frames;
 }
 
-/** Measures every load `rounds` times, prints the table and returns what goes into build/bench.json. */
+/**
+ * Measures every load `rounds` times, prints the table and returns what goes into build/bench.json. A rate is that of
+ * the least tenth of short times, in the best of the rounds: medians of whole rounds say what else the machine did.
+ */
 export async function benchStacks(rounds: number): Promise<object> {
   const folder = project("build", "bench", "stacks");
   mkdirSync(folder, { recursive: true });
@@ -195,9 +197,9 @@ export async function benchStacks(rounds: number): Promise<object> {
     for (const load of LOADS) {
       const { name, unit, scale, wanted } = ROWS[load] as Row;
       const rates = STACKS.map((stack) =>
-        samples.get(`${stack} ${load} ${mode}`)!.map(({ units, seconds }) => units / seconds),
+        samples.get(`${stack} ${load} ${mode}`)!.map(({ least }) => scale / least),
       );
-      const [skerry, other] = rates.map((values) => median(values) * scale) as [number, number];
+      const [skerry, other] = rates.map((values) => Math.max(...values)) as [number, number];
       const counted = STACKS.map((stack) => instructions(paths[stack], load, mode));
       const ratio = skerry / other;
       table.push([
@@ -210,7 +212,9 @@ export async function benchStacks(rounds: number): Promise<object> {
       results[`${load}-${mode}`] = { ...values, instructionsPerFrame: counted, samples: rates };
     }
   }
-  console.log(`\ntwo stacks in one thread against ${lwip}; medians of ${rounds}\n`);
+  console.log(
+    `\ntwo stacks in one thread against ${lwip}; best of ${rounds} rounds, by the least tenth of short times\n`,
+  );
   printTable(table, 3);
   return { lwip, rounds, results };
 }
@@ -219,10 +223,7 @@ export async function benchStacks(rounds: number): Promise<object> {
 const FAMILY_WANTED = 1.05;
 const FAMILY_LOADS = ["bulk", "copied", "trips", "abort", "datagrams"] as const;
 
-/**
- * IPv6 beside IPv4, in turns: two Skerry machines, as in `benchStacks`. The rates are those of the least tenth of
- * short times, in the best of the rounds: the families differ by less than whole runs do.
- */
+/** IPv6 beside IPv4, in turns: two Skerry machines, measured as in `benchStacks`. */
 export async function benchFamilies(rounds: number): Promise<object> {
   const program = await skerryProgram(project("build", "bench", "stacks"));
   const table = [

@@ -12,8 +12,9 @@
 
 #include "pair.h"
 
-/// Rounds between two looks at the clock, and until everything is warm.
-enum { ROUNDS = 64, WARM = 1024 };
+/// Rounds between two looks at the clock, so many that a hundred connections more or less make no difference; and until
+/// everything is warm.
+enum { ROUNDS = 256, WARM = 1024 };
 
 /// Of so many times of as many rounds the least tenth is known.
 enum { TIMES = 1 << 16 };
