@@ -47,7 +47,7 @@ export async function bench({ rounds, only, nics }: BenchOptions): Promise<void>
   }
   if (wanted.has(STACKS)) found.stacks = { date, machine, ...(await benchStacks(rounds)) };
   if (wanted.has(FAMILIES)) found.families = { date, machine, ...(await benchFamilies(rounds)) };
-  if (wanted.has(SCALE)) found.scale = { date, machine, samples: await benchScale() };
+  if (wanted.has(SCALE)) found.scale = { date, machine, samples: await benchScale(rounds) };
   if (wanted.has(FORWARDING)) {
     found.forwarding = { date, machine, ...(await benchForwarding(rounds)) };
   }

@@ -340,11 +340,11 @@ static int by_size(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/// The exchange that a quarter are cheaper than: what others do on the processor meanwhile is not the machine's.
+/// The exchange that a tenth are cheaper than: what others do on the processor meanwhile is not the machine's.
 static void say(const char *name, struct cost *cost) {
   qsort(cost->spent, cost->exchanges, sizeof *cost->spent, by_size);
   double packets = (double)cost->packets, each = packets / cost->exchanges;
-  double ns = (double)cost->spent[cost->exchanges / 4] / each;
+  double ns = (double)cost->spent[cost->exchanges / 10] / each;
   printf("%s-ns %.1f\n%s-instructions %.1f\n", name, ns, name, (double)cost->instructions / packets);
   free(cost->spent);
 }
