@@ -5,7 +5,7 @@
 
 #include "coder.h"
 
-enum { MOST_FRAMES = 24, MOST_LINES = 96, RECENT = 32 };
+enum { MOST_FRAMES = 24, MOST_LINES = 256, RECENT = 32 };
 
 enum kind {
   SHARED_LETTERS,
@@ -106,7 +106,7 @@ static void find_functions(u32 begin) {
 
 static struct { u32 index; u16 at; } found[2 * MOST_LINES];
 static u32 found_count;
-static char letters[8192]; // of the names found, each with a zero
+static char letters[16384]; // of the names found, each with a zero
 
 static const char *name_of(u32 index) {
   for (u32 i = 0; i < found_count; i++)

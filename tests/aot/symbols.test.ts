@@ -65,7 +65,8 @@ bool guest_is_stack(u64 address) { return !address; }
 bool paging_is_guard(u64 address) { return !address; }
 u8 kernel_stack_guard[1], ist_stacks[1], code_end[1];
 int main(int count, char **words) {
-  for (u64 i = 0; i < strtoull(words[1], 0, 10); i += ${STEP}) print_address("", i);
+  for (u64 i = 0, end = strtoull(words[1], 0, 10); i < end; print_frames())
+    for (frame_count = 0; i < end && frame_count < MOST_FRAMES; i += ${STEP}) add_frame("", i);
   return count != 2;
 }
 `,
