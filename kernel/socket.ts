@@ -725,6 +725,7 @@ export function sendTo(
   if (socket.kind == Kind.Listener) return -Errno.EOPNOTSUPP;
   const more = (flags & SendFlag.More) != 0;
   const result = tcpConnectSend(socket.tcb, address, to.port, from, length, more);
+  unbound(socket);
   if (result == -Errno.EALREADY || result == -Errno.EISCONN) return result;
   socket.connecting = result >= 0 || result == -Errno.EINPROGRESS;
   return result;

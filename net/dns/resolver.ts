@@ -9,7 +9,7 @@ import { parseDecimal, textFind } from "../../kernel/text";
 import { MILLISECOND, SECOND, Timer } from "../../kernel/timer";
 import { isBelowLocal, isLocalName } from "../mdns/querier";
 import { AddressState, LinkKind, interfaceAt, interfaceCount } from "../interface";
-import { IpAddress, isV6LinkLocal } from "../wire/address";
+import { IpAddress, V4_LOOPBACK, isV6LinkLocal } from "../wire/address";
 import {
   DNS_NAME_MAX,
   DNS_TEXT_MAX,
@@ -128,7 +128,6 @@ const GENERATION_MASK: u32 = 0x7f_ffff;
 const TYPE_MASK: u32 = 0xffff;
 /** For `Lookup.asIs`: there is nothing else to try. */
 const ALONE: u32 = u32.MAX_VALUE;
-const LOOPBACK: u32 = 0x7f00_0001;
 /** Where an address that calls take has its zone. */
 const ZONE: usize = 20;
 
@@ -313,7 +312,7 @@ function isSpecial(lookup: Lookup, what: u32): bool {
     literalSet(null);
     literal.set(0, 1);
     if (!(what & TYPE_MASK) && isWanted(literal, what)) putAddress(lookup, literal);
-    literal.setV4(LOOPBACK);
+    literal.setV4(V4_LOOPBACK);
     if (!(what & TYPE_MASK) && isWanted(literal, what)) putAddress(lookup, literal);
   } else if (isNobodys(lookup.name, lookup.nameLength) || isUnasked(lookup)) {
     lookup.error = Errno.ENOENT;

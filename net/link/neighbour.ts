@@ -295,6 +295,18 @@ function sendUnsure(entry: Neighbour, packet: Packet): i32 {
   return transmit(entry, packet);
 }
 
+/** How long an answer of its is good for, ns. */
+@inline function reachableTime(entry: Neighbour): u64 {
+  return entry.isV4 ? REACHABLE_TIME : entry.iface.reachableTime;
+}
+
+/** Asks by unicast whether it is still there. */
+function probe(entry: Neighbour): void {
+  entry.state = NeighbourState.Probe;
+  entry.attempts = 0;
+  solicit(entry);
+}
+
 /** The latest packets are kept (RFC 1122, 2.3.2.2): the oldest are what the peer gave up first. */
 function enqueue(entry: Neighbour, packet: Packet): i32 {
   if (!entry.iface.up) {
@@ -347,9 +359,7 @@ function timeout(context: usize, time: u64): void {
       entry.state = NeighbourState.Stale;
       return entry.timer.arm(time + STALE_TIME);
     case NeighbourState.Delay:
-      entry.state = NeighbourState.Probe;
-      entry.attempts = 0;
-      return solicit(entry);
+      return probe(entry);
     case NeighbourState.Probe:
       if (entry.attempts < ATTEMPTS) return solicit(entry);
       // The address may have moved to another station: ask all, if anybody still wants to know.
@@ -422,8 +432,7 @@ function settle(entry: Neighbour, mac: u64, state: NeighbourState): void {
   entry.mac = mac;
   entry.state = state;
   entry.used = false;
-  const good = entry.isV4 ? REACHABLE_TIME : entry.iface.reachableTime;
-  entry.timer.arm(now() + (state == NeighbourState.Reachable ? good : STALE_TIME));
+  entry.timer.arm(now() + (state == NeighbourState.Reachable ? reachableTime(entry) : STALE_TIME));
   for (let packet = entry.pending.pop(); packet !== null; packet = entry.pending.pop()) {
     neighbourStats.pending--;
     neighbourSend(entry, packet);
@@ -433,11 +442,8 @@ function settle(entry: Neighbour, mac: u64, state: NeighbourState): void {
 /** What goes there seems to be lost: asks whether it is still there, unless it has just said so. */
 export function neighbourDoubt(entry: Neighbour): void {
   if (entry.state != NeighbourState.Reachable || entry.permanent) return;
-  const good = entry.isV4 ? REACHABLE_TIME : entry.iface.reachableTime;
-  if (now() + good < entry.timer.deadline + DOUBT_TIME) return;
-  entry.state = NeighbourState.Probe;
-  entry.attempts = 0;
-  solicit(entry);
+  if (now() + reachableTime(entry) < entry.timer.deadline + DOUBT_TIME) return;
+  probe(entry);
 }
 
 /**

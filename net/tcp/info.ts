@@ -1,9 +1,9 @@
 import { MICROSECOND, MILLISECOND, SECOND } from "../../kernel/timer";
 import { CWND_MAX } from "./congestion/congestion";
+import { segmentOverhead } from "./connection";
 import { ECN_AGREED } from "./ecn/ecn";
 import { Mark } from "./recovery/flight";
 import { InfoField } from "./infolayout";
-import { TIMESTAMPS_LENGTH } from "./options";
 import { DUPLICATE_THRESHOLD } from "./recovery/rack";
 import { rtoMeasured } from "./recovery/rtt";
 import { State, Tcb, TcbFlag } from "./tcb";
@@ -124,8 +124,7 @@ export function tcpInfo(t: Tcb, now: u64): usize {
   );
   store<u32>(info, segments(t.cwnd, t.sndMss), InfoField.SndCwnd);
   // Linux takes off it what timestamps take of each segment.
-  const taken = t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0;
-  store<u32>(info, t.rcvMss - taken, InfoField.Advmss);
+  store<u32>(info, t.rcvMss - segmentOverhead(t), InfoField.Advmss);
   store<u32>(info, DUPLICATE_THRESHOLD, InfoField.Reordering);
   store<u32>(
     info,
@@ -197,7 +196,7 @@ function sentAgain(t: Tcb): u32 {
 /** The largest packet in use on the path; or, if the peer's MSS is what bounds segments, the link's. */
 function pathMtu(t: Tcb): u32 {
   const most: u32 = t.rcvMss;
-  const full = <u32>t.sndMss + (t.has(TcbFlag.Timestamps) ? TIMESTAMPS_LENGTH : 0);
+  const full = <u32>t.sndMss + segmentOverhead(t);
   const headers = t.remote.isV4 ? HEADERS_V4 : HEADERS_V6;
   return headers + (full < <u32>t.peerMss ? min<u32>(full, most) : most);
 }

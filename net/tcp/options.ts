@@ -8,11 +8,6 @@ import { TcpOption } from "../wire/tcp";
 /** MSS of a peer that sends none (RFC 9293, 3.7.1), over IPv4 and IPv6. */
 export const MSS_DEFAULT: u32 = 536;
 const MSS_DEFAULT_V6: u32 = 1220;
-
-
-@inline export function mssDefault(remote: IpAddress): u32 {
-  return remote.isV4 ? MSS_DEFAULT : MSS_DEFAULT_V6;
-}
 /** Largest shift of a window (RFC 7323, 2.3). */
 export const WINDOW_SCALE_MAX: u32 = 14;
 /** No Window Scale option. */
@@ -63,6 +58,11 @@ export const SACK_BLOCKS_MAX: u32 = 4;
 export const FAST_OPEN_COOKIE_MAX: u32 = 16;
 const FAST_OPEN_COOKIE_MIN: u32 = 4;
 const cookie: usize = memory.data(16, 8);
+
+/** What counts as the MSS of a peer at this address that sent none. */
+@inline export function mssDefault(remote: IpAddress): u32 {
+  return remote.isV4 ? MSS_DEFAULT : MSS_DEFAULT_V6;
+}
 
 /** What `parseOptions` found last. */
 export const options = changetype<Options>(memory.data(offsetof<Options>(), 4));

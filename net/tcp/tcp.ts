@@ -7,7 +7,7 @@ import { isOwn } from "../interface";
 import { registerProtocol } from "../ip/protocol";
 import { ipSourceMarked, routeError, routeFrom } from "../ip/route";
 import { linkCrowded } from "../link/output";
-import { IpAddress } from "../wire/address";
+import { IpAddress, V4_LOOPBACK } from "../wire/address";
 import { Protocol } from "../wire/ipv4";
 import { tuneRead } from "./queues/autotune";
 import { bbrInit } from "./congestion/bbr";
@@ -61,8 +61,7 @@ export { tcpStats };
  * state and marks it; what it gives rise to is sent by `tcpOutput` at the end of the step.
  */
 
-/** 127.0.0.1 (RFC 1122, 3.2.1.3). */
-const V4_LOOPBACK: u32 = 0x7f00_0001;
+/** For `here`. */
 const loopback = changetype<IpAddress>(memory.data(16, 8));
 
 /** Bytes of a run that `tcpPeekRun` lent. */

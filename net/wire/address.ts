@@ -103,6 +103,9 @@ export const V4_BROADCAST: u32 = 0xffff_ffff;
   return (address & 0xf000_0000) == 0xe000_0000;
 }
 
+/** 127.0.0.1 (RFC 1122, 3.2.1.3). */
+export const V4_LOOPBACK: u32 = 0x7f00_0001;
+
 /** 127.0.0.0/8 (RFC 1122, 3.2.1.3). */
 @inline export function isV4Loopback(address: u32): bool {
   return address >>> 24 == 127;

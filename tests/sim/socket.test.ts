@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   Domain,
   Layout,
+  SendFlag,
   SocketOption,
   SocketType,
   Statistics,
@@ -107,20 +108,26 @@ simulate("a connection that could not begin leaves no source behind for the next
   assert.equal(machine.view.getUint32(machine.scratch + 8, true), LOOPBACK);
 });
 
-simulate("a stream of IPv4 that could not connect listens to IPv4 alone", (world) => {
-  const machine = machineOf(world);
-  const stream = machine.syscall(Syscall.Socket, SocketType.Stream);
-  const nobody = address(machine, 90, LOOPBACK);
-  assert.equal(machine.syscall(Syscall.Connect, stream, nobody), EINPROGRESS);
-  world.run(MILLISECOND);
-  assert.equal(machine.syscall(Syscall.Connect, stream, nobody), -ECONNREFUSED);
-  assert.equal(machine.syscall(Syscall.Listen, stream, 1), 0);
-  assert.equal(machine.syscall(Syscall.LocalAddress, stream, machine.scratch), 0);
-  const port = machine.view.getUint16(machine.scratch + 16, true);
-  const six = machine.syscall(Syscall.Socket, SocketType.Stream, Domain.Inet6);
-  assert.equal(machine.syscall(Syscall.SetOption, six, SocketOption.V6Only, 1), 0);
-  assert.equal(machine.syscall(Syscall.Bind, six, address(machine, port)), 0);
-});
+for (const asked of ["connect", "sendto"]) {
+  simulate(`a stream of IPv4 that could not ${asked} listens to IPv4 alone`, (world) => {
+    const machine = machineOf(world);
+    const stream = machine.syscall(Syscall.Socket, SocketType.Stream);
+    const nobody = address(machine, 90, LOOPBACK);
+    const again = (): number =>
+      asked === "connect"
+        ? machine.syscall(Syscall.Connect, stream, nobody)
+        : machine.syscall(Syscall.SendTo, stream, nobody, 1, nobody, SendFlag.FastOpen);
+    assert.equal(machine.syscall(Syscall.Connect, stream, nobody), EINPROGRESS);
+    world.run(MILLISECOND);
+    assert.equal(again(), -ECONNREFUSED);
+    assert.equal(machine.syscall(Syscall.Listen, stream, 1), 0);
+    assert.equal(machine.syscall(Syscall.LocalAddress, stream, machine.scratch), 0);
+    const port = machine.view.getUint16(machine.scratch + 16, true);
+    const six = machine.syscall(Syscall.Socket, SocketType.Stream, Domain.Inet6);
+    assert.equal(machine.syscall(Syscall.SetOption, six, SocketOption.V6Only, 1), 0);
+    assert.equal(machine.syscall(Syscall.Bind, six, address(machine, port)), 0);
+  });
+}
 
 simulate("pointers outside the caller's memory are refused", (world) => {
   const machine = machineOf(world);

@@ -52,24 +52,18 @@ static void turns(void) {
   node[0]->turn();
 }
 
-static void connect_abort_all(int count) {
+/// `count` connections at a time, and their end.
+static void connect(int count, void (*end)(void)) {
   tick();
   for (int i = 0; i < count; i++) node[0]->begin(ACCEPT);
   settle();
-  node[0]->abort();
+  end();
   settle();
 }
 
-static void connect_abort(void) { connect_abort_all(1); }
-static void connect_abort_many(void) { connect_abort_all(MANY); }
-
-static void connect_close(void) {
-  tick();
-  node[0]->begin(ACCEPT);
-  settle();
-  node[0]->close();
-  settle();
-}
+static void connect_abort(void) { connect(1, node[0]->abort); }
+static void connect_abort_many(void) { connect(MANY, node[0]->abort); }
+static void connect_close(void) { connect(1, node[0]->close); }
 
 static void datagrams(void) {
   tick();
